@@ -1,0 +1,1 @@
+"""Reading, checking, splitting and writing labelled images. Nothing here loads torch."""

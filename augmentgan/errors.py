@@ -1,0 +1,37 @@
+"""Errors a user can meet; everything else that escapes is a bug of ours.
+
+    AugmentGANError
+    |-- RecipeError     a recipe key or value that cannot be used
+    |-- DataError       images or labels that cannot be used
+    |-- RunError        a run folder that is missing, incomplete or made from something else
+    |-- OutputError     an output that exists already or cannot be written
+    `-- TrainingError   training that went wrong and was stopped
+
+Each message is one line: the thing, the value that was found, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class AugmentGANError(Exception):
+    """Base of every error that augmentgan raises on purpose."""
+
+
+class RecipeError(AugmentGANError):
+    """A recipe has an unknown key or a value out of range."""
+
+
+class DataError(AugmentGANError):
+    """The data set cannot be read or cannot be learned from."""
+
+
+class RunError(AugmentGANError):
+    """A run folder is missing, incomplete, or belongs to other data or another recipe."""
+
+
+class OutputError(AugmentGANError):
+    """An output exists already or cannot be written."""
+
+
+class TrainingError(AugmentGANError):
+    """Training went wrong (for example a loss that is not a number) and was stopped."""

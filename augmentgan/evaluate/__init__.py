@@ -1,0 +1,1 @@
+"""What the samples are worth: metrics, classifiers, and the benchmark."""

@@ -1,0 +1,1 @@
+"""The networks, the game they play, and sampling from the result."""

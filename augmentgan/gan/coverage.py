@@ -1,0 +1,105 @@
+"""The coverage term: no real image may be left without a sample near it.
+
+A GAN's loss never asks whether every real image could have been generated, so at small n the generator settles on a
+few images a class. Maximum likelihood does ask. Implicit maximum likelihood (Li & Malik 2018, arXiv 1809.09087) asks it
+without a density: draw latents, match each real image to its nearest sample, and pull that sample towards it. Here the
+pull stands beside the adversarial loss as a regulariser.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.networks import Generator, to_unit
+from augmentgan.recipe import CoverageSection
+
+POOL_IMAGES = 2048
+"""At most this many real images (evenly over the classes) are matched at a time; their latents are what pairs use."""
+
+MATCHING_BATCH = 256
+
+
+class Coverage:
+    """Matches real images to latents now and then, and hands out matched pairs in between."""
+
+    def __init__(self, section: CoverageSection, batches: BalancedBatches, latent_dim: int) -> None:
+        self.section = section
+        self._batches = batches
+        self._latent_dim = latent_dim
+        n = len(batches.images)
+        self.rows = torch.arange(n)
+        self.latents = torch.zeros(n, latent_dim)
+        self._labels = batches.labels.cpu()
+
+    def due(self, update: int) -> bool:
+        """Whether a matching belongs before this update."""
+        return self.section.weight > 0 and update % self.section.refresh_updates == 0
+
+    @torch.no_grad()
+    def match(self, generator: Generator) -> None:
+        """Draw latents for every real image and keep, for each, the one whose sample lies nearest.
+
+        Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near.
+        """
+        self.rows = self._pool()
+        labels = self._labels[self.rows]
+        n_candidates = len(self.rows) * self.section.latents_per_image
+        candidate_labels = labels.repeat(self.section.latents_per_image)
+        candidates = torch.randn(n_candidates, self._latent_dim)
+        device = self._batches.images.device
+        descriptors: list[Tensor] = []
+        # batches mix the classes evenly: normalisation statistics of one class alone would change the samples
+        shuffled = torch.randperm(n_candidates)
+        for part in torch.split(shuffled, MATCHING_BATCH):
+            images = generator(candidates[part].to(device), candidate_labels[part].to(device))
+            descriptors.append(_descriptor(images))
+        place = torch.empty_like(shuffled)
+        place[shuffled] = torch.arange(n_candidates)
+        generated = torch.cat(descriptors)[place.to(device)]  # (candidates, d)
+        real = _descriptor(to_unit(self._batches.images[self.rows.to(device)]))  # (rows, d)
+        self.latents = torch.empty(len(self.rows), self._latent_dim)
+        for label in torch.unique(labels).tolist():
+            mine, theirs = (labels == label).nonzero()[:, 0], (candidate_labels == label).nonzero()[:, 0]
+            distances = torch.cdist(real[mine.to(device)], generated[theirs.to(device)])
+            self.latents[mine] = candidates[theirs[distances.argmin(dim=1).cpu()]]
+
+    def draw(self, position: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Matched pairs, evenly over the classes.
+
+        Returns:
+            Latents (pairs, latent_dim), labels (pairs,) and the real images (pairs, c, h, w) they should give.
+        """
+        device = self._batches.images.device
+        labels = self._labels[self.rows]
+        wanted = self._batches.labels_at(position, self.section.pairs)
+        order = torch.argsort(labels, stable=True)
+        counts = torch.bincount(labels, minlength=self._batches.n_classes)
+        first = counts.cumsum(0) - counts
+        chosen = order[first[wanted] + (torch.rand(len(wanted)) * counts[wanted]).long()]
+        latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
+        return latents.to(device), wanted.to(device), self._batches.real_images(self.rows[chosen])
+
+    def _pool(self) -> Tensor:
+        n = len(self._labels)
+        if n <= POOL_IMAGES:
+            return torch.arange(n)
+        keys = torch.rand(n)
+        per_class = max(1, POOL_IMAGES // self._batches.n_classes)
+        return torch.cat(
+            [
+                rows[keys[rows].argsort()[:per_class]]
+                for rows in ((self._labels == label).nonzero()[:, 0] for label in range(self._batches.n_classes))
+            ]
+        )
+
+
+def coverage_loss(generated: Tensor, real: Tensor) -> Tensor:
+    """Mean squared error between matched samples and their real images, both in [-1, 1]."""
+    return F.mse_loss(generated.float(), real)
+
+
+def _descriptor(images: Tensor) -> Tensor:
+    return F.avg_pool2d(images.float(), 2).flatten(1)  # (n, c * h/2 * w/2)

@@ -1,0 +1,82 @@
+"""Two cheap figures that show collapse inside a class and copying, in pixels.
+
+    div   mean distance between samples of a class / the same between its real images     (1 = as varied as real)
+    near  mean distance of a sample to its nearest real image / the real images' own      (0 = copies)
+
+They are computed while training, so they live beside the loop; `augmentgan.evaluate` reports them too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MAX_IMAGES_PER_CLASS = 256
+"""Distances within a class are between at most this many images, evenly spaced over the class."""
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Figures a class; NaN where a class has too few different real images to say.
+
+    Attributes:
+        div_per_class: (k,) 1 means as varied as the real images.
+        near_per_class: (k,) 0 means copies.
+    """
+
+    div_per_class: NDArray[np.float64]
+    near_per_class: NDArray[np.float64]
+
+    @property
+    def div(self) -> float:
+        """Mean over the classes that have a figure; NaN where none has."""
+        return _mean(self.div_per_class)
+
+    @property
+    def near(self) -> float:
+        """Mean over the classes that have a figure; NaN where none has."""
+        return _mean(self.near_per_class)
+
+
+def diversity(
+    real: NDArray[np.uint8],
+    real_labels: NDArray[np.int64],
+    synthetic: NDArray[np.uint8],
+    synthetic_labels: NDArray[np.int64],
+    n_classes: int,
+) -> Diversity:
+    """`div` and `near` of synthetic images (m, h, w, c) against real ones (n, h, w, c), class by class."""
+    div, near = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
+    for label in range(n_classes):
+        ours = _flat(synthetic[synthetic_labels == label])
+        theirs = _flat(real[real_labels == label])
+        if len(theirs) < 2 or len(ours) < 2:
+            continue
+        among_real = torch.cdist(theirs, theirs)
+        spread_real = _mean_off_diagonal(among_real)
+        nearest_real = among_real.fill_diagonal_(torch.inf).min(dim=1).values.mean().item()
+        if spread_real == 0 or nearest_real == 0:
+            continue
+        div[label] = _mean_off_diagonal(torch.cdist(ours, ours)) / spread_real
+        near[label] = torch.cdist(ours, theirs).min(dim=1).values.mean().item() / nearest_real
+    return Diversity(div, near)
+
+
+def _flat(images: NDArray[np.uint8]) -> Tensor:
+    if len(images) > MAX_IMAGES_PER_CLASS:
+        images = images[np.linspace(0, len(images) - 1, MAX_IMAGES_PER_CLASS).round().astype(np.int64)]
+    return torch.from_numpy(images).flatten(1).float()
+
+
+def _mean_off_diagonal(distances: Tensor) -> float:
+    n = len(distances)
+    return float((distances.sum() - distances.diagonal().sum()).item() / (n * (n - 1)))
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

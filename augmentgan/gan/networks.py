@@ -1,0 +1,264 @@
+"""The two networks of a class-conditional DCGAN.
+
+The generator follows DCGAN (Radford, Metz & Chintala 2015, arXiv 1511.06434): a dense layer, then transposed
+convolutions that double the size, batch normalisation and ReLU between them, tanh at the end. The class enters twice:
+as an embedding beside the latent, and as the scale and shift of every normalisation (de Vries et al. 2017, arXiv
+1707.00683). The discriminator mirrors it with strided convolutions and LeakyReLU, and asks about the class
+through a projection (Miyato & Koyama 2018, arXiv 1802.05637).
+
+Images are float32 NCHW in [-1, 1]; labels int64 (n,); logits float (n,).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from augmentgan.recipe import ResolvedRecipe
+
+GROUP = 4
+"""Neighbouring rows of a batch that share a class; the minibatch statistic is taken over them."""
+
+MAX_WIDTH = 256
+LEAK = 0.2
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 NHWC in [0, 255] to float32 NCHW in [-1, 1], in channels-last memory."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).mul_(1 / 127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float NCHW in [-1, 1] to uint8 NHWC in [0, 255]; the exact inverse of `to_unit` on all 256 values."""
+    levels = images.to(torch.float32).add(1.0).mul_(127.5).round_().clamp_(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def base_size(size_px: int) -> int:
+    """Side of the smallest feature map: the size halved until it is at most 7 (4 for powers of two)."""
+    side = size_px // 2
+    while side > 7:
+        side //= 2
+    return side
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift belong to the class (de Vries et al. 2017).
+
+    In training the batch's own statistics are used and nothing is recorded: the generator that makes samples is an
+    average of many, so its statistics are measured afterwards by `calibrate`.
+    """
+
+    def __init__(self, channels: int, n_classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Embedding(n_classes, channels)
+        self.shift = nn.Embedding(n_classes, channels)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.momentum: float | None = None  # set by `calibrate` while it measures
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Normalise x (n, c, h, w) and apply the scale and shift of each row's class."""
+        if not self.training:
+            x = F.batch_norm(x, self.running_mean, self.running_var, training=False)
+        elif self.momentum is None:
+            x = F.batch_norm(x, None, None, training=True)
+        else:
+            x = F.batch_norm(x, self.running_mean, self.running_var, training=True, momentum=self.momentum)
+        scale = self.scale(labels).to(x.dtype)[:, :, None, None]  # (n, c, 1, 1)
+        shift = self.shift(labels).to(x.dtype)[:, :, None, None]
+        return torch.addcmul(shift, x, scale)
+
+
+class Generator(nn.Module):
+    """(latent, label) to image: the forger."""
+
+    def __init__(self, *, size_px: int, channels: int, n_classes: int, latent_dim: int, label_dim: int, width: int):
+        super().__init__()
+        self.size_px, self.channels, self.n_classes, self.latent_dim = (
+            size_px,
+            channels,
+            n_classes,
+            latent_dim,
+        )
+        self.base = base_size(size_px)
+        n_doublings = (size_px // self.base).bit_length() - 1
+        widths = [min(width * 2**level, max(MAX_WIDTH, width)) for level in range(n_doublings, -1, -1)]
+        self.label = nn.Embedding(n_classes, label_dim)
+        self.dense = nn.Linear(latent_dim + label_dim, widths[0] * self.base**2, bias=False)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)
+            for wide, narrow in itertools.pairwise(widths)
+        )
+        self.norm = nn.ModuleList(ConditionalBatchNorm(each, n_classes) for each in widths)
+        self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        nn.init.normal_(self.label.weight, std=0.5)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1]."""
+        x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
+        x = x.view(len(latents), self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
+        x = F.relu(self.norm[0](x, labels))
+        for up, norm in zip(self.up, self.norm[1:], strict=True):
+            x = F.relu(norm(up(x), labels))
+        return torch.tanh(cast(Tensor, self.to_image(x)))
+
+
+class SpectralNorm(nn.Module):
+    """Divides a weight by its largest singular value (Miyato et al. 2018, arXiv 1802.05957, algorithm 1).
+
+    One power iteration each time the discriminator learns; none while it is frozen, so that the generator plays
+    against exactly the function that the last discriminator update made.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        matrix = _as_matrix(weight.detach())
+        self.u: Tensor
+        self.v: Tensor
+        self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
+        self.register_buffer("v", F.normalize(matrix.T @ self.u, dim=0))
+        for _ in range(15):
+            self._iterate(matrix)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight with largest singular value (nearly) 1."""
+        matrix = _as_matrix(weight)
+        if self.training and weight.requires_grad:
+            self._iterate(matrix.detach())
+        # cloned, for the next iteration changes u and v in place; float32, for bfloat16 has no digits to spare here
+        with torch.autocast(weight.device.type, enabled=False):
+            sigma = torch.dot(self.u.clone(), torch.mv(matrix, self.v.clone()))
+        return weight / sigma
+
+    @torch.no_grad()
+    def _iterate(self, matrix: Tensor) -> None:
+        torch.mv(matrix.T, self.u, out=self.v)
+        self.v.div_(self.v.norm().clamp_min_(1e-12))
+        torch.mv(matrix, self.v, out=self.u)
+        self.u.div_(self.u.norm().clamp_min_(1e-12))
+
+
+def _as_matrix(weight: Tensor) -> Tensor:
+    """(out, everything else); a view also of a channels-last weight, for a singular value minds no order of columns."""
+    return weight.movedim(1, -1).flatten(1)
+
+
+class Discriminator(nn.Module):
+    """(image, label) to a logit of "this is a real image of that class": the detective."""
+
+    def __init__(
+        self,
+        *,
+        size_px: int,
+        channels: int,
+        n_classes: int,
+        width: int,
+        spectral_norm: bool = True,
+        minibatch_stddev: bool = True,
+    ) -> None:
+        super().__init__()
+        n_halvings = (size_px // base_size(size_px)).bit_length() - 1
+        widths = [min(width * 2**level, max(MAX_WIDTH, width)) for level in range(n_halvings + 1)]
+        features = widths[-1]
+        self.down = nn.ModuleList(
+            nn.Conv2d(narrow, wide, 4, stride=2, padding=1)
+            for narrow, wide in zip([channels, *widths], widths[:n_halvings], strict=False)
+        )
+        self.minibatch_stddev = minibatch_stddev
+        self.last = nn.Conv2d(widths[n_halvings - 1] + int(minibatch_stddev), features, 3, padding=1)
+        self.to_logit = nn.Linear(features, 1)
+        self.label = nn.Embedding(n_classes, features)
+        weights = [module.weight for module in (*self.down, self.last, self.to_logit, self.label)]
+        self.spectral = nn.ModuleList(SpectralNorm(cast(Tensor, w)) for w in weights) if spectral_norm else None
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Images (n, c, h, w) and labels (n,) to logits (n,).
+
+        With the minibatch statistic, n is a multiple of `GROUP` and each run of `GROUP` rows is one class, all real
+        or all fake.
+        """
+        *down, last, to_logit, label = self._weights()
+        x = images
+        for convolution, weight in zip(self.down, down, strict=True):
+            x = F.leaky_relu(F.conv2d(x, weight, cast(nn.Conv2d, convolution).bias, stride=2, padding=1), LEAK)
+        if self.minibatch_stddev:
+            x = torch.cat([x, within_class_stddev(x)], dim=1)
+        x = F.leaky_relu(F.conv2d(x, last, self.last.bias, padding=1), LEAK)
+        x = x.sum(dim=(2, 3)).float()  # (n, features)
+        # projection: w.phi + <embedding of the class, phi>, one product for both
+        return (x * (to_logit + F.embedding(labels, label))).sum(dim=1) + self.to_logit.bias
+
+    def _weights(self) -> list[Tensor]:
+        weights = [cast(Tensor, module.weight) for module in (*self.down, self.last, self.to_logit, self.label)]
+        if self.spectral is None:
+            return weights
+        return [normalise(weight) for normalise, weight in zip(self.spectral, weights, strict=True)]
+
+
+def within_class_stddev(x: Tensor) -> Tensor:
+    """One channel that says how much each group of `GROUP` rows varies (after Karras et al. 2018, arXiv 1710.10196).
+
+    Args:
+        x: features (n, c, h, w), n a multiple of `GROUP`, each group of one class.
+
+    Returns:
+        (n, 1, h, w): the standard deviation over the group, averaged over channels and places.
+    """
+    n, _, h, w = x.shape
+    groups = x.float().reshape(n // GROUP, GROUP, -1)
+    centred = groups - groups.mean(dim=1, keepdim=True)
+    stddev = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=1)  # (n / GROUP,)
+    return stddev.to(x.dtype).repeat_interleave(GROUP).view(n, 1, 1, 1).expand(n, 1, h, w)
+
+
+def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:
+    """The generator that a recipe describes, freshly initialised from torch's random state."""
+    return Generator(
+        size_px=recipe.data.size_px,
+        channels=recipe.data.channels,
+        n_classes=n_classes,
+        latent_dim=recipe.model.latent_dim,
+        label_dim=recipe.model.label_dim,
+        width=recipe.model.generator_width,
+    )
+
+
+def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator:
+    """The discriminator that a recipe describes, freshly initialised from torch's random state."""
+    return Discriminator(
+        size_px=recipe.data.size_px,
+        channels=recipe.data.channels,
+        n_classes=n_classes,
+        width=recipe.model.discriminator_width,
+        spectral_norm=recipe.model.spectral_norm,
+        minibatch_stddev=recipe.model.minibatch_stddev,
+    )
+
+
+@torch.no_grad()
+def calibrate(generator: Generator, batches: list[tuple[Tensor, Tensor]]) -> None:
+    """Measure the normalisation statistics of a generator over (latents, labels) batches, and switch to using them.
+
+    The generator average never saw a batch of its own in training; statistics borrowed from the live generator
+    would not fit its weights.
+    """
+    norms = [module for module in generator.modules() if isinstance(module, ConditionalBatchNorm)]
+    generator.train()
+    for k, (latents, labels) in enumerate(batches):
+        for norm in norms:
+            norm.momentum = 1 / (k + 1)  # a plain mean over the batches
+        generator(latents, labels)
+    for norm in norms:
+        norm.momentum = None
+    generator.eval()

@@ -1,0 +1,100 @@
+"""Sampling: every synthetic image has a number, and the number decides the image.
+
+Sample k of a class depends on the run, the seed, the class and k alone: not on how many are made, in what order,
+or with which others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from augmentgan.gan.networks import Generator, calibrate, to_uint8
+
+BATCH = 64
+"""Every forward pass has exactly this many rows, the last one padded: kernels chosen for another batch size may round
+differently, and then sample k would depend on how many were asked for."""
+
+CALIBRATION_IMAGES = 2048
+_BLOCK = 256
+_CALIBRATION_KEY = 0xCA11B
+
+
+@dataclass(frozen=True)
+class SampleBatch:
+    """Some synthetic images.
+
+    Attributes:
+        images: uint8 (n, h, w, c).
+        labels: int64 (n,).
+        sample_index: int64 (n,), the number of each sample within its class.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    sample_index: NDArray[np.int64]
+
+
+def latents_of(seed: int, label: int, indices: NDArray[np.int64], latent_dim: int) -> NDArray[np.float32]:
+    """Standard normal latents (n, latent_dim) of samples `indices` of class `label`.
+
+    A counter-based generator (Philox) keyed by seed and class, with the block of samples as its counter: any sample is
+    reached without making those before it.
+    """
+    latents = np.empty((len(indices), latent_dim), dtype=np.float32)
+    blocks = indices // _BLOCK
+    for block in np.unique(blocks):
+        philox = np.random.Philox(key=np.array([seed, label], dtype=np.uint64), counter=[0, 0, 0, int(block)])
+        normal = np.random.Generator(philox).standard_normal((_BLOCK, latent_dim), dtype=np.float32)
+        mine = blocks == block
+        latents[mine] = normal[indices[mine] % _BLOCK]
+    return latents
+
+
+def calibrate_for_sampling(generator: Generator, seed: int) -> None:
+    """Measure the generator's normalisation statistics over class-balanced latents and switch it to sampling."""
+    device = next(generator.parameters()).device
+    n_classes = generator.n_classes
+    batches = []
+    for k in range(CALIBRATION_IMAGES // BATCH):
+        rows = np.arange(k * BATCH, (k + 1) * BATCH)
+        latents = latents_of(seed ^ _CALIBRATION_KEY, 0, rows, generator.latent_dim)
+        batches.append((torch.from_numpy(latents).to(device), torch.from_numpy(rows % n_classes).to(device)))
+    calibrate(generator, batches)
+
+
+def sample_batches(generator: Generator, counts: Mapping[int, int], seed: int) -> Iterator[SampleBatch]:
+    """Make `counts[label]` samples of each class, numbered from 0, class after class.
+
+    Args:
+        generator: a calibrated generator, in evaluation mode.
+        counts: samples wanted for each label.
+        seed: the sampling seed.
+
+    Yields:
+        Batches of at most `BATCH` images.
+    """
+    total = sum(counts.values())
+    labels = np.repeat(np.array(list(counts), dtype=np.int64), list(counts.values()))
+    numbers = np.concatenate([np.arange(n, dtype=np.int64) for n in counts.values()]) if counts else labels
+    for start in range(0, total, BATCH):
+        stop = min(start + BATCH, total)
+        yield sample_rows(generator, labels[start:stop], numbers[start:stop], seed)
+
+
+@torch.inference_mode()
+def sample_rows(generator: Generator, labels: NDArray[np.int64], numbers: NDArray[np.int64], seed: int) -> SampleBatch:
+    """The samples with these numbers of these classes, at most `BATCH` of them."""
+    device = next(generator.parameters()).device
+    latents = np.zeros((BATCH, generator.latent_dim), dtype=np.float32)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        latents[mine] = latents_of(seed, int(label), numbers[mine], generator.latent_dim)
+    padded = np.zeros(BATCH, dtype=np.int64)
+    padded[: len(labels)] = labels
+    images = generator(torch.from_numpy(latents).to(device), torch.from_numpy(padded).to(device))
+    return SampleBatch(to_uint8(images)[: len(labels)].contiguous().cpu().numpy(), labels, numbers)

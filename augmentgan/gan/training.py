@@ -1,0 +1,268 @@
+"""The game: discriminator and generator learn in turns, each with the other frozen.
+
+One update is the article's round. The discriminator sees a batch of real and of generated images and learns to tell
+them apart; then it is frozen, and the generator learns to be taken for real. Beside that stands the coverage term
+(`augmentgan.gan.coverage`). The samples come from a running average of the generator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from augmentgan.data.images import LabelledImages
+from augmentgan.errors import TrainingError
+from augmentgan.gan import augment, objectives
+from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.coverage import Coverage, coverage_loss
+from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
+from augmentgan.recipe import ResolvedRecipe
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of `events.jsonl`: means since the line before.
+
+    Attributes:
+        updates: generator updates so far.
+        images: real images shown to the discriminator so far.
+        seconds: time spent learning so far, over all sessions.
+        images_per_s: real images a second since the last status.
+        loss_d, loss_g: the two adversarial losses.
+        loss_coverage: the coverage term before its weight; None where it is off.
+        d_real, d_fake: D(x) and D(G(z)) as probabilities; 0.5 each where the discriminator can only guess.
+        div, near: diversity and nearness of the average generator's samples, when they were looked at.
+        div_worst_class, div_worst: the least varied class and its figure.
+    """
+
+    updates: int
+    images: int
+    seconds: float
+    images_per_s: float
+    loss_d: float
+    loss_g: float
+    loss_coverage: float | None
+    d_real: float
+    d_fake: float
+    div: float | None = None
+    near: float | None = None
+    div_worst_class: str | None = None
+    div_worst: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The fields, those without a value left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+class Trainer:
+    """Both networks, their optimisers, the generator average and the counters.
+
+    Args:
+        recipe: a resolved recipe.
+        data: the training images, at the recipe's size; every class has at least one.
+        seed: initial weights and every draw follow from it.
+        device: where to learn.
+    """
+
+    def __init__(self, recipe: ResolvedRecipe, data: LabelledImages, seed: int, device: torch.device) -> None:
+        torch.manual_seed(seed)
+        self.recipe, self.device = recipe, device
+        self.generator = build_generator(recipe, data.n_classes).to(device)
+        self.discriminator = build_discriminator(recipe, data.n_classes).to(device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        training = recipe.training
+        self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device)
+        self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
+        self.batches = BalancedBatches(data, seed, device)
+        self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
+        self.precision = resolve_precision(training.precision, device)
+        self.updates = 0
+        self.seconds = 0.0
+        self._sums = torch.zeros(5, device=device)
+        self._summed = 0
+        self._since = time.perf_counter()
+
+    def update(self) -> None:
+        """One round: `n_discriminator_updates` for the discriminator, then one for the generator."""
+        training = self.recipe.training
+        if self.coverage.due(self.updates):
+            with self._autocast():
+                self.coverage.match(self.generator)
+        n_discriminator = training.n_discriminator_updates
+        for turn in range(n_discriminator):
+            position = self.updates * n_discriminator + turn
+            labels = self.batches.labels_at(position, training.batch_images, GROUP)
+            real = self.batches.real_images(self.batches.rows_of(labels, GROUP))
+            labels = labels.to(self.device)
+            last = turn == n_discriminator - 1
+            # the generator's own turn reuses the images that the discriminator has just judged, with their graph
+            with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
+                fake, covered, targets = self._generate(labels, with_coverage=last)
+            loss_d, logits_real, logits_fake = self._discriminator_update(real, fake.detach(), labels)
+        loss_g, loss_coverage = self._generator_update(fake, labels, covered, targets)
+        self._average_generator()
+        self.updates += 1
+        d_real, d_fake = objectives.probabilities(self.recipe.objective, logits_real, logits_fake)
+        self._sums += torch.stack([loss_d, loss_g, loss_coverage, d_real, d_fake])
+        self._summed += 1
+
+    def _generate(self, labels: Tensor, with_coverage: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Fake images for `labels`, and samples of matched latents with their real images where coverage is on."""
+        latents = torch.randn(len(labels), self.recipe.model.latent_dim, device=self.device)
+        if not (with_coverage and self.recipe.coverage.weight):
+            return self.generator(latents, labels), None, None
+        matched, matched_labels, targets = self.coverage.draw(self.updates)
+        images = self.generator(torch.cat([latents, matched]), torch.cat([labels, matched_labels]))
+        fake, covered = images.split([len(labels), len(matched)])
+        return fake, covered, targets
+
+    def _discriminator_update(self, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        objective = self.recipe.objective
+        self.discriminator.requires_grad_(True)
+        # one pass over both: no layer of the discriminator mixes rows of different groups
+        both = self._augmented(torch.cat([real, fake.to(real.dtype)]))
+        with self._autocast():
+            logits = self.discriminator(both, labels.repeat(2))
+        logits_real, logits_fake = logits.chunk(2)
+        loss = objectives.discriminator_loss(objective, logits_real, logits_fake)
+        penalised = loss
+        if objective.r1_weight:
+            penalised = penalised + objective.r1_weight * self._r1(both[: len(real)], labels)
+        if objective.loss == "wasserstein" and objective.gradient_penalty_weight:
+            weight = objective.gradient_penalty_weight
+            penalised = penalised + weight * self._gradient_penalty(both[: len(real)], both[len(real) :], labels)
+        self.optimizer_discriminator.zero_grad(set_to_none=True)
+        penalised.backward()  # type: ignore[no-untyped-call]
+        self.optimizer_discriminator.step()
+        return loss.detach(), logits_real.detach(), logits_fake.detach()
+
+    def _generator_update(
+        self, fake: Tensor, labels: Tensor, covered: Tensor | None, targets: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
+        with self._autocast():
+            logits = self.discriminator(self._augmented(fake.float()), labels)
+        loss = objectives.generator_loss(self.recipe.objective, logits)
+        loss_coverage = torch.zeros((), device=self.device)
+        if covered is not None and targets is not None:
+            loss_coverage = coverage_loss(covered, targets)
+        self.optimizer_generator.zero_grad(set_to_none=True)
+        (loss + self.recipe.coverage.weight * loss_coverage).backward()  # type: ignore[no-untyped-call]
+        self.optimizer_generator.step()
+        return loss.detach(), loss_coverage.detach()
+
+    def _r1(self, real: Tensor, labels: Tensor) -> Tensor:
+        images = real.detach().requires_grad_(True)
+        return objectives.r1_penalty(self.discriminator(images, labels), images)
+
+    def _gradient_penalty(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
+        share = torch.rand(len(real), 1, 1, 1, device=self.device)
+        images = torch.lerp(real, fake, share).detach().requires_grad_(True)
+        return objectives.gradient_penalty(self.discriminator(images, labels), images)
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        section = self.recipe.augment
+        return augment.apply(augment.draw(section, len(images), images.shape[-1], self.device), images)
+
+    @torch.no_grad()
+    def _average_generator(self) -> None:
+        # the ramp of Karras et al. 2020 in spirit: early weights are forgotten quickly
+        decay = min(self.recipe.training.average_decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+
+    def status(self) -> Status:
+        """Means since the last call.
+
+        Raises:
+            TrainingError: a loss is not a finite number.
+        """
+        loss_d, loss_g, loss_coverage, d_real, d_fake = (self._sums / max(1, self._summed)).tolist()
+        now = time.perf_counter()
+        elapsed = now - self._since
+        self.seconds += elapsed
+        images = self._summed * self.recipe.training.batch_images * self.recipe.training.n_discriminator_updates
+        total = self.updates * self.recipe.training.batch_images * self.recipe.training.n_discriminator_updates
+        for name, value in (("discriminator", loss_d), ("generator", loss_g), ("coverage", loss_coverage)):
+            if not abs(value) < float("inf"):
+                raise TrainingError(
+                    f"the {name} loss became {value} before update {self.updates}; try --set "
+                    "training.learning_rate_discriminator=1e-4 --set training.learning_rate_generator=1e-4"
+                )
+        self._sums.zero_()
+        self._summed, self._since = 0, now
+        return Status(
+            updates=self.updates,
+            images=total,
+            seconds=round(self.seconds, 3),
+            images_per_s=round(images / elapsed, 1),
+            loss_d=loss_d,
+            loss_g=loss_g,
+            loss_coverage=loss_coverage if self.recipe.coverage.weight else None,
+            d_real=d_real,
+            d_fake=d_fake,
+        )
+
+    @contextlib.contextmanager
+    def paused_clock(self) -> Iterator[None]:
+        """Time inside the block (sheets, checkpoints, quality) does not count as learning."""
+        stopped = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - stopped
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda`, `cuda:K` or `mps` to a device that is there.
+
+    Raises:
+        TrainingError: the device is not there, or the name is none of these.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if name == "cpu":
+        return torch.device("cpu")
+    if kind == "cuda" and (not number or number.isdigit()):
+        if torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count():
+            return torch.device(name)
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        raise TrainingError(f"device {name!r}: {found} CUDA devices are here; use --device auto or --device cpu")
+    if name == "mps":
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        raise TrainingError("device 'mps' is not here; use --device auto or --device cpu")
+    raise TrainingError(f"device {name!r} is not known; use auto, cpu, cuda, cuda:K or mps")
+
+
+def resolve_precision(wish: str, device: torch.device) -> torch.dtype:
+    """The arithmetic of convolutions and matrix products: bfloat16 where hardware has it, unless told otherwise."""
+    if wish != "auto":
+        return torch.bfloat16 if wish == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _adam(network: nn.Module, rate: float, recipe: ResolvedRecipe, device: torch.device) -> torch.optim.Adam:
+    betas = (recipe.training.beta1, recipe.training.beta2)
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused)
+
+
+def sampler_of(trainer: Trainer) -> Generator:
+    """A copy of the generator average that sampling may calibrate and keep."""
+    return copy.deepcopy(trainer.average)

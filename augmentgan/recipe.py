@@ -1,0 +1,396 @@
+"""Recipes: every setting of a run, in one frozen tree.
+
+A recipe is read from defaults, then a TOML file, then `--set section.key=value`; each later source wins. Values left
+at "auto" are settled once, from the data, by `Recipe.resolve`; the result is printed, stored in the run folder
+and used from there on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from augmentgan.errors import RecipeError
+
+Auto = Literal["auto"]
+Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=4, le=1024)]
+PerClass = Annotated[int, Field(ge=2)]
+Size = Literal[8, 16, 28, 32, 48, 64, 96, 128]
+SIZES: tuple[int, ...] = get_args(Size)
+"""Image sizes (pixels a side) that the networks are built for."""
+
+LARGEST_AUTOMATIC_SIZE = 64
+"""Larger photos are scaled down to this unless the recipe says otherwise: the largest that a CPU trains in minutes."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSection(_Section):
+    """How images are brought to one size and split."""
+
+    size_px: Size | Auto = Field("auto", description="Side of the square working images, in pixels.")
+    channels: Literal[1, 3] | Auto = Field("auto", description="1 for grey, 3 for RGB.")
+    resize: Literal["crop", "pad", "stretch"] = Field(
+        "crop",
+        description="What happens to images that are not square: centre crop, pad with the edge, or stretch.",
+    )
+    test_fraction: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of every class held out as real test images, where data has no split.",
+    )
+    train_per_class: PerClass | Literal["all"] = Field(
+        "all", description='Training images a class to learn from, drawn by seed; "all" uses every one.'
+    )
+
+
+class ModelSection(_Section):
+    """The two networks."""
+
+    latent_dim: int = Field(64, ge=1, le=4096, description="Length of the latent vector z, normally distributed.")
+    label_dim: int = Field(64, ge=1, le=4096, description="Length of the label embedding that joins z.")
+    generator_width: Width | Auto = Field(
+        "auto", description="Channels of the generator at full size; doubled at each halving of the size."
+    )
+    discriminator_width: Width | Auto = Field(
+        "auto", description="Channels after the discriminator's first convolution; doubled at each halving."
+    )
+    spectral_norm: bool = Field(True, description="Divide each discriminator weight by its largest singular value.")
+    minibatch_stddev: bool = Field(
+        True, description="Show the discriminator how much groups of four images of one class vary."
+    )
+
+
+class ObjectiveSection(_Section):
+    """The losses of the game and their regularisers."""
+
+    loss: Literal["minimax", "non-saturating", "hinge", "least-squares", "wasserstein"] = Field(
+        "hinge", description="The adversarial loss."
+    )
+    r1_weight: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 is off.")
+    gradient_penalty_weight: float = Field(
+        10.0, ge=0, description="Weight of the Wasserstein gradient penalty (used by that loss only)."
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="Real target 1 - this, for losses with a target (minimax, non-saturating, least-squares).",
+    )
+
+
+class AugmentSection(_Section):
+    """DiffAugment: differentiable augmentation of what the discriminator sees, real and fake alike."""
+
+    translation: float = Field(0.125, ge=0, le=0.5, description="Largest shift, as a share of the side.")
+    cutout: float = Field(0.3, ge=0, lt=1, description="Side of the square that is blanked, as a share of the side.")
+    colour: bool | Auto = Field("auto", description="Vary brightness, saturation and contrast; auto: RGB only.")
+
+
+class CoverageSection(_Section):
+    """The coverage term: every real image must have a sample near it (implicit maximum likelihood)."""
+
+    weight: float = Field(
+        10.0, ge=0, description="Weight of the mean squared error to the matched real images; 0 is off."
+    )
+    latents_per_image: int = Field(8, ge=1, le=1024, description="Latents drawn for each real image at a matching.")
+    pairs: int = Field(32, ge=1, le=4096, description="Matched pairs in each generator update.")
+    refresh_updates: int = Field(100, ge=1, description="Updates between two matchings.")
+    latent_noise: float = Field(0.05, ge=0, description="Standard deviation of the noise added to a matched latent.")
+
+
+class TrainingSection(_Section):
+    """The loop."""
+
+    updates: Count | Auto = Field("auto", description="Generator updates.")
+    batch_images: int = Field(
+        64, ge=4, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
+    )
+    n_discriminator_updates: int = Field(
+        1, ge=1, le=100, description="Discriminator updates for each generator update."
+    )
+    learning_rate_generator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the generator.")
+    learning_rate_discriminator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the discriminator.")
+    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
+    average_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the generator average that makes the samples."
+    )
+    precision: Literal["float32", "bfloat16"] | Auto = Field(
+        "auto",
+        description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",
+    )
+    status_updates: int = Field(100, ge=1, description="Updates between two lines of events.jsonl.")
+    quality_updates: int = Field(500, ge=1, description="Updates between two looks at diversity and nearness.")
+    sheet_updates: int = Field(500, ge=1, description="Updates between two sample sheets.")
+    checkpoint_updates: int = Field(500, ge=1, description="Updates between two checkpoints.")
+
+
+class BenchmarkSection(_Section):
+    """The downstream classifier and how synthetic images enter its training."""
+
+    steps: Count | Auto = Field("auto", description="Optimiser steps of every arm.")
+    batch_images: int = Field(64, ge=4, le=4096, description="Images in a classifier batch.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak of the one-cycle learning rate (AdamW).")
+    repeats: int = Field(5, ge=2, le=1000, description="Classifier seeds an arm.")
+    synthetic_per_class: int = Field(
+        1000, ge=1, description="Synthetic images a class offered to the arms that use them."
+    )
+    synthetic_share: float = Field(0.5, ge=0, le=1, description="Share of a mixed batch that is synthetic.")
+    synthetic_until: float = Field(
+        0.5, ge=0, le=1, description="Part of the steps after which a mixed arm trains on real images alone."
+    )
+
+
+class ResolvedDataSection(DataSection):
+    """`DataSection` without "auto"."""
+
+    size_px: Size
+    channels: Literal[1, 3]
+
+
+class ResolvedModelSection(ModelSection):
+    """`ModelSection` without "auto"."""
+
+    generator_width: Width
+    discriminator_width: Width
+
+
+class ResolvedAugmentSection(AugmentSection):
+    """`AugmentSection` without "auto"."""
+
+    colour: bool
+
+
+class ResolvedTrainingSection(TrainingSection):
+    """`TrainingSection` without "auto", except the precision, which is the device's matter."""
+
+    updates: Count
+
+
+class ResolvedBenchmarkSection(BenchmarkSection):
+    """`BenchmarkSection` without "auto"."""
+
+    steps: Count
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What resolving needs to know about a data set; cheap to find without reading pixels.
+
+    Attributes:
+        side_px: the shorter side (median over the images), in pixels.
+        channels: 1 or 3.
+        n_images: images to learn from.
+        n_classes: classes.
+    """
+
+    side_px: int
+    channels: Literal[1, 3]
+    n_images: int
+    n_classes: int
+
+
+class Recipe(_Section):
+    """All settings of a run; `Recipe()` is the default recipe."""
+
+    name: str = "default"
+    description: str = ""
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    objective: ObjectiveSection = ObjectiveSection()
+    augment: AugmentSection = AugmentSection()
+    coverage: CoverageSection = CoverageSection()
+    training: TrainingSection = TrainingSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+
+    def with_settings(self, settings: Iterable[str]) -> Recipe:
+        """A copy with `section.key=value` settings applied in order.
+
+        Raises:
+            RecipeError: a setting has no such form, an unknown key, or a value out of range.
+        """
+        tree = self.model_dump()
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            section, dot, name = key.strip().partition(".")
+            if not equals or not dot or not name:
+                raise RecipeError(
+                    f"--set {setting!r} is not of the form section.key=value, such as training.updates=5000"
+                )
+            tree.setdefault(section, {})
+            if not isinstance(tree[section], dict):
+                raise RecipeError(f"--set {setting!r}: {section!r} is not a section; {_known_sections()}")
+            tree[section][name] = _parse_value(text.strip())
+        return _validate(tree, source="--set")
+
+    def resolve(self, facts: DataFacts) -> ResolvedRecipe:
+        """Settle every "auto" from the data.
+
+        Raises:
+            RecipeError: the data cannot be learned with this recipe (fewer than 2 or more than 1000 classes).
+        """
+        if not 2 <= facts.n_classes <= 1000:
+            raise RecipeError(f"data has {facts.n_classes} classes; a class-conditional generator needs 2 to 1000")
+        tree = self.model_dump()
+        size_px = automatic_size(facts.side_px) if self.data.size_px == "auto" else self.data.size_px
+        channels = facts.channels if self.data.channels == "auto" else self.data.channels
+        _settle(tree["data"], "size_px", size_px)
+        _settle(tree["data"], "channels", channels)
+        _settle(tree["model"], "generator_width", _automatic_width(size_px))
+        _settle(tree["model"], "discriminator_width", _automatic_width(size_px))
+        _settle(tree["augment"], "colour", channels == 3)
+        _settle(tree["training"], "updates", _automatic_updates(size_px))
+        _settle(tree["benchmark"], "steps", _automatic_steps(facts.n_classes))
+        return ResolvedRecipe.model_validate(tree)
+
+
+class ResolvedRecipe(Recipe):
+    """A recipe in which nothing is left to decide."""
+
+    data: ResolvedDataSection
+    model: ResolvedModelSection
+    augment: ResolvedAugmentSection
+    training: ResolvedTrainingSection
+    benchmark: ResolvedBenchmarkSection
+
+
+def automatic_size(side_px: int) -> int:
+    """The working size for images of this shorter side: the smallest supported one that holds them, 64 at most."""
+    return next((size for size in SIZES if size >= min(side_px, LARGEST_AUTOMATIC_SIZE)), LARGEST_AUTOMATIC_SIZE)
+
+
+def load_recipe(name_or_file: str | Path | None, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name (see `recipe_names`) or from a TOML file, then apply `settings`.
+
+    Raises:
+        RecipeError: no such recipe or file, text that is not TOML, an unknown key, or a value out of range.
+    """
+    if name_or_file is None:
+        return Recipe().with_settings(settings)
+    text = str(name_or_file)
+    if text.endswith(".toml"):
+        path = Path(text)
+        try:
+            content = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe file {text!r} cannot be read ({_reason(error)}); check the path") from error
+        name = path.stem
+    else:
+        if text not in recipe_names():
+            close = difflib.get_close_matches(text, recipe_names(), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(recipe_names())}"
+            raise RecipeError(f"recipe {text!r} is not known; {hint} (a file's name ends in .toml)")
+        name, content = text, recipe_text(text)
+    try:
+        tree = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {text!r} is not valid TOML: {error}") from error
+    tree.setdefault("name", name)
+    return _validate(tree, source=f"recipe {text!r}").with_settings(settings)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with augmentgan, sorted."""
+    return sorted(path.name.removesuffix(".toml") for path in _recipe_folder().iterdir() if path.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML text of a shipped recipe, comments included."""
+    return str((_recipe_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _recipe_folder() -> Any:
+    """Inside the wheel the recipes lie in the package; in a checkout they lie beside it."""
+    packaged = resources.files("augmentgan") / "recipes"
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "recipes"
+
+
+def _automatic_width(size_px: int) -> int:
+    """Full-size channels: fewer at larger sizes, where each channel costs more and more halvings double it."""
+    if size_px <= 16:
+        return 64
+    return 32 if size_px <= 48 else 16
+
+
+def _automatic_updates(size_px: int) -> int:
+    """Updates that stay inside 10 minutes at 28 px and 30 at 64 px."""
+    if size_px <= 16:
+        return 3000
+    return 8000
+
+
+def _automatic_steps(n_classes: int) -> int:
+    """Classifier steps; more classes need more of them."""
+    return 1000 if n_classes <= 20 else 2000
+
+
+def _settle(section: dict[str, Any], key: str, value: object) -> None:
+    if section[key] == "auto":
+        section[key] = value
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word: loss=hinge needs no quotes on a command line
+
+
+def _validate(tree: dict[str, Any], source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    # pydantic names the branch of a union ("int", "literal['auto']") in the location; the key is what people wrote
+    keys = [str(part) for part in problem["loc"] if str(part) in _all_keys()] or [str(part) for part in problem["loc"]]
+    where = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        where = ".".join(str(part) for part in problem["loc"])
+        known = _known_keys(problem["loc"])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        return f"unknown key {where!r}; {hint}"
+    wishes = [
+        each["msg"][0].lower() + each["msg"][1:]
+        for each in error.errors()
+        if each["loc"][: len(keys)] == problem["loc"][: len(keys)]
+    ]
+    value = problem["input"]
+    shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
+    return f"{where} = {shown}: {', or '.join(dict.fromkeys(wishes))}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    if len(location) == 1:
+        return list(Recipe.model_fields)
+    section = Recipe.model_fields[str(location[0])].annotation
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _all_keys() -> set[str]:
+    return {key for name in Recipe.model_fields for key in [name, *_known_keys((name, ""))]}
+
+
+def _known_sections() -> str:
+    return "sections: " + ", ".join(name for name in Recipe.model_fields if _known_keys((name, "")))
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -1,0 +1,96 @@
+"""The losses against the mathematics they stand for."""
+
+import math
+
+import pytest
+import torch
+
+from augmentgan.gan import objectives
+from augmentgan.recipe import ObjectiveSection
+
+LOSSES = ["minimax", "non-saturating", "hinge", "least-squares", "wasserstein"]
+
+
+def test_minimax_is_minus_v():
+    real, fake = torch.randn(64), torch.randn(64)
+    d_real, d_fake = torch.sigmoid(real), torch.sigmoid(fake)
+    value = torch.log(d_real).mean() + torch.log(1 - d_fake).mean()
+    torch.testing.assert_close(objectives.minimax_discriminator(real, fake), -value)
+    torch.testing.assert_close(objectives.minimax_generator(fake), torch.log(1 - d_fake).mean())
+    torch.testing.assert_close(objectives.non_saturating_generator(fake), -torch.log(d_fake).mean())
+
+
+def test_discriminator_that_can_only_guess_pays_two_log_two():
+    nothing = torch.zeros(8)
+    assert objectives.minimax_discriminator(nothing, nothing).item() == pytest.approx(2 * math.log(2))
+
+
+def test_best_discriminator_is_the_density_ratio_and_its_value_is_jensen_shannon():
+    """Goodfellow et al. 2014, proposition 1 and theorem 1, on two distributions over three outcomes."""
+    p, q = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.6])
+    logits = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logits], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = (p * torch.nn.functional.softplus(-logits)).sum() + (q * torch.nn.functional.softplus(logits)).sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    torch.testing.assert_close(torch.sigmoid(logits), p / (p + q), atol=1e-3, rtol=0)
+    m = (p + q) / 2
+    jensen_shannon = 0.5 * (p * (p / m).log()).sum() + 0.5 * (q * (q / m).log()).sum()
+    assert -loss().item() == pytest.approx(2 * jensen_shannon.item() - math.log(4), abs=1e-5)
+
+
+def test_saturation():
+    """Where the discriminator is sure, the minimax gradient vanishes and the non-saturating one does not."""
+    sure = torch.tensor([-12.0], requires_grad=True)
+    (weak,) = torch.autograd.grad(objectives.minimax_generator(sure), sure)
+    (strong,) = torch.autograd.grad(objectives.non_saturating_generator(sure), sure)
+    assert abs(weak.item()) < 1e-4
+    assert abs(strong.item()) > 0.99
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_player_gains_by_pulling_its_way(loss):
+    objective = ObjectiveSection(loss=loss)
+    real = torch.randn(16).mul(0.3).requires_grad_()
+    fake = torch.randn(16).mul(0.3).requires_grad_()
+    for_real, for_fake = torch.autograd.grad(objectives.discriminator_loss(objective, real, fake), (real, fake))
+    assert (for_real < 0).all()  # a step against the gradient raises real logits
+    assert (for_fake > 0).all() or loss == "least-squares"
+    (for_generator,) = torch.autograd.grad(objectives.generator_loss(objective, fake), fake)
+    assert (for_generator < 0).all()
+
+
+def test_label_smoothing_moves_the_best_answer_to_the_target():
+    objective = ObjectiveSection(loss="non-saturating", label_smoothing=0.1)
+    at_target = torch.logit(torch.tensor([0.9])).requires_grad_()
+    loss = objectives.discriminator_loss(objective, at_target, torch.zeros(1))
+    (gradient,) = torch.autograd.grad(loss, at_target)
+    assert gradient.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_penalties_on_a_linear_critic():
+    """For f(x) = <w, x> the gradient is w everywhere."""
+    weight = torch.randn(3, 4, 4)
+    images = torch.randn(5, 3, 4, 4, requires_grad=True)
+    logits = (images * weight).sum(dim=(1, 2, 3))
+    squared = weight.square().sum()
+    torch.testing.assert_close(objectives.r1_penalty(logits, images), squared / 2)
+    torch.testing.assert_close(objectives.gradient_penalty(logits, images), (squared.sqrt() - 1) ** 2)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_probabilities_are_probabilities(loss):
+    d_real, d_fake = objectives.probabilities(ObjectiveSection(loss=loss), torch.randn(32) + 2, torch.randn(32) - 2)
+    assert 0 <= d_fake < d_real <= 1
+
+
+def test_wasserstein_reading_is_half_where_the_critic_cannot_tell():
+    same = torch.randn(64) + 5  # a critic's level means nothing
+    d_real, d_fake = objectives.probabilities(ObjectiveSection(loss="wasserstein"), same, same)
+    assert d_real.item() == pytest.approx(d_fake.item())
+    assert 0.3 < d_real.item() < 0.7

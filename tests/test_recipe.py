@@ -1,0 +1,79 @@
+"""Recipes: merging, settling, and refusing with one clear line."""
+
+import pytest
+
+from augmentgan.errors import RecipeError
+from augmentgan.recipe import DataFacts, Recipe, automatic_size, load_recipe, recipe_names
+
+FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.updates=-5", ["training.updates", "-5"]),
+        ("training.updatez=5", ["updatez", "did you mean 'updates'"]),
+        ("data.size_px=30", ["data.size_px", "30", "28"]),
+        ("objective.loss=foo", ["objective.loss", "foo", "hinge"]),
+        ("training.beta1=nan", ["training.beta1", "nan"]),
+        ("training.batch_images=63", ["training.batch_images", "63", "multiple of 4"]),
+        ("nonsense", ["nonsense", "section.key=value"]),
+        ("nowhere.key=1", ["nowhere", "known"]),
+    ],
+)
+def test_bad_settings_name_the_thing_the_value_and_the_mend(setting, words):
+    with pytest.raises(RecipeError) as caught:
+        Recipe().with_settings([setting])
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_later_sources_win(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[training]\nupdates = 10\n[objective]\nloss = "minimax"\n')
+    recipe = load_recipe(file, ["training.updates=20"])
+    assert (recipe.training.updates, recipe.objective.loss, recipe.name) == (20, "minimax", "mine")
+    assert recipe.coverage == Recipe().coverage
+
+
+@pytest.mark.parametrize(
+    "text", ["[training]\nupdatez = 1\n", "[training\n", "[training]\nupdates = 0\n", "training = 3\n"]
+)
+def test_bad_files_are_refused(tmp_path, text):
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=r"bad\.toml"):
+        load_recipe(file)
+
+
+def test_unknown_recipe_suggests():
+    with pytest.raises(RecipeError, match="did you mean 'digits'"):
+        load_recipe("digit")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_loads_and_says_what_it_is_for(name):
+    recipe = load_recipe(name)
+    assert recipe.description
+    assert "auto" not in recipe.resolve(FACTS).model_dump_json(exclude={"training": {"precision"}})
+
+
+@pytest.mark.parametrize(("side", "size"), [(6, 8), (8, 8), (28, 28), (30, 32), (50, 64), (64, 64), (4000, 64)])
+def test_automatic_size_stays_near_native(side, size):
+    assert automatic_size(side) == size
+
+
+def test_resolving_settles_everything_and_keeps_wishes():
+    resolved = Recipe().with_settings(["data.size_px=128"]).resolve(FACTS)
+    assert resolved.data.size_px == 128
+    assert resolved.data.channels == 1
+    assert resolved.augment.colour is False
+    assert Recipe().resolve(DataFacts(64, 3, 100, 5)).augment.colour is True
+
+
+@pytest.mark.parametrize("n_classes", [1, 1001])
+def test_class_count_out_of_range(n_classes):
+    with pytest.raises(RecipeError, match=f"{n_classes} classes"):
+        Recipe().resolve(DataFacts(28, 1, 100, n_classes))
