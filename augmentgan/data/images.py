@@ -92,6 +92,12 @@ class LabelledImages:
             extra={name: column[index] for name, column in self.extra.items()},
         )
 
+    def part(self, which: int) -> LabelledImages:
+        """The rows of one part of the split, `TRAIN` or `TEST`; without a split everything is `TRAIN`."""
+        if self.split is None:
+            return self if which == TRAIN else self.subset([])
+        return self.subset(np.flatnonzero(self.split == which))
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over shape, pixels, labels, class names, split and group."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())

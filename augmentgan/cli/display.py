@@ -1,0 +1,129 @@
+"""What people see while something runs: a live panel in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from augmentgan.gan.run import Plan
+    from augmentgan.gan.training import Status
+
+LOW_DIVERSITY = 0.5
+"""Below this share of the real images' variation a class is called collapsing."""
+
+
+def plan_lines(plan: Plan, folder: Path) -> list[str]:
+    """What fit is about to do, in words."""
+    recipe, data = plan.recipe, plan.data
+    train, test = len(plan.split.train), len(plan.split.test)
+    counts = data.part(0).counts
+    spread = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    lines = [
+        f"data     {train} training and {test} test images, {data.n_classes} classes, {spread} training images a class",
+        f"images   {recipe.data.size_px} px, {'grey' if recipe.data.channels == 1 else 'RGB'}",
+        f"model    width {recipe.model.generator_width} / {recipe.model.discriminator_width}, "
+        f"{recipe.objective.loss} loss, coverage weight {recipe.coverage.weight:g}",
+        f"training {recipe.training.updates} updates, batches of {recipe.training.batch_images}, seed {plan.seed}",
+        f"run      {folder}",
+    ]
+    if len(plan.split.dropped):
+        lines.append(f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones")
+    return lines
+
+
+class TrainingDisplay:
+    """Shows training: a live panel in a terminal, a line a status elsewhere, nothing when quiet."""
+
+    def __init__(self, updates: int, *, quiet: bool) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[speed]}"),
+            console=self._console,
+        )
+        self._task = self._progress.add_task("training", total=updates, speed="")
+        self._updates = updates
+        self._quality = ""
+
+    def __enter__(self) -> TrainingDisplay:
+        if not self._quiet and self._console.is_terminal:
+            self._live = Live(self._progress, console=self._console, refresh_per_second=4)
+            self._live.__enter__()
+        return self
+
+    def show(self, status: Status) -> None:
+        """Take a status."""
+        if status.div is not None and status.near is not None:
+            self._quality = (
+                f"div {status.div:.2f} (1 = as varied as the real images), near {status.near:.2f} (0 = copies)"
+            )
+            if status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
+                self._quality += f"; class {status.div_worst_class} collapses: div {status.div_worst:.2f}"
+        if self._quiet:
+            return
+        if self._live is None:
+            line = (
+                f"{status.updates}/{self._updates} updates, {status.images_per_s:.0f} images/s, "
+                f"loss D {status.loss_d:.3f} G {status.loss_g:.3f}, D(x) {status.d_real:.2f} D(G(z)) {status.d_fake:.2f}"
+            )
+            quality = f", {self._quality}" if status.div is not None else ""
+            self._console.print(line + quality, markup=False, highlight=False, soft_wrap=True)
+            return
+        self._progress.update(self._task, completed=status.updates, speed=f"{status.images_per_s:.0f} images/s")
+        table = Table.grid(padding=(0, 2))
+        table.add_row("loss", f"D {status.loss_d:.3f}", f"G {status.loss_g:.3f}")
+        table.add_row("D(x)", _needle(status.d_real), f"{status.d_real:.2f}")
+        table.add_row("D(G(z))", _needle(status.d_fake), f"{status.d_fake:.2f}   | marks 0.5: D can only guess")
+        if self._quality:
+            table.add_row("samples", self._quality)
+        self._live.update(Group(self._progress, table))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+
+@contextmanager
+def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar in a terminal; in a pipe a line every ten seconds. Gives a function of the number done."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        last = time.monotonic()
+
+        def line(done: int) -> None:
+            nonlocal last
+            if not quiet and time.monotonic() - last > 10:
+                last = time.monotonic()
+                print(f"{done}/{total} {noun}", file=sys.stderr)
+
+        yield line
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TextColumn(noun), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(noun, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _needle(probability: float, width: int = 21) -> str:
+    """A probability on a scale from 0 to 1 whose middle is marked."""
+    cells = ["-"] * width
+    cells[width // 2] = "|"
+    cells[round(min(1.0, max(0.0, probability)) * (width - 1))] = "o"
+    return "".join(cells)

@@ -1,0 +1,141 @@
+"""One image file to one square uint8 array; the policies that decide how are stated here and printed by `inspect`."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from augmentgan.errors import DataError
+
+Resize = Literal["crop", "pad", "stretch"]
+
+MAX_PIXELS = 100_000_000
+"""Images whose header declares more pixels are refused before anything is decoded (decompression bombs)."""
+
+POLICIES: dict[str, str] = {
+    "greyscale": "stays one channel when every image is grey, otherwise repeated to RGB",
+    "alpha": "composited over white",
+    "palette": "expanded to its colours",
+    "CMYK, YCbCr, LAB, HSV": "converted to RGB",
+    "16-bit": "grey levels divided by 257",
+    "animation": "first frame only",
+    "EXIF orientation": "applied",
+    "not square": "data.resize: crop (centre), pad (edge pixels) or stretch",
+    "scaling": "Lanczos when larger than the working size, bicubic when smaller",
+    "metadata": "never copied",
+}
+
+_GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "LA", "La"}
+_TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an image's header says; sizes as seen, after the EXIF orientation."""
+
+    width: int
+    height: int
+    mode: str
+    channels: Literal[1, 3]
+
+
+def probe(path: Path) -> Probe:
+    """Read an image's header.
+
+    Raises:
+        DataError: not an image, or one that declares more than `MAX_PIXELS` pixels.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        if image.getexif().get(0x0112, 1) in _TRANSPOSED:
+            width, height = height, width
+        return Probe(width, height, image.mode, 1 if image.mode in _GREY_MODES else 3)
+
+
+def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
+    """Read an image as uint8 (size_px, size_px, channels) under `POLICIES`.
+
+    Raises:
+        DataError: the file is not an image that can be read whole.
+    """
+    with _opened(path) as image:
+        try:
+            return _to_array(_plain(image, path), size_px, channels, resize)
+        except DataError:
+            raise
+        except Exception as error:  # decoders raise whatever a broken file brings them to
+            raise DataError(
+                f"image {str(path)!r} cannot be decoded ({_one_line(error)}); replace or remove it"
+            ) from error
+
+
+def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
+    """Bring a uint8 (h, w, c) array to (size_px, size_px, channels) as `decode` would."""
+    return _to_array(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), size_px, channels, resize)
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
+            warnings.simplefilter("ignore")
+            image = Image.open(path)
+    except UnidentifiedImageError as error:
+        empty = path.stat().st_size == 0
+        raise DataError(f"file {str(path)!r} is {'empty' if empty else 'not an image'}; remove it") from error
+    except Exception as error:
+        raise DataError(f"file {str(path)!r} cannot be opened ({_one_line(error)}); replace or remove it") from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        image.close()
+        raise DataError(f"image {str(path)!r} declares {size} pixels; at most {MAX_PIXELS:,} are read: scale it down")
+    return image
+
+
+def _plain(image: Image.Image, path: Path) -> Image.Image:
+    """The first frame, upright, in mode L or RGB."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+            levels = np.asarray(image).astype(np.int64)
+            if levels.min() < 0 or levels.max() > 65535:
+                raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")
+            return Image.fromarray((levels // 257).astype(np.uint8))
+        if image.mode == "F":
+            raise DataError(f"image {str(path)!r} has floating-point pixels; save it as 8 or 16-bit")
+        if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+            white = Image.new("RGBA", image.size, "white")
+            flat = Image.alpha_composite(white, image.convert("RGBA"))
+            return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
+        return image.convert("L" if image.mode in _GREY_MODES else "RGB")
+
+
+def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
+    image = image.convert("L" if channels == 1 else "RGB")
+    width, height = image.size
+    if width != height and resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    elif width != height and resize == "pad":
+        side = max(width, height)
+        left, top = (side - width) // 2, (side - height) // 2
+        pixels = np.asarray(image)
+        edges = ((top, side - height - top), (left, side - width - left), (0, 0))[: pixels.ndim]
+        image = Image.fromarray(np.pad(pixels, edges, mode="edge"))
+    if image.size != (size_px, size_px):
+        shrinks = min(image.size) > size_px
+        filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+        image = image.resize((size_px, size_px), filter_)
+    return np.asarray(image).reshape(size_px, size_px, channels)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

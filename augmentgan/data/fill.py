@@ -1,0 +1,75 @@
+"""Any wish about class counts becomes one explicit {label: n} before sampling.
+
+The vocabulary is imbalanced-learn's `sampling_strategy`: a number wanted for a class counts its real images too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentgan.errors import DataError
+
+
+def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] | None = None) -> dict[int, int]:
+    """The same number of samples for every class, or for those named.
+
+    Raises:
+        DataError: a number below 1, or an unknown class.
+    """
+    if per_class < 1:
+        raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
+    return dict.fromkeys(labels_of(classes, class_names), per_class)
+
+
+def filling(
+    wish: str, counts: NDArray[np.int64], class_names: Sequence[str], classes: Sequence[str] | None = None
+) -> dict[int, int]:
+    """What each class lacks.
+
+    Args:
+        wish: "max" (level with the largest class), "N" (level at N), or "CLASS=N,CLASS=N".
+        counts: real training images a class.
+        class_names: in label order.
+        classes: only these classes, where given.
+
+    Raises:
+        DataError: a wish in another form, below what a class has, for an unknown class, or for nothing at all.
+    """
+    labels = labels_of(classes, class_names)
+    if wish == "max" or wish.isdecimal():
+        level = int(counts.max()) if wish == "max" else int(wish)
+        wanted = {label: max(0, level - int(counts[label])) for label in labels}
+    else:
+        wanted = {}
+        for part in wish.split(","):
+            name, equals, number = part.rpartition("=")
+            if not equals or not number.isdecimal():
+                raise DataError(f"--fill {wish!r} is not max, a number, or CLASS=N,CLASS=N")
+            (label,) = labels_of([name], class_names)
+            if int(number) < counts[label]:
+                raise DataError(f"--fill {name}={number}: the class has {counts[label]} images already; ask for more")
+            wanted[label] = int(number) - int(counts[label])
+    wanted = {label: n for label, n in wanted.items() if n}
+    if not wanted:
+        raise DataError(f"--fill {wish}: every class has as many images already; ask for more, or use --per-class N")
+    return wanted
+
+
+def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list[int]:
+    """Labels of the named classes, in label order; all where none are named.
+
+    Raises:
+        DataError: an unknown class.
+    """
+    if classes is None:
+        return list(range(len(class_names)))
+    for name in classes:
+        if name not in class_names:
+            close = difflib.get_close_matches(name, class_names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(class_names[:10])}"
+            raise DataError(f"class {name!r} is not known; {hint}")
+    return sorted({list(class_names).index(name) for name in classes})

@@ -1,0 +1,97 @@
+"""Writing an image folder: `CLASS/000000.png` and a `metadata.jsonl` with a row of provenance an image."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from augmentgan.errors import OutputError
+from augmentgan.files import refuse_existing, whole_folder
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
+
+
+class FolderWriter:
+    """Streams images into a folder that appears whole when the block ends, or not at all.
+
+    torchvision's `ImageFolder` and Hugging Face `datasets` ("imagefolder") read the result.
+
+    Raises:
+        OutputError: the folder exists, cannot be written, or a class name cannot be a folder's name.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        class_names: Sequence[str],
+        attributes: Mapping[str, str | int | float],
+        overwrite: bool = False,
+    ) -> None:
+        refuse_existing(path, overwrite=overwrite)
+        _check_names(class_names)
+        self._path, self._class_names = path, tuple(class_names)
+        self._attributes, self._overwrite = attributes, overwrite
+        self._written: Counter[int] = Counter()
+
+    def __enter__(self) -> FolderWriter:
+        with contextlib.ExitStack() as stack:
+            self._part = stack.enter_context(whole_folder(self._path, overwrite=self._overwrite))
+            self._metadata = stack.enter_context((self._part / "metadata.jsonl").open("w", encoding="utf-8"))
+            self._stack = stack.pop_all()
+        attributes = json.dumps(dict(self._attributes), indent=2)
+        (self._part / "augmentgan.json").write_text(attributes + "\n", encoding="utf-8")
+        return self
+
+    def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
+        """Add images; `columns` go into `metadata.jsonl`."""
+        for row, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            name = self._class_names[label]
+            number = int(columns["sample_index"][row]) if "sample_index" in columns else self._written[label]
+            self._written[label] += 1
+            file = Path(name) / f"{number:06d}.png"
+            (self._part / name).mkdir(exist_ok=True)
+            pixels = image[:, :, 0] if image.shape[2] == 1 else image
+            Image.fromarray(pixels).save(self._part / file, compress_level=1)
+            record = {"file_name": file.as_posix(), "label": name}
+            record |= {key: _number(values[row]) for key, values in columns.items()}
+            self._metadata.write(json.dumps(record) + "\n")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def _number(value: Any) -> int | float | None:
+    plain: int | float = value.item()
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+
+
+def _check_names(class_names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in class_names:
+        unsafe = (
+            not name.strip(". ")
+            or name.startswith(".")
+            or any(character in '/\\:*?"<>|' or ord(character) < 32 for character in name)
+            or name.split(".")[0].lower() in _RESERVED
+            or len(name.encode()) > 200
+        )
+        if unsafe:
+            raise OutputError(f"class name {name!r} cannot be a folder's name; write HDF5 (--format hdf5) or rename it")
+        if name.lower() in seen:
+            raise OutputError(
+                f"class names {seen[name.lower()]!r} and {name!r} differ in case only; write HDF5 (--format hdf5)"
+            )
+        seen[name.lower()] = name

@@ -1,0 +1,153 @@
+"""Train and test, once, before any learning; identical images and groups never straddle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to learn from and rows to test on.
+
+    Attributes:
+        train, test: sorted rows.
+        dropped: training rows left out because the data's own test part holds the same image or group.
+        source: "data" where the set brought its split, otherwise "drawn".
+    """
+
+    train: Rows
+    test: Rows
+    dropped: Rows
+    source: Literal["data", "drawn"]
+
+
+def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Split:
+    """Split a set, honouring its own split and groups.
+
+    Where there is no split, every class gives about `test_fraction` of its images, at least one, and keeps at least
+    one. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
+
+    Raises:
+        DataError: fewer than two classes, or a class with too few different images to learn from and to test on.
+    """
+    _check_classes(data)
+    units = _units(data)
+    if data.split is not None:
+        test = np.flatnonzero(data.split == TEST)
+        straddles = np.isin(units, units[test]) & (data.split == TRAIN)
+        train = np.flatnonzero((data.split == TRAIN) & ~straddles)
+        split = Split(train, test, np.flatnonzero(straddles), "data")
+    elif test_fraction == 0:
+        split = Split(np.arange(len(data)), np.arange(0), np.arange(0), "drawn")
+    else:
+        in_test = _draw(data, units, test_fraction, seed)
+        split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test), np.arange(0), "drawn")
+    left = np.bincount(data.labels[split.train], minlength=data.n_classes)
+    for label in np.flatnonzero(left < 1):
+        raise DataError(f"class {data.class_names[label]!r} has no training image left after the split; add images")
+    return split
+
+
+def draw_per_class(labels: NDArray[np.int64], rows: Rows, per_class: int, seed: int) -> Rows:
+    """`per_class` of `rows` from each class, by seed; draws are nested (20 within 50 within 100)."""
+    chosen = []
+    for label in np.unique(labels[rows]):
+        mine = rows[labels[rows] == label]
+        order = np.random.default_rng([seed, int(label)]).permutation(len(mine))
+        chosen.append(mine[order[:per_class]])
+    return np.sort(np.concatenate(chosen))
+
+
+def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
+    """One set out of two, split as given; labels follow the class names of `train`.
+
+    Raises:
+        DataError: the class names differ.
+    """
+    if set(train.class_names) != set(test.class_names):
+        differing = sorted(set(train.class_names) ^ set(test.class_names))
+        raise DataError(
+            f"the test set's classes differ from the training set's: {', '.join(differing[:5])}; rename them"
+        )
+    lookup = np.array([train.class_names.index(name) for name in test.class_names])
+    return LabelledImages(
+        np.concatenate([train.images, test.images]),
+        np.concatenate([train.labels, lookup[test.labels]]),
+        train.class_names,
+        np.repeat(np.array([TRAIN, TEST]), [len(train), len(test)]),
+    )
+
+
+def identical_images(data: LabelledImages) -> Rows:
+    """A number for each row (n,); rows with the same pixels share it."""
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in data.images]
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], dtype=np.int64)
+
+
+def _check_classes(data: LabelledImages) -> None:
+    counts = data.counts
+    if (counts > 0).sum() < 2:
+        raise DataError(f"the data has {int((counts > 0).sum())} class with images; a classifier needs at least 2")
+    for label, count in enumerate(counts):
+        if count < 2:
+            noun = "image" if count == 1 else "images"
+            raise DataError(
+                f"class {data.class_names[label]!r} has {count} {noun}; at least 2 are needed: add some or remove it"
+            )
+
+
+def _units(data: LabelledImages) -> Rows:
+    """A number for each row; rows joined by identical pixels or a group, directly or in a chain, share it."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(data)
+    images = identical_images(data)
+    columns = [images]
+    if data.group is not None:
+        columns.append(images.max(initial=0) + 1 + np.unique(data.group, return_inverse=True)[1])
+    rows = np.tile(np.arange(n), len(columns))
+    joined = n + np.concatenate(columns)
+    size = n + int(np.concatenate(columns).max(initial=0)) + 1
+    graph = coo_array((np.ones(len(rows)), (rows, joined)), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.int64)
+
+
+def _draw(data: LabelledImages, units: Rows, test_fraction: float, seed: int) -> NDArray[np.bool_]:
+    random = np.random.default_rng(seed)
+    in_test = np.zeros(len(data), dtype=bool)
+    wanted = np.maximum(1, np.round(test_fraction * data.counts)).astype(int)
+    for label in np.argsort(data.counts, kind="stable"):  # rare classes first, while there is a choice
+        mine = data.labels == label
+        candidates = np.unique(units[mine & ~in_test])
+        if len(np.unique(units[mine])) < 2:
+            raise DataError(
+                f"class {data.class_names[label]!r} has only one distinct image or group; "
+                "at least 2 are needed, one to learn from and one to test on"
+            )
+        for unit in random.permutation(candidates):
+            have = int((mine & in_test).sum())
+            members = units == unit
+            gain = int((members & mine).sum())
+            if have and have + gain > wanted[label]:
+                continue
+            emptied = [
+                other
+                for other in np.unique(data.labels[members])
+                if not ((data.labels == other) & ~in_test & ~members).any()
+            ]
+            if emptied:
+                continue
+            in_test |= members
+    return in_test

@@ -1,0 +1,110 @@
+"""Checkpoints: tensors in safetensors, the rest in JSON; no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from augmentgan.errors import RunError
+from augmentgan.files import whole_file, write_json
+from augmentgan.gan.training import Trainer
+
+TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
+FORMAT = 1
+
+
+def save_checkpoint(trainer: Trainer, folder: Path) -> None:
+    """Write everything that training needs to go on: networks, average, optimisers, random states, counters."""
+    tensors = {
+        **_named("generator", trainer.generator.state_dict()),
+        **_named("average", trainer.average.state_dict()),
+        **_named("discriminator", trainer.discriminator.state_dict()),
+        **_optimizer_tensors("optimizer_generator", trainer.optimizer_generator),
+        **_optimizer_tensors("optimizer_discriminator", trainer.optimizer_discriminator),
+        "coverage.rows": trainer.coverage.rows,
+        "coverage.latents": trainer.coverage.latents,
+        "random.cpu": torch.get_rng_state(),
+    }
+    if trainer.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    numbers = {"format": FORMAT, "updates": trainer.updates, "seconds": trainer.seconds}
+    with whole_file(folder / TENSORS) as part:
+        metadata = {"updates": str(trainer.updates)}
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
+    write_json(folder / NUMBERS, numbers)
+
+
+def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
+    """Bring a freshly made trainer to the state that was saved.
+
+    Raises:
+        RunError: no checkpoint, or one that does not fit.
+    """
+    numbers, tensors = read_checkpoint(folder)
+    try:
+        for name in ("generator", "average", "discriminator"):
+            getattr(trainer, name).load_state_dict(_section(tensors, name))
+        for name in ("optimizer_generator", "optimizer_discriminator"):
+            _restore_optimizer(getattr(trainer, name), _section(tensors, name))
+        trainer.coverage.rows = tensors["coverage.rows"]
+        trainer.coverage.latents = tensors["coverage.latents"]
+        torch.set_rng_state(tensors["random.cpu"])
+        if trainer.device.type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
+        trainer.updates, trainer.seconds = int(numbers["updates"]), float(numbers["seconds"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The numbers and tensors of a run folder's checkpoint.
+
+    Raises:
+        RunError: missing, unreadable, or written by a newer version.
+    """
+    try:
+        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        tensors = load_file(folder / TENSORS)
+    except FileNotFoundError as error:
+        raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunError(f"checkpoint in {str(folder)!r} cannot be read; start over with --overwrite") from error
+    if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
+        raise RunError(
+            f"checkpoint in {str(folder)!r} is of another format; use the version of augmentgan that made it"
+        )
+    return numbers, tensors
+
+
+def average_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The generator average's part of a checkpoint, as a state dict."""
+    return _section(tensors, "average")
+
+
+def _named(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in state.items()}
+
+
+def _section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix + "."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
+
+
+def _optimizer_tensors(prefix: str, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}.{row}.{name}": torch.as_tensor(value) for row, slot in state.items() for name, value in slot.items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        row, _, name = key.partition(".")
+        state.setdefault(int(row), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
