@@ -1,0 +1,108 @@
+"""The downstream classifier: a small convolutional network, trained on real images, synthetic ones, or both."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from augmentgan.data.images import LabelledImages
+from augmentgan.evaluate.mixing import Arm, classic_augmentation
+from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.networks import to_unit
+from augmentgan.gan.training import resolve_precision
+from augmentgan.recipe import BenchmarkSection
+
+PREDICTION_BATCH = 500
+
+
+class SmallCNN(nn.Module):
+    """Blocks of two 3x3 convolutions and a max pool until the map is small, then the mean and a linear layer."""
+
+    def __init__(self, size_px: int, channels: int, n_classes: int, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        side, narrow, wide = size_px, channels, width
+        while side > 4 and len(layers) < 24:
+            layers += [*_block(narrow, wide), *_block(wide, wide), nn.MaxPool2d(2)]
+            side, narrow, wide = side // 2, wide, min(2 * wide, 128)
+        self.features = nn.Sequential(*layers)
+        self.to_logits = nn.Linear(narrow, n_classes)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [-1, 1] to logits (n, n_classes)."""
+        features: Tensor = self.features(images)
+        logits: Tensor = self.to_logits(features.mean(dim=(2, 3)))
+        return logits
+
+
+def _block(narrow: int, wide: int) -> list[nn.Module]:
+    return [nn.Conv2d(narrow, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+
+
+def train_classifier(
+    arm: Arm,
+    real: LabelledImages,
+    synthetic: LabelledImages,
+    section: BenchmarkSection,
+    steps: int,
+    seed: int,
+    device: torch.device,
+) -> SmallCNN:
+    """Train one classifier for `steps` optimiser steps of class-balanced batches (AdamW, one-cycle rate).
+
+    Args:
+        arm: which images, and whether they are augmented.
+        real: real images.
+        synthetic: synthetic ones of the same classes and size.
+        section: batch size, rate, share of synthetic images.
+        steps: the same for every arm.
+        seed: of the weights and every draw; two arms with one seed start from the same weights.
+        device: where to train.
+    """
+    size_px, channels = real.images.shape[1], real.channels
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        random = torch.Generator().manual_seed(seed)
+        network = SmallCNN(size_px, channels, real.n_classes).to(device)
+        sources = (BalancedBatches(real, seed, device), BalancedBatches(synthetic, seed + 1, device))
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=section.learning_rate, weight_decay=0.05, fused=device.type in ("cpu", "cuda")
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, section.learning_rate, total_steps=max(2, steps))
+        precision = resolve_precision("auto", device)
+        network.train()
+        for step in range(steps):
+            n_synthetic = round(section.batch_images * arm.synthetic_share(section, step, steps))
+            images, labels = _batch(sources, section.batch_images - n_synthetic, n_synthetic, step)
+            if arm.classic:
+                images = classic_augmentation(images, random)
+            with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
+                logits = network(images.contiguous(memory_format=torch.channels_last))
+            loss = F.cross_entropy(logits.float(), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.inference_mode()
+def predict(network: SmallCNN, data: LabelledImages) -> Tensor:
+    """The predicted labels (n,) on the CPU."""
+    device = next(network.parameters()).device
+    parts = torch.split(torch.from_numpy(data.images), PREDICTION_BATCH)
+    return torch.cat([network(to_unit(part.to(device))).argmax(dim=1).cpu() for part in parts])
+
+
+def _batch(
+    sources: tuple[BalancedBatches, BalancedBatches], n_real: int, n_synthetic: int, step: int
+) -> tuple[Tensor, Tensor]:
+    images, labels = [], []
+    for source, n in zip(sources, (n_real, n_synthetic), strict=True):
+        if n:
+            wanted = source.labels_at(step, n)
+            images.append(source.real_images(source.rows_of(wanted)))
+            labels.append(wanted.to(source.images.device))
+    return torch.cat(images), torch.cat(labels)
