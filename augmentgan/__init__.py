@@ -1,3 +1,63 @@
-"""augmentgan: grow a small labelled image set with a conditional DCGAN, and measure whether it helps."""
+"""augmentgan: grow a small labelled image set with a conditional DCGAN, and measure whether it helps.
+
+    data = augmentgan.load("data/")
+    run = augmentgan.fit(data, out="runs/x", on_status=print)
+    synthetic = run.generate(per_class=1000)
+    report = augmentgan.run_benchmark(run, repeats=5)
+
+Names are imported when they are first used, so that `import augmentgan` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from augmentgan.data.digits import digits as digits
+    from augmentgan.data.images import LabelledImages as LabelledImages
+    from augmentgan.data.inspect import inspect as inspect
+    from augmentgan.data.load import load as load
+    from augmentgan.errors import AugmentGANError as AugmentGANError
+    from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
+    from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
+    from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
+    from augmentgan.gan.generating import write_samples as write_samples
+    from augmentgan.gan.run import Run as Run
+    from augmentgan.gan.run import fit as fit
+    from augmentgan.recipe import Recipe as Recipe
+    from augmentgan.recipe import load_recipe as load_recipe
+    from augmentgan.report.page import write_report as write_report
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AugmentGANError": "errors",
+    "BenchmarkReport": "evaluate.benchmark",
+    "LabelledImages": "data.images",
+    "Recipe": "recipe",
+    "Run": "gan.run",
+    "as_torch_dataset": "evaluate.mixing",
+    "digits": "data.digits",
+    "fit": "gan.run",
+    "inspect": "data.inspect",
+    "load": "data.load",
+    "load_recipe": "recipe",
+    "run_benchmark": "evaluate.benchmark",
+    "write_report": "report.page",
+    "write_samples": "gan.generating",
+}
+
+__all__ = [*sorted(_HOMES)]  # noqa: PLE0604 - a list of names, spelled once
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'augmentgan' has no attribute {name!r}")
+    value: object = getattr(import_module(f"augmentgan.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]
