@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from augmentgan.data.digits import digits as digits
     from augmentgan.data.images import LabelledImages as LabelledImages
-    from augmentgan.data.inspect import inspect as inspect
     from augmentgan.data.load import load as load
     from augmentgan.errors import AugmentGANError as AugmentGANError
     from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
-    from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.run import Run as Run
     from augmentgan.gan.run import fit as fit
     from augmentgan.recipe import Recipe as Recipe
     from augmentgan.recipe import load_recipe as load_recipe
-    from augmentgan.report.page import write_report as write_report
 
 __version__ = "0.1.0"
 
@@ -37,18 +34,15 @@ _HOMES = {
     "LabelledImages": "data.images",
     "Recipe": "recipe",
     "Run": "gan.run",
-    "as_torch_dataset": "evaluate.mixing",
     "digits": "data.digits",
     "fit": "gan.run",
-    "inspect": "data.inspect",
     "load": "data.load",
     "load_recipe": "recipe",
     "run_benchmark": "evaluate.benchmark",
-    "write_report": "report.page",
     "write_samples": "gan.generating",
 }
 
-__all__ = [*sorted(_HOMES)]  # noqa: PLE0604 - a list of names, spelled once
+__all__ = [*sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> object:

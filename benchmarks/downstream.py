@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
+    """Run one experiment."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("name")
