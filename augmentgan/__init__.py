@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from augmentgan.gan.run import fit as fit
     from augmentgan.recipe import Recipe as Recipe
     from augmentgan.recipe import load_recipe as load_recipe
+    from augmentgan.report.page import write_report as write_report
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOMES = {
     "load": "data.load",
     "load_recipe": "recipe",
     "run_benchmark": "evaluate.benchmark",
+    "write_report": "report.page",
     "write_samples": "gan.generating",
 }
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from augmentgan.evaluate.benchmark import BenchmarkReport
     from augmentgan.gan.run import Plan
     from augmentgan.gan.training import Status
 
@@ -119,6 +120,48 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
     with Progress(BarColumn(), MofNCompleteColumn(), TextColumn(noun), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(noun, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def arms_table(report: BenchmarkReport) -> Table:
+    """Every arm: mean and spread of both accuracies, and the paired intervals against the baselines."""
+    sizes = report.protocol["sizes"]
+    table = Table(
+        title=f"{sizes['train']} real training images, {sizes['test']} real test images, "
+        f"{report.protocol['repeats']} classifier seeds, in %",
+        title_justify="left",
+    )
+    for name in ("arm", "accuracy", "balanced accuracy", "over real (95 %)", "over real+classic (95 %)"):
+        table.add_column(name, justify="left" if name == "arm" else "right")
+    accuracy, balanced = report.summary("accuracy"), report.summary()
+    found = {(each.arm, each.baseline): each for each in report.comparisons if each.metric == "balanced_accuracy"}
+    for arm in report.protocol["arms"]:
+        cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (accuracy[arm], balanced[arm])]
+        for baseline in ("real", "real+classic"):
+            each = found.get((arm, baseline))
+            cells.append(
+                f"{100 * each.mean_difference:+.1f} ({100 * each.ci95[0]:+.1f} to {100 * each.ci95[1]:+.1f})"
+                if each
+                else ""
+            )
+        table.add_row(arm, *cells)
+    return table
+
+
+def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
+    """Mean recall a class in the verdict's two arms; where there are many classes, those that changed most."""
+    before, after = (report.mean_recall(arm) for arm in (report.verdict.baseline, report.verdict.arm))
+    order = sorted(range(len(before)), key=lambda label: -abs(after[label] - before[label]))[:most]
+    table = Table(title="recall a class, in %", title_justify="left")
+    for name in ("class", report.verdict.baseline, report.verdict.arm, "change"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for label in sorted(order):
+        change = after[label] - before[label]
+        table.add_row(
+            report.class_names[label],
+            *(f"{100 * value:.1f}" for value in (before[label], after[label])),
+            f"{100 * change:+.1f}",
+        )
+    return table
 
 
 def _needle(probability: float, width: int = 21) -> str:

@@ -16,22 +16,26 @@ _GAP_PX, _NAME_PX = 2, 84
 
 
 def write_sheet(path: Path, rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> None:
-    """Write a PNG with one row of images (m, h, w, c) for each name; at most `MAX_ROWS` rows."""
+    """Write `draw_sheet` as a PNG, whole or not at all."""
+    with whole_file(path) as part:
+        draw_sheet(rows, names).save(part, format="PNG")
+
+
+def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image.Image:
+    """One row of images (m, h, w, c) for each name; at most `MAX_ROWS` rows."""
     shown = list(zip(rows, names, strict=True))[:MAX_ROWS]
     side = shown[0][0].shape[1]
     scale = max(1, 56 // side)
     cell = side * scale + _GAP_PX
     columns = max(len(row) for row, _ in shown)
-    sheet = Image.new(
-        "RGB", (_NAME_PX + columns * cell, len(shown) * cell + (16 if len(rows) > MAX_ROWS else 0)), "white"
-    )
+    more = len(rows) > MAX_ROWS
+    sheet = Image.new("RGB", (_NAME_PX + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
     draw = ImageDraw.Draw(sheet)
     for y, (row, name) in enumerate(shown):
         draw.text((2, y * cell + cell // 2 - 6), name[:13], fill="black")
         for x, image in enumerate(row):
             tile = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
             sheet.paste(tile.resize((side * scale,) * 2, Image.Resampling.NEAREST), (_NAME_PX + x * cell, y * cell))
-    if len(rows) > MAX_ROWS:
+    if more:
         draw.text((2, sheet.height - 14), f"the first {MAX_ROWS} of {len(rows)} classes", fill="black")
-    with whole_file(path) as part:
-        sheet.save(part, format="PNG")
+    return sheet

@@ -29,14 +29,23 @@ Outcome = Literal["helps", "no evidence", "hurts"]
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One classifier: its arm, its seed, and how it did on the test images."""
+    """One classifier: its arm, its seed, and how it did on the test images.
+
+    Attributes:
+        arm: its name.
+        train_per_class: real training images a class (the median).
+        repeat: number of the classifier seed.
+        accuracy, balanced_accuracy: shares between 0 and 1.
+        recall_per_class: in label order; None for a class without test images.
+        time_s: training and testing.
+    """
 
     arm: str
     train_per_class: int
     repeat: int
     accuracy: float
     balanced_accuracy: float
-    recall_per_class: list[float]
+    recall_per_class: list[float | None]
     time_s: float
 
 
@@ -84,6 +93,11 @@ class BenchmarkReport:
             values = [getattr(row, metric) for row in self.runs if row.arm == arm]
             found[arm] = (float(np.mean(values)), float(np.std(values, ddof=1)))
         return found
+
+    def mean_recall(self, arm: str) -> list[float]:
+        """Recall of each class, averaged over the repeats of an arm; NaN for a class without test images."""
+        recalls = [row.recall_per_class for row in self.runs if row.arm == arm]
+        return [float(value) for value in np.array(recalls, dtype=np.float64).mean(axis=0)]
 
     def to_frame(self) -> Any:
         """The rows as a pandas DataFrame (needs the `pandas` extra)."""
@@ -148,7 +162,7 @@ def run_benchmark(
                 repeat=repeat,
                 accuracy=float((predicted == test.labels).mean()),
                 balanced_accuracy=float(recall[present].mean()),
-                recall_per_class=[float(value) for value in recall],
+                recall_per_class=[float(value) if label in present else None for label, value in enumerate(recall)],
                 time_s=round(time.perf_counter() - started, 3),
             )
             rows.append(row)

@@ -1,4 +1,4 @@
-"""Two cheap figures that show collapse inside a class and copying, in pixels.
+"""Distances in pixels: two cheap figures that show collapse inside a class and copying, and the nearest real image.
 
     div   mean distance between samples of a class / the same between its real images     (1 = as varied as real)
     near  mean distance of a sample to its nearest real image / the real images' own      (0 = copies)
@@ -64,6 +64,19 @@ def diversity(
         div[label] = _mean_off_diagonal(torch.cdist(ours, ours)) / spread_real
         near[label] = torch.cdist(ours, theirs).min(dim=1).values.mean().item() / nearest_real
     return Diversity(div, near)
+
+
+class NearestReal:
+    """Finds the nearest of the real images (n, h, w, c); flattened once."""
+
+    def __init__(self, real: NDArray[np.uint8]) -> None:
+        self._real = torch.from_numpy(real).flatten(1).float()
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """For each image (m, h, w, c): root mean square distance over pixels (grey levels, 0 to 255), and the row."""
+        ours = torch.from_numpy(images).flatten(1).float()
+        nearest = torch.cdist(ours, self._real).min(dim=1)
+        return (nearest.values / ours.shape[1] ** 0.5).numpy(), nearest.indices.numpy()
 
 
 def _flat(images: NDArray[np.uint8]) -> Tensor:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from augmentgan.data.writers import Format, open_writer
-from augmentgan.gan.run import Run, nearest_real
+from augmentgan.gan.diversity import NearestReal
+from augmentgan.gan.run import Run
 
 COLUMNS = {"sample_index": np.int64, "score": np.float32, "nearest_real": np.float32}
 
@@ -36,7 +37,7 @@ def write_samples(
         OutputError: `out` exists or cannot be written.
         RunError: the run has no usable checkpoint.
     """
-    real = run.train.images
+    nearest = NearestReal(run.train.images)
     size = run.recipe.data.size_px
     total = 0
     with open_writer(
@@ -54,7 +55,7 @@ def write_samples(
                 batch.labels,
                 sample_index=batch.sample_index,
                 score=np.full(len(batch.images), np.nan, dtype=np.float32),
-                nearest_real=nearest_real(batch.images, real),
+                nearest_real=nearest(batch.images)[0],
             )
             total += len(batch.images)
             if on_progress:

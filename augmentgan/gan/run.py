@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import augmentgan
 from augmentgan.data.fill import exactly, filling
@@ -408,12 +407,3 @@ def _truncate_events(folder: Path, updates: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["updates"] <= updates]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def nearest_real(images: NDArray[np.uint8], real: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Distance of each image (m, h, w, c) to the nearest of `real` (n, h, w, c): root mean square over pixels, 0 to 255."""
-    ours = torch.from_numpy(images).flatten(1).float()
-    theirs = torch.from_numpy(real).flatten(1).float()
-    nearest = torch.cdist(ours, theirs).min(dim=1).values / ours.shape[1] ** 0.5
-    distances: NDArray[np.float32] = nearest.numpy()
-    return distances

@@ -1,0 +1,97 @@
+"""`augmentgan fit`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augmentgan.cli.options import (
+    DataArgument,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    QuietOption,
+    RecipeOption,
+    SeedOption,
+    SetOption,
+    SkipBadOption,
+    TestFractionOption,
+    command_line,
+    load_for,
+    notice,
+    parse_duration,
+)
+from augmentgan.errors import RunError
+
+
+def fit(
+    data: DataArgument,
+    out: OutOption = None,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue; an error where there is nothing to.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
+    test: Annotated[Path | None, typer.Option(help="A separate test set, never learned from.")] = None,
+    test_fraction: TestFractionOption = None,
+    train_per_class: Annotated[int | None, typer.Option(help="Learn from this many images a class.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Stop cleanly after, such as 90s, 10m or 2h.")] = None,
+    updates: Annotated[int | None, typer.Option(help="Generator updates.")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    skip_bad: SkipBadOption = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a class-conditional DCGAN on DATA. The same command again continues."""
+    from augmentgan.data.split import join_test
+    from augmentgan.recipe import load_recipe
+
+    named = {"data.test_fraction": test_fraction, "data.train_per_class": train_per_class, "training.updates": updates}
+    wishes = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
+    chosen = load_recipe(recipe, wishes)
+    max_time_s = None if max_time is None else parse_duration(max_time)
+    images = load_for(chosen, data, skip_bad=skip_bad)
+    if test is not None:
+        images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
+    folder = out or Path("runs") / (data.resolve().stem or "run")
+    if resume and not (folder / "run.json").exists():
+        raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
+
+    from augmentgan.cli.display import TrainingDisplay, plan_lines
+    from augmentgan.gan.run import fit as fit_run
+    from augmentgan.gan.run import plan_fit
+
+    plan = plan_fit(images, chosen, seed)
+    if dry_run:
+        if as_json:
+            typer.echo(json.dumps({"recipe": plan.recipe.model_dump(), "run": str(folder)}))
+        else:
+            typer.echo("\n".join(plan_lines(plan, folder)))
+        return
+    if not quiet:
+        for line in plan_lines(plan, folder):
+            notice(line)
+    with TrainingDisplay(plan.recipe.training.updates, quiet=quiet) as display:
+        run = fit_run(
+            images,
+            chosen,
+            folder,
+            seed=seed,
+            device=device,
+            overwrite=overwrite,
+            max_time_s=max_time_s,
+            command=command_line(),
+            on_status=display.show,
+        )
+    last = (run.events() or [{}])[-1]
+    if as_json:
+        typer.echo(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
+    else:
+        state = "finished" if run.finished else "stopped; the same command continues"
+        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates")
+        typer.echo(f"next: augmentgan generate --run {run.folder} --per-class 1000")

@@ -1,0 +1,80 @@
+"""`augmentgan benchmark`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run, words
+
+if TYPE_CHECKING:
+    from augmentgan.evaluate.benchmark import BenchmarkReport
+    from augmentgan.gan.run import Run
+
+HURTS = 3
+
+
+def benchmark(
+    run: RunOption = None,
+    repeats: Annotated[int | None, typer.Option(help="Classifier seeds an arm (the recipe's: 5).")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    seed: SeedOption = 0,
+    check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure what the synthetic images are worth to a classifier, on real images that were held out."""
+    opened = open_run(run, device)
+    report = measure(opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        show(report)
+        typer.echo(f"written: {opened.folder / 'benchmark.json'}, {opened.folder / 'benchmark.png'}")
+    if check and report.verdict.outcome == "hurts":
+        raise typer.Exit(HURTS)
+
+
+def measure(
+    run: Run,
+    *,
+    repeats: int | None = None,
+    arms: list[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    quiet: bool = False,
+) -> BenchmarkReport:
+    """The benchmark with a progress bar, and its plot beside its JSON."""
+    from augmentgan.cli.display import progress
+    from augmentgan.evaluate.benchmark import run_benchmark
+    from augmentgan.evaluate.mixing import ARMS
+    from augmentgan.report.plots import plot_arms, save_png
+
+    chosen = ARMS if arms is None else arms
+    n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
+    done = 0
+    with progress(n_repeats * len({"real", *chosen}), "classifiers", quiet=quiet) as advance:
+
+        def count(row: object) -> None:
+            nonlocal done
+            done += 1
+            advance(done)
+
+        report = run_benchmark(run, repeats=repeats, arms=chosen, device=device, seed=seed, on_row=count)
+    save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
+    return report
+
+
+def show(report: BenchmarkReport) -> None:
+    """Tables and the verdict, on stdout."""
+    from rich.console import Console
+
+    from augmentgan.cli.display import arms_table, recall_table
+
+    console = Console(highlight=False)
+    console.print(arms_table(report))
+    console.print(recall_table(report))
+    console.print(report.verdict.text, markup=False, soft_wrap=True)

@@ -1,0 +1,85 @@
+"""What the commands share: options that mean the same everywhere, the run they work on, and lines for people."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from augmentgan.errors import DataError
+
+if TYPE_CHECKING:
+    from augmentgan.data.images import LabelledImages
+    from augmentgan.gan.run import Run
+    from augmentgan.recipe import Recipe
+
+DataArgument = Annotated[Path, typer.Argument(help="A folder with one folder a class, or an HDF5 file.")]
+RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder (default: the newest under runs/).")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Every draw follows from it.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:K or mps.")]
+RecipeOption = Annotated[str | None, typer.Option(help="A recipe's name or a TOML file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out instead of refusing the set.")]
+TestFractionOption = Annotated[float | None, typer.Option(help="Share of each class held out (0.2).")]
+
+
+def open_run(folder: Path | None, device: str) -> Run:
+    """The named run, or the newest, which is then named on stderr."""
+    from augmentgan.gan.run import Run, newest_run
+
+    if folder is None:
+        folder = newest_run()
+        notice(f"run {folder}")
+    return Run(folder, device)
+
+
+def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages | None = None) -> LabelledImages:
+    """The images at `path` as the recipe wants them, or of the size of `like`."""
+    from augmentgan.data.load import load
+
+    size_px: int | None = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels: int | None = None if recipe.data.channels == "auto" else recipe.data.channels
+    if like is not None:
+        size_px, channels = like.images.shape[1], like.channels
+    return load(
+        path, size_px=size_px, channels=channels, resize=recipe.data.resize, skip_bad=skip_bad, on_notice=notice
+    )
+
+
+def notice(line: str) -> None:
+    """A line for people, on stderr."""
+    typer.echo(line, err=True)
+
+
+def command_line() -> str:
+    """What was typed, for the record."""
+    return shlex.join(["augmentgan", *sys.argv[1:]])
+
+
+def words(text: str | None) -> list[str] | None:
+    """A comma-separated list; None where nothing was given."""
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def parse_duration(text: str) -> float:
+    """`90`, `90s`, `10m` or `2h` in seconds.
+
+    Raises:
+        DataError: anything else.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds < float("inf"):
+        raise DataError(f"--max-time {text!r} is not a duration; use 90s, 10m or 2h")
+    return seconds

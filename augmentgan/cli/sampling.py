@@ -1,0 +1,72 @@
+"""`augmentgan generate`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from augmentgan.cli.options import (
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    QuietOption,
+    RunOption,
+    command_line,
+    open_run,
+    words,
+)
+from augmentgan.errors import DataError
+
+
+def generate(
+    run: RunOption = None,
+    per_class: Annotated[int | None, typer.Option(help="Exactly this many samples of every class.")] = None,
+    fill: Annotated[str | None, typer.Option(help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Only these classes, separated by commas.")] = None,
+    format: Annotated[str, typer.Option(help="hdf5 or folder.")] = "hdf5",
+    out: OutOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Sampling seed (default: the run's).")] = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a synthetic set, exactly balanced, to HDF5 or an image folder."""
+    if format not in ("hdf5", "folder"):
+        raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
+    kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"
+
+    from augmentgan.cli.display import progress
+    from augmentgan.data.writers import how_to_load
+    from augmentgan.files import refuse_existing
+    from augmentgan.gan.generating import write_samples
+
+    opened = open_run(run, device)
+    if per_class is None and fill is None:
+        per_class = 1000
+    counts = opened.counts(per_class, fill, words(classes))
+    where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
+    refuse_existing(where, overwrite=overwrite)
+    with progress(sum(counts.values()), "images", quiet=quiet) as advance:
+        total = write_samples(
+            opened,
+            counts,
+            where,
+            kind,
+            seed=seed,
+            overwrite=overwrite,
+            command=command_line(),
+            on_progress=advance,
+        )
+    loading = how_to_load(where, kind)
+    if as_json:
+        written = {opened.class_names[label]: n for label, n in counts.items()}
+        typer.echo(
+            json.dumps({"out": str(where), "images": total, "per_class": written, "format": kind, "load": loading})
+        )
+    else:
+        typer.echo(f"wrote {total} images of {len(counts)} classes to {where}")
+        typer.echo(f"load them with {loading}")

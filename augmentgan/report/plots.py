@@ -1,0 +1,119 @@
+"""Plots, as matplotlib figures that know no global state; readable without colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from augmentgan.files import whole_file
+
+_DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
+
+
+def plot_arms(document: dict[str, Any]) -> Figure:
+    """Balanced accuracy of every classifier of every arm, and each arm's difference with its paired interval.
+
+    Args:
+        document: benchmark.json.
+    """
+    arms = document["protocol"]["arms"]
+    baseline = "real+classic" if "real+classic" in arms else "real"
+    figure = Figure(figsize=(9, 0.5 * len(arms) + 1.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    places = np.arange(len(arms))[::-1]
+    found = {
+        each["arm"]: each
+        for each in document["comparisons"]
+        if each["baseline"] == baseline and each["metric"] == "balanced_accuracy"
+    }
+    for place, arm in zip(places, arms, strict=True):
+        values = [100 * row["balanced_accuracy"] for row in document["runs"] if row["arm"] == arm]
+        left.plot(values, np.full(len(values), place), "o", color=_LIGHT, markersize=5)
+        left.plot([np.mean(values)], [place], "|", color=_DARK, markersize=18, markeredgewidth=2.5)
+        if arm in found:
+            low, high = (100 * bound for bound in found[arm]["ci95"])
+            right.plot([low, high], [place, place], "-", color=_DARK, linewidth=2)
+            right.plot([100 * found[arm]["mean_difference"]], [place], "o", color=_DARK)
+    left.set_yticks(places, arms)
+    left.set_xlabel("balanced accuracy, %  (dots: classifiers, bar: mean)")
+    right.axvline(0, color=_MIDDLE, linestyle="--", linewidth=1)
+    right.set_xlabel(f"points over {baseline}  (line: 95 % interval)")
+    right.set_ylim(-0.6, len(arms) - 0.4)
+    for axes in (left, right):
+        _plain(axes)
+    return figure
+
+
+def plot_recall(
+    names: Sequence[str], before: Sequence[float], after: Sequence[float], titles: tuple[str, str]
+) -> Figure:
+    """Recall a class before (circle) and after (arrow's end), in label order, at most 40 classes that changed most."""
+    order = sorted(np.argsort(-np.abs(np.nan_to_num(np.subtract(after, before))))[:40].tolist(), reverse=True)
+    figure = Figure(figsize=(9, 0.3 * len(order) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    for place, label in enumerate(order):
+        pair = [100 * before[label], 100 * after[label]]
+        axes.plot(pair, [place, place], "-", color=_LIGHT, linewidth=2, zorder=1)
+        axes.plot(pair[:1], [place], "o", color="white", markeredgecolor=_DARK, markersize=7)
+        axes.plot(pair[1:], [place], "D", color=_DARK, markersize=6)
+    axes.set_yticks(range(len(order)), [names[label] for label in order])
+    axes.set_xlabel(f"recall, %  (circle: {titles[0]}, diamond: {titles[1]})")
+    _plain(axes)
+    return figure
+
+
+def plot_training(events: Sequence[dict[str, Any]]) -> Figure:
+    """Losses, D(x) and D(G(z)) with the 0.5 of the theory, and the quality figures, over the updates."""
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
+    losses, probabilities, quality = figure.subplots(1, 3)
+    _curves(losses, events, {"loss_d": "loss of D", "loss_g": "loss of G"})
+    _curves(probabilities, events, {"d_real": "D(x)", "d_fake": "D(G(z))"})
+    probabilities.axhline(0.5, color=_MIDDLE, linestyle=":", linewidth=1)
+    probabilities.set_ylim(0, 1)
+    _curves(
+        quality,
+        [event for event in events if "div" in event],
+        {"div": "div (1: as varied)", "near": "near (0: copies)"},
+    )
+    quality.set_ylim(bottom=0)
+    for axes in (losses, probabilities, quality):
+        axes.set_xlabel("updates")
+        _plain(axes)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=120)
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an <svg> element, the same bytes every time."""
+    buffer = io.StringIO()
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "augmentgan", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _curves(axes: Axes, events: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
+    for (key, name), style in zip(names.items(), ("-", "--"), strict=True):
+        rows = [event for event in events if event.get(key) is not None]
+        color = _DARK if style == "-" else _MIDDLE
+        axes.plot([row["updates"] for row in rows], [row[key] for row in rows], style, color=color, label=name)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
