@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from augmentgan.data.digits import digits as digits
     from augmentgan.data.images import LabelledImages as LabelledImages
+    from augmentgan.data.inspect import Inspection as Inspection
+    from augmentgan.data.inspect import inspect as inspect
     from augmentgan.data.load import load as load
     from augmentgan.errors import AugmentGANError as AugmentGANError
     from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
@@ -32,11 +34,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "AugmentGANError": "errors",
     "BenchmarkReport": "evaluate.benchmark",
+    "Inspection": "data.inspect",
     "LabelledImages": "data.images",
     "Recipe": "recipe",
     "Run": "gan.run",
     "digits": "data.digits",
     "fit": "gan.run",
+    "inspect": "data.inspect",
     "load": "data.load",
     "load_recipe": "recipe",
     "run_benchmark": "evaluate.benchmark",

@@ -8,9 +8,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from augmentgan import __version__
+from augmentgan.cli.demo import demo
 from augmentgan.cli.fitting import fit
+from augmentgan.cli.inspection import inspect
 from augmentgan.cli.listing import recipes
-from augmentgan.cli.measuring import benchmark
+from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.sampling import generate
 from augmentgan.errors import AugmentGANError
 
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (fit, generate, benchmark, recipes):
+for _command in (fit, generate, benchmark, inspect, report, demo, recipes):
     app.command()(_command)
 
 INTERRUPTED = 130

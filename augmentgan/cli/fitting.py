@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +27,11 @@ from augmentgan.cli.options import (
     parse_duration,
 )
 from augmentgan.errors import RunError
+
+if TYPE_CHECKING:
+    from augmentgan.data.images import LabelledImages
+    from augmentgan.gan.run import Plan, Run
+    from augmentgan.recipe import Recipe
 
 
 def fit(
@@ -62,32 +68,19 @@ def fit(
     if resume and not (folder / "run.json").exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 
-    from augmentgan.cli.display import TrainingDisplay, plan_lines
-    from augmentgan.gan.run import fit as fit_run
-    from augmentgan.gan.run import plan_fit
-
-    plan = plan_fit(images, chosen, seed)
     if dry_run:
+        from augmentgan.cli.display import plan_lines
+        from augmentgan.gan.run import plan_fit
+
+        plan = plan_fit(images, chosen, seed)
         if as_json:
             typer.echo(json.dumps({"recipe": plan.recipe.model_dump(), "run": str(folder)}))
         else:
             typer.echo("\n".join(plan_lines(plan, folder)))
         return
-    if not quiet:
-        for line in plan_lines(plan, folder):
-            notice(line)
-    with TrainingDisplay(plan.recipe.training.updates, quiet=quiet) as display:
-        run = fit_run(
-            images,
-            chosen,
-            folder,
-            seed=seed,
-            device=device,
-            overwrite=overwrite,
-            max_time_s=max_time_s,
-            command=command_line(),
-            on_status=display.show,
-        )
+    run = learn(
+        images, chosen, folder, seed=seed, device=device, overwrite=overwrite, max_time_s=max_time_s, quiet=quiet
+    )
     last = (run.events() or [{}])[-1]
     if as_json:
         typer.echo(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
@@ -95,3 +88,41 @@ def fit(
         state = "finished" if run.finished else "stopped; the same command continues"
         typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates")
         typer.echo(f"next: augmentgan generate --run {run.folder} --per-class 1000")
+
+
+def learn(
+    images: LabelledImages,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int,
+    device: str,
+    overwrite: bool,
+    max_time_s: float | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Print the plan, then learn with the display on."""
+    from augmentgan.cli.display import TrainingDisplay, plan_lines
+    from augmentgan.gan.run import fit as fit_run
+
+    plans: list[TrainingDisplay] = []
+    with contextlib.ExitStack() as stack:
+
+        def show_plan(plan: Plan) -> None:
+            if not quiet:
+                for line in plan_lines(plan, folder):
+                    notice(line)
+            plans.append(stack.enter_context(TrainingDisplay(plan.recipe.training.updates, quiet=quiet)))
+
+        return fit_run(
+            images,
+            recipe,
+            folder,
+            seed=seed,
+            device=device,
+            overwrite=overwrite,
+            max_time_s=max_time_s,
+            command=command_line(),
+            on_plan=show_plan,
+            on_status=lambda status: plans[0].show(status),
+        )

@@ -1,4 +1,4 @@
-"""`augmentgan benchmark`."""
+"""`augmentgan benchmark` and `augmentgan report`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run, words
+from augmentgan.cli.options import (
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    QuietOption,
+    RunOption,
+    SeedOption,
+    open_run,
+    words,
+)
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import BenchmarkReport
@@ -28,13 +38,13 @@ def benchmark(
 ) -> None:
     """Measure what the synthetic images are worth to a classifier, on real images that were held out."""
     opened = open_run(run, device)
-    report = measure(opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet)
+    result = measure(opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet)
     if as_json:
-        typer.echo(json.dumps(report.to_json()))
+        typer.echo(json.dumps(result.to_json()))
     else:
-        show(report)
+        show(result)
         typer.echo(f"written: {opened.folder / 'benchmark.json'}, {opened.folder / 'benchmark.png'}")
-    if check and report.verdict.outcome == "hurts":
+    if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
 
@@ -78,3 +88,19 @@ def show(report: BenchmarkReport) -> None:
     console.print(arms_table(report))
     console.print(recall_table(report))
     console.print(report.verdict.text, markup=False, soft_wrap=True)
+
+
+def report(
+    run: RunOption = None,
+    out: OutOption = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one self-contained HTML page of a run: verdict, samples, training, protocol."""
+    from augmentgan.report.page import write_report
+
+    opened = open_run(run, device)
+    # the page in the run folder is ours to renew; a file that the user names is not
+    page = write_report(opened, out, overwrite=overwrite or out is None)
+    typer.echo(json.dumps({"page": str(page)}) if as_json else f"wrote {page}")

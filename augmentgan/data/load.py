@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,17 +46,46 @@ def load(
     Raises:
         DataError: nothing there, or something that cannot be used.
     """
-    path = Path(path)
+    path = existing(path)
     tell = on_notice or (lambda line: None)
-    if not path.exists():
-        raise DataError(f"data {str(path)!r} does not exist; give a folder with one folder a class, or an HDF5 file")
     if path.is_dir():
         return _load_folder(path, size_px, channels, resize, skip_bad, tell)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start == _HDF5_MAGIC or path.suffix.lower() in (".h5", ".hdf5"):
+    if is_hdf5(path):
         return working_size(read_hdf5(path), size_px, channels, resize)
-    raise DataError(f"data {str(path)!r} is neither a folder with one folder a class nor an HDF5 file")
+    raise unknown_kind(path)
+
+
+def existing(path: str | Path) -> Path:
+    """The path, if there is something.
+
+    Raises:
+        DataError: there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"data {str(path)!r} does not exist; give a folder with one folder a class, or an HDF5 file")
+    return path
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5, by its first bytes or its name.
+
+    Raises:
+        DataError: the file cannot be opened.
+    """
+    if path.is_dir():
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HDF5_MAGIC))
+    except OSError as error:
+        raise DataError(f"file {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
+    return start == _HDF5_MAGIC or path.suffix.lower() in (".h5", ".hdf5")
+
+
+def unknown_kind(path: Path) -> DataError:
+    """The error for a file of no known kind."""
+    return DataError(f"data {str(path)!r} is neither a folder with one folder a class nor an HDF5 file; convert it")
 
 
 def working_size(
@@ -94,18 +124,38 @@ def probe_all(files: tuple[Path, ...]) -> tuple[list[Probe | None], dict[Path, s
     return probes, bad
 
 
-def _load_folder(
-    root: Path, size_px: int | None, channels: int | None, resize: Resize, skip_bad: bool, tell: Callable[[str], None]
-) -> LabelledImages:
+@dataclass(frozen=True)
+class FolderImages:
+    """A class-per-folder tree, read.
+
+    Attributes:
+        scan: its files.
+        probes: the header of each file; None for a bad one.
+        bad: the reason for each file that cannot be used.
+        files: the file behind each image.
+        data: the images; None where there is none, or where reading stopped at a bad file.
+    """
+
+    scan: FolderScan
+    probes: list[Probe | None]
+    bad: dict[Path, str]
+    files: tuple[Path, ...]
+    data: LabelledImages | None
+
+
+def read_folder(
+    root: Path, size_px: int | None, channels: int | None, resize: Resize, *, stop_at_bad: bool
+) -> FolderImages:
+    """Read every image of a tree, noting the bad ones; with `stop_at_bad`, decode nothing when a header is bad.
+
+    Raises:
+        DataError: no class folders.
+    """
     scan = scan_folder(root)
     probes, bad = probe_all(scan.files)
-    if bad and not skip_bad:
-        raise _refusal(scan, bad)
     good = [found for found in probes if found is not None]
-    if not good:
-        raise DataError(
-            f"folder {str(root)!r} holds {len(scan.files)} files and no image; put images in its class folders"
-        )
+    if not good or (bad and stop_at_bad):
+        return FolderImages(scan, probes, bad, (), None)
     side = size_px or automatic_size(int(np.median([min(found.width, found.height) for found in good])))
     wanted = channels or max(found.channels for found in good)
 
@@ -120,29 +170,47 @@ def _load_folder(
 
     with ThreadPoolExecutor(_THREADS) as pool:
         decoded = list(pool.map(one, scan.files))
-    if bad and not skip_bad:
-        raise _refusal(scan, bad)
     keep = [row for row, image in enumerate(decoded) if image is not None]
+    if not keep:
+        return FolderImages(scan, probes, bad, (), None)
     images = np.stack([image for image in decoded if image is not None])
     if channels is None and wanted == 3 and _all_grey(images):
         images = np.ascontiguousarray(images[..., :1])
-    if bad:
-        first = next(file for file in scan.files if file in bad)
-        tell(f"{len(bad)} bad files left out; the first: {bad[first]}")
-    if scan.loose:
-        tell(f"{len(scan.loose)} files beside the class folders ignored; the first: {scan.loose[0].name!r}")
-    return LabelledImages(
+    data = LabelledImages(
         images,
         np.array(scan.labels, dtype=np.int64)[keep],
         scan.class_names,
         None if scan.split is None else np.array(scan.split, dtype=np.int64)[keep],
     )
+    return FolderImages(scan, probes, bad, tuple(scan.files[row] for row in keep), data)
 
 
-def _refusal(scan: FolderScan, bad: dict[Path, str]) -> DataError:
-    first = next(file for file in scan.files if file in bad)
-    more = f" ({len(bad)} bad files in all)" if len(bad) > 1 else ""
-    return DataError(f"{bad[first]}{more}, or leave bad files out with --skip-bad")
+def refusal(found: FolderImages, root: Path) -> DataError | None:
+    """Why a tree is refused where bad files are not left out; None where it is not."""
+    if not found.scan.files or len(found.bad) == len(found.scan.files):
+        n = len(found.scan.files)
+        return DataError(f"folder {str(root)!r} holds {n} files and no image; put images in its class folders")
+    if not found.bad:
+        return None
+    first = next(file for file in found.scan.files if file in found.bad)
+    more = f" ({len(found.bad)} bad files in all)" if len(found.bad) > 1 else ""
+    return DataError(f"{found.bad[first]}{more}, or leave bad files out with --skip-bad")
+
+
+def _load_folder(
+    root: Path, size_px: int | None, channels: int | None, resize: Resize, skip_bad: bool, tell: Callable[[str], None]
+) -> LabelledImages:
+    found = read_folder(root, size_px, channels, resize, stop_at_bad=not skip_bad)
+    problem = refusal(found, root)
+    if problem is not None and (found.data is None or not skip_bad):
+        raise problem
+    assert found.data is not None
+    if found.bad:
+        first = next(file for file in found.scan.files if file in found.bad)
+        tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
+    if found.scan.loose:
+        tell(f"{len(found.scan.loose)} files beside the class folders ignored; the first: {found.scan.loose[0].name!r}")
+    return found.data
 
 
 def _all_grey(images: NDArray[np.uint8]) -> bool:

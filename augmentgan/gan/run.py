@@ -81,6 +81,7 @@ def fit(
     overwrite: bool = False,
     max_time_s: float | None = None,
     command: str | None = None,
+    on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
 ) -> Run:
     """Learn a class-conditional generator; an unfinished run in `out` with the same data and recipe is continued.
@@ -94,6 +95,7 @@ def fit(
         overwrite: start over where `out` holds another run.
         max_time_s: stop cleanly after this many seconds; the same call continues.
         command: what the user typed, kept in run.json.
+        on_plan: called once, with everything that was settled, before anything is learned or written.
         on_status: called with every `Status`.
 
     Returns:
@@ -106,6 +108,8 @@ def fit(
     """
     plan, where = plan_fit(data, recipe, seed), resolve_device(device)
     folder = Path(out)
+    if on_plan:
+        on_plan(plan)
     fresh = _prepare_folder(folder, plan, overwrite, command)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)

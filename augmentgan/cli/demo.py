@@ -1,0 +1,56 @@
+"""`augmentgan demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from augmentgan.cli.fitting import learn
+from augmentgan.cli.measuring import measure, show
+from augmentgan.cli.options import (
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    QuietOption,
+    SeedOption,
+    command_line,
+)
+
+
+def demo(
+    out: OutOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """fit, generate and benchmark in a row, on the digits that ship with scikit-learn."""
+    from augmentgan.cli.display import progress
+    from augmentgan.data.digits import digits
+    from augmentgan.gan.generating import write_samples
+    from augmentgan.recipe import load_recipe
+    from augmentgan.report.page import write_report
+
+    folder = out or Path("runs") / "demo"
+    data, recipe = digits(), load_recipe("digits")
+    run = learn(data, recipe, folder, seed=seed, device=device, overwrite=overwrite, quiet=quiet)
+    counts = run.counts(per_class=recipe.benchmark.synthetic_per_class)
+    samples = folder / "synthetic.h5"
+    with progress(sum(counts.values()), "images", quiet=quiet) as advance:
+        # the demo may be repeated: its samples are always those of its own run
+        write_samples(run, counts, samples, overwrite=True, command=command_line(), on_progress=advance)
+    result = measure(run, device=device, quiet=quiet)
+    page = write_report(run)
+    sheet = sorted((folder / "samples").glob("*.png"))[-1]
+    if as_json:
+        written = {"run": str(folder), "samples": str(samples), "sheet": str(sheet), "page": str(page)}
+        typer.echo(json.dumps({**written, "benchmark": result.to_json()}))
+        return
+    show(result)
+    typer.echo(f"samples      {samples}")
+    typer.echo(f"sample sheet {sheet}")
+    typer.echo(f"page         {page}")

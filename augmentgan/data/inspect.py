@@ -1,0 +1,193 @@
+"""`inspect`: what a data set holds and what fit would do with it, without learning anything (and without torch)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augmentgan.data.decode import POLICIES
+from augmentgan.data.hdf5 import read_hdf5
+from augmentgan.data.images import TEST, LabelledImages
+from augmentgan.data.load import existing, facts, is_hdf5, read_folder, refusal, unknown_kind, working_size
+from augmentgan.data.split import Split, draw_per_class, identical_images, split_rows
+from augmentgan.errors import AugmentGANError, DataError
+from augmentgan.recipe import Recipe, ResolvedRecipe
+
+MAX_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        data: the path.
+        kind: "folder" or "hdf5".
+        counts: usable images of each class.
+        test_counts: those that the data marks as test; empty where it has no split.
+        sizes: how often each width x height occurs, as seen after the EXIF orientation.
+        modes: how often each pixel format occurs.
+        bad: file and reason of each file that cannot be used.
+        n_ignored: dot files and system litter passed over.
+        n_loose: files beside the class folders.
+        duplicates_within: surplus images with the same pixels as another of their class.
+        duplicates_across: images whose pixels occur under more than one class.
+        duplicate_examples: some duplicates, as lists of files or rows.
+        fit: what fit would do: working size, channels, training and test images, updates; None where it would refuse.
+        refusal: why fit would refuse the data as they are; None where it would not.
+        skip_bad_helps: whether `--skip-bad` would make fit accept them.
+        policies: how unusual images are read.
+    """
+
+    data: str
+    kind: str
+    counts: dict[str, int]
+    test_counts: dict[str, int]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    bad: dict[str, str]
+    n_ignored: int
+    n_loose: int
+    duplicates_within: int
+    duplicates_across: int
+    duplicate_examples: list[list[str]]
+    fit: dict[str, int | str] | None
+    refusal: str | None
+    skip_bad_helps: bool
+    policies: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON document."""
+        return asdict(self)
+
+
+def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> Inspection:
+    """Look at a data set as `fit` would.
+
+    Raises:
+        DataError: nothing there, no class folders, or an HDF5 file that is not of the schema.
+    """
+    path = existing(path)
+    recipe = recipe or Recipe()
+    if is_hdf5(path):
+        data = read_hdf5(path)
+        height, width, channels = data.images.shape[1:]
+        sizes = Counter({f"{width}x{height}": len(data)})
+        modes = Counter({"grey" if channels == 1 else "RGB": len(data)})
+        names = [f"row {row}" for row in range(len(data))]
+        return _inspection(path, "hdf5", data, names, sizes, modes, {}, 0, 0, None, recipe, seed)
+    if not path.is_dir():
+        raise unknown_kind(path)
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels = None if recipe.data.channels == "auto" else recipe.data.channels
+    found = read_folder(path, size_px, channels, recipe.data.resize, stop_at_bad=False)
+    good = [probe for probe in found.probes if probe is not None]
+    return _inspection(
+        path,
+        "folder",
+        found.data,
+        [str(file.relative_to(path)) for file in found.files],
+        Counter(f"{probe.width}x{probe.height}" for probe in good),
+        Counter(probe.mode for probe in good),
+        {str(file.relative_to(path)): reason for file, reason in sorted(found.bad.items())},
+        found.scan.n_ignored,
+        len(found.scan.loose),
+        refusal(found, path),
+        recipe,
+        seed,
+    )
+
+
+def _inspection(
+    path: Path,
+    kind: str,
+    data: LabelledImages | None,
+    names: list[str],
+    sizes: Counter[str],
+    modes: Counter[str],
+    bad: dict[str, str],
+    n_ignored: int,
+    n_loose: int,
+    problem: DataError | None,
+    recipe: Recipe,
+    seed: int,
+) -> Inspection:
+    counts: dict[str, int] = {}
+    test_counts: dict[str, int] = {}
+    within, across, examples = 0, 0, []
+    plan: dict[str, int | str] | None = None
+    reason = None if problem is None else str(problem)
+    skip_bad_helps = False
+    if data is not None:
+        counts = dict(zip(data.class_names, data.counts.tolist(), strict=True))
+        if data.split is not None:
+            test_counts = dict(zip(data.class_names, data.part(TEST).counts.tolist(), strict=True))
+        within, across, rows = _duplicates(data)
+        examples = [[names[row] for row in group] for group in rows]
+        try:
+            settled, split = _plan(data, recipe, seed)
+            skip_bad_helps = reason is not None
+            plan = {
+                "size_px": settled.data.size_px,
+                "channels": settled.data.channels,
+                "resize": settled.data.resize,
+                "n_train": len(split.train),
+                "n_test": len(split.test),
+                "n_dropped": len(split.dropped),
+                "split": split.source,
+                "updates": settled.training.updates,
+            }
+        except AugmentGANError as error:
+            reason = reason or str(error)
+    return Inspection(
+        data=str(path),
+        kind=kind,
+        counts=counts,
+        test_counts=test_counts,
+        sizes=dict(sizes.most_common()),
+        modes=dict(modes.most_common()),
+        bad=bad,
+        n_ignored=n_ignored,
+        n_loose=n_loose,
+        duplicates_within=within,
+        duplicates_across=across,
+        duplicate_examples=examples,
+        fit=plan,
+        refusal=reason,
+        skip_bad_helps=skip_bad_helps,
+        policies=POLICIES,
+    )
+
+
+def _plan(data: LabelledImages, recipe: Recipe, seed: int) -> tuple[ResolvedRecipe, Split]:
+    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
+    if recipe.data.train_per_class != "all":
+        train = draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed)
+        split = Split(train, split.test, split.dropped, split.source)
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels = None if recipe.data.channels == "auto" else recipe.data.channels
+    # one image is enough to settle the size; whether all are grey needs all of them
+    looked_at = working_size(data.subset(np.arange(1)), size_px, channels or data.channels, recipe.data.resize)
+    settled = recipe.resolve(facts(looked_at, n_images=len(split.train)))
+    return settled, split
+
+
+def _duplicates(data: LabelledImages) -> tuple[int, int, list[list[int]]]:
+    """Surplus rows within classes, rows that occur across classes, and the rows of some groups."""
+    numbers = identical_images(data)
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    repeated = [group for group in groups if len(group) > 1]
+    within = across = 0
+    for group in repeated:
+        labels = data.labels[group]
+        n_labels = len(np.unique(labels))
+        within += len(group) - n_labels
+        across += len(group) if n_labels > 1 else 0
+    # what is in two classes at once matters most
+    repeated.sort(key=lambda group: len(np.unique(data.labels[group])) == 1)
+    return within, across, [group[:6].tolist() for group in repeated[:MAX_LISTED]]
