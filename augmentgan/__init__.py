@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from augmentgan.errors import AugmentGANError as AugmentGANError
     from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
+    from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.run import Run as Run
     from augmentgan.gan.run import fit as fit
@@ -38,6 +39,7 @@ _HOMES = {
     "LabelledImages": "data.images",
     "Recipe": "recipe",
     "Run": "gan.run",
+    "as_torch_dataset": "evaluate.mixing",
     "digits": "data.digits",
     "fit": "gan.run",
     "inspect": "data.inspect",

@@ -10,13 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import rich.box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from augmentgan.evaluate.benchmark import BenchmarkReport
+    from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
     from augmentgan.gan.run import Plan
     from augmentgan.gan.training import Status
 
@@ -122,28 +124,25 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
         yield lambda done: bar.update(task, completed=done)
 
 
-def arms_table(report: BenchmarkReport) -> Table:
-    """Every arm: mean and spread of both accuracies, and the paired intervals against the baselines."""
+def arms_table(report: BenchmarkReport, *, wide: bool = True) -> Table:
+    """Every arm: mean and spread; differences in balanced accuracy with paired 95 % intervals.
+
+    Without `wide`, plain accuracy is left out, and eighty columns hold the table.
+    """
     sizes = report.protocol["sizes"]
-    table = Table(
-        title=f"{sizes['train']} real training images, {sizes['test']} real test images, "
-        f"{report.protocol['repeats']} classifier seeds, in %",
-        title_justify="left",
+    table = _table(
+        f"{sizes['train']} real training images, {sizes['test']} real test images, "
+        f"{report.protocol['repeats']} classifier seeds; %"
     )
-    for name in ("arm", "accuracy", "balanced accuracy", "over real (95 %)", "over real+classic (95 %)"):
-        table.add_column(name, justify="left" if name == "arm" else "right")
-    accuracy, balanced = report.summary("accuracy"), report.summary()
+    names = ["arm", *(["accuracy"] if wide else []), "balanced accuracy", "over real", "over real+classic"]
+    for name in names:
+        table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=name == "arm")
+    metrics = [*([report.summary("accuracy")] if wide else []), report.summary()]
     found = {(each.arm, each.baseline): each for each in report.comparisons if each.metric == "balanced_accuracy"}
     for arm in report.protocol["arms"]:
-        cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (accuracy[arm], balanced[arm])]
-        for baseline in ("real", "real+classic"):
-            each = found.get((arm, baseline))
-            cells.append(
-                f"{100 * each.mean_difference:+.1f} ({100 * each.ci95[0]:+.1f} to {100 * each.ci95[1]:+.1f})"
-                if each
-                else ""
-            )
-        table.add_row(arm, *cells)
+        cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (metric[arm] for metric in metrics)]
+        cells += [_difference(found.get((arm, baseline))) for baseline in ("real", "real+classic")]
+        table.add_row(arm, *(escape(cell) for cell in cells))
     return table
 
 
@@ -151,17 +150,28 @@ def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
     """Mean recall a class in the verdict's two arms; where there are many classes, those that changed most."""
     before, after = (report.mean_recall(arm) for arm in (report.verdict.baseline, report.verdict.arm))
     order = sorted(range(len(before)), key=lambda label: -abs(after[label] - before[label]))[:most]
-    table = Table(title="recall a class, in %", title_justify="left")
+    table = _table("recall a class; %")
     for name in ("class", report.verdict.baseline, report.verdict.arm, "change"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for label in sorted(order):
         change = after[label] - before[label]
         table.add_row(
-            report.class_names[label],
+            escape(report.class_names[label]),
             *(f"{100 * value:.1f}" for value in (before[label], after[label])),
             f"{100 * change:+.1f}",
         )
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _difference(each: Comparison | None) -> str:
+    if each is None:
+        return ""
+    low, high = each.ci95
+    return f"{100 * each.mean_difference:+.1f} [{100 * low:+.1f} {100 * high:+.1f}]"
 
 
 def _needle(probability: float, width: int = 21) -> str:

@@ -85,7 +85,7 @@ def show(report: BenchmarkReport) -> None:
     from augmentgan.cli.display import arms_table, recall_table
 
     console = Console(highlight=False)
-    console.print(arms_table(report))
+    console.print(arms_table(report, wide=console.width >= 90))
     console.print(recall_table(report))
     console.print(report.verdict.text, markup=False, soft_wrap=True)
 
