@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +80,7 @@ def fit(
         else:
             typer.echo("\n".join(plan_lines(plan, folder)))
         return
+    done_before = _updates_done(folder) if not overwrite else 0
     run = learn(
         images, chosen, folder, seed=seed, device=device, overwrite=overwrite, max_time_s=max_time_s, quiet=quiet
     )
@@ -86,8 +89,15 @@ def fit(
         typer.echo(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:
         state = "finished" if run.finished else "stopped; the same command continues"
-        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates")
+        nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
+        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{nothing}")
         typer.echo(f"next: augmentgan generate --run {run.folder} --per-class 1000")
+
+
+def _updates_done(folder: Path) -> int:
+    from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
+
+    return read_checkpoint(folder)[0].updates if has_checkpoint(folder) else 0
 
 
 def learn(
@@ -101,7 +111,11 @@ def learn(
     max_time_s: float | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Print the plan, then learn with the display on."""
+    """Print the plan, then learn with the display on. An interruption saves, and then goes on its way.
+
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came; the run can be continued. A second SIGINT does not wait for the save.
+    """
     from augmentgan.cli.display import TrainingDisplay, plan_lines
     from augmentgan.gan.run import fit as fit_run
 
@@ -114,7 +128,8 @@ def learn(
                     notice(line)
             plans.append(stack.enter_context(TrainingDisplay(plan.recipe.training.updates, quiet=quiet)))
 
-        return fit_run(
+        interrupted = stack.enter_context(_until_interrupted())
+        run = fit_run(
             images,
             recipe,
             folder,
@@ -122,7 +137,31 @@ def learn(
             device=device,
             overwrite=overwrite,
             max_time_s=max_time_s,
+            should_stop=interrupted,
             command=command_line(),
             on_plan=show_plan,
             on_status=lambda status: plans[0].show(status),
         )
+    if interrupted() and not run.finished:
+        raise KeyboardInterrupt
+    return run
+
+
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[Callable[[], bool]]:
+    """Turns SIGINT and SIGTERM into an answer to "should I stop?"; a second SIGINT interrupts at once."""
+    came = False
+
+    def take(number: int, frame: object) -> None:
+        nonlocal came
+        if came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        came = True
+        notice("interrupted: saving; once more leaves at once")
+
+    before = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from augmentgan.errors import RunError
@@ -17,6 +17,14 @@ from augmentgan.gan.training import Trainer
 
 TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How far training had come: generator updates, and seconds spent on them."""
+
+    updates: int
+    seconds: float
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -34,10 +42,16 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     if trainer.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
     numbers = {"format": FORMAT, "updates": trainer.updates, "seconds": trainer.seconds}
+    # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
+    metadata = {name: repr(value) for name, value in numbers.items()}
     with whole_file(folder / TENSORS) as part:
-        metadata = {"updates": str(trainer.updates)}
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
     write_json(folder / NUMBERS, numbers)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run folder holds a checkpoint."""
+    return (folder / TENSORS).exists()
 
 
 def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -57,28 +71,34 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         torch.set_rng_state(tensors["random.cpu"])
         if trainer.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
-        trainer.updates, trainer.seconds = int(numbers["updates"]), float(numbers["seconds"])
+        trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error
 
 
-def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_checkpoint(folder: Path) -> tuple[Numbers, dict[str, Tensor]]:
     """The numbers and tensors of a run folder's checkpoint.
 
     Raises:
         RunError: missing, unreadable, or written by a newer version.
     """
     try:
-        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
-        tensors = load_file(folder / TENSORS)
+        with safe_open(folder / TENSORS, framework="pt") as file:
+            metadata = file.metadata() or {}
+            version = metadata.get("format")
+            if version != repr(FORMAT):
+                raise RunError(
+                    f"checkpoint in {str(folder)!r} has format {version}, this version reads {FORMAT}; "
+                    "use the version of augmentgan that made it"
+                )
+            numbers = Numbers(int(metadata["updates"]), float(metadata["seconds"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
         raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise RunError(f"checkpoint in {str(folder)!r} cannot be read; start over with --overwrite") from error
-    if not isinstance(numbers, dict) or numbers.get("format") != FORMAT:
-        raise RunError(
-            f"checkpoint in {str(folder)!r} is of another format; use the version of augmentgan that made it"
-        )
+    if numbers.updates < 0 or not math.isfinite(numbers.seconds):
+        raise RunError(f"checkpoint in {str(folder)!r} counts {numbers.updates} updates; start over with --overwrite")
     return numbers, tensors
 
 

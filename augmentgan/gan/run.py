@@ -22,7 +22,7 @@ from augmentgan.data.sheet import write_sheet
 from augmentgan.data.split import Split, draw_per_class, split_rows
 from augmentgan.errors import AugmentGANError, DataError, OutputError, RunError
 from augmentgan.files import refuse_existing, write_json
-from augmentgan.gan.checkpoint import average_of, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.checkpoint import average_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
@@ -80,6 +80,7 @@ def fit(
     device: str = "auto",
     overwrite: bool = False,
     max_time_s: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
     command: str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
@@ -94,12 +95,13 @@ def fit(
         device: auto, cpu, cuda, cuda:K or mps.
         overwrite: start over where `out` holds another run.
         max_time_s: stop cleanly after this many seconds; the same call continues.
+        should_stop: asked after every update; when true, training saves and returns, and the same call continues.
         command: what the user typed, kept in run.json.
         on_plan: called once, with everything that was settled, before anything is learned or written.
         on_status: called with every `Status`.
 
     Returns:
-        The run, finished or stopped by `max_time_s`.
+        The run, finished or stopped by `max_time_s` or `should_stop`.
 
     Raises:
         DataError, RecipeError: the data or the recipe cannot be used.
@@ -115,7 +117,13 @@ def fit(
         trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)
         if not fresh:
             restore_checkpoint(trainer, folder)
-        _learn(trainer, plan, folder, max_time_s, on_status or (lambda status: None))
+        started = time.monotonic()
+
+        def stopping() -> bool:
+            out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
+            return out_of_time or (should_stop is not None and should_stop())
+
+        _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
     return Run(folder)
 
 
@@ -219,7 +227,7 @@ class Run:
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(self.generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command or f"augmentgan generate --run {self.folder} ({numbers['updates']} updates)",
+            "command": command or f"augmentgan generate --run {self.folder} ({numbers.updates} updates)",
         }
 
 
@@ -246,34 +254,27 @@ def newest_run(under: Path = Path("runs")) -> Path:
 
 
 def _learn(
-    trainer: Trainer, plan: Plan, folder: Path, max_time_s: float | None, on_status: Callable[[Status], object]
+    trainer: Trainer, plan: Plan, folder: Path, stopping: Callable[[], bool], on_status: Callable[[Status], object]
 ) -> None:
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
-    started = time.monotonic()
     _truncate_events(folder, trainer.updates)
     while trainer.updates < training.updates:
-        try:
-            trainer.update()
-        except KeyboardInterrupt:
-            with trainer.paused_clock():
-                save_checkpoint(trainer, folder)
-                _write_state(folder, "interrupted")
-            raise
+        trainer.update()
         done = trainer.updates
-        last = done == training.updates
-        out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
-        if done % training.status_updates == 0 or last or out_of_time:
+        stops = stopping() and done < training.updates
+        last = stops or done == training.updates
+        if done % training.status_updates == 0 or last:
             status = trainer.status()
             with trainer.paused_clock():
-                if done % training.quality_updates == 0 or last or out_of_time:
+                if done % training.quality_updates == 0 or last:
                     status = _look(trainer, train, folder, plan.seed, status)
                 _append_event(folder, status)
                 on_status(status)
-        if done % training.checkpoint_updates == 0 or last or out_of_time:
+        if done % training.checkpoint_updates == 0 or last:
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
-        if out_of_time and not last:
+        if stops:
             _write_state(folder, "stopped")
             return
     _write_state(folder, "finished")
@@ -310,7 +311,7 @@ def _prepare_folder(folder: Path, plan: Plan, overwrite: bool, command: str | No
     """Make the run folder, or check that the run in it is this one; True where it starts afresh."""
     if (folder / RUN_FILE).exists() and not overwrite:
         _check_same(folder, plan)
-        return not (folder / "checkpoint.json").exists()
+        return not has_checkpoint(folder)
     refuse_existing(folder, overwrite=overwrite or (folder / RUN_FILE).exists())
     if overwrite and folder.exists():
         _clear(folder)
