@@ -1,0 +1,68 @@
+"""Real images for every test: scikit-learn's digits, as a set, as a folder, and as a small trained run."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import augmentgan as ag
+from augmentgan.data.split import draw_per_class
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """12 digits of each class, 8x8 grey."""
+    data = ag.digits()
+    return data.subset(draw_per_class(data.labels, range_of(data), 12, seed=0))
+
+
+@pytest.fixture
+def tree(tmp_path, digits):
+    """A class-per-folder tree of three classes with six images each."""
+    root = tmp_path / "tree"
+    write_tree(root, digits, classes=3, per_class=6)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_recipe():
+    """A recipe that runs in a few seconds."""
+    return ag.Recipe().with_settings(
+        [
+            "training.updates=40",
+            "training.batch_images=20",
+            "training.status_updates=10",
+            "training.quality_updates=20",
+            "training.sheet_updates=20",
+            "training.checkpoint_updates=10",
+            "training.precision=float32",
+            "model.generator_width=8",
+            "model.discriminator_width=8",
+            "coverage.refresh_updates=10",
+            "benchmark.steps=20",
+            "benchmark.synthetic_per_class=20",
+            "benchmark.repeats=2",
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, digits, small_recipe):
+    """A finished run; tests must not write into its folder."""
+    return ag.fit(digits, small_recipe, tmp_path_factory.mktemp("runs") / "trained", seed=3, device="cpu")
+
+
+def write_tree(root: Path, data, classes: int, per_class: int) -> None:
+    """Write the first images of the first classes as PNG files."""
+    for label in range(classes):
+        folder = root / f"class_{label}"
+        folder.mkdir(parents=True)
+        for number, image in enumerate(data.images[data.labels == label][:per_class]):
+            Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
+
+
+def range_of(data):
+    """All rows of a set."""
+    import numpy as np
+
+    return np.arange(len(data))

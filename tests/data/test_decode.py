@@ -1,0 +1,106 @@
+"""The stated policies for unusual images, each on a file that needs it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from augmentgan.data import decode
+from augmentgan.errors import DataError
+
+
+@pytest.fixture
+def gradient():
+    """RGB 8x8, every pixel different."""
+    y, x = np.mgrid[:8, :8]
+    return np.stack([y * 32, x * 32, (x + y) * 16], axis=2).astype(np.uint8)
+
+
+def read(path, image, size_px=8, channels=3, resize="crop", **options):
+    image.save(path, **options)
+    return decode.decode(path, size_px, channels, resize)
+
+
+def test_native_size_is_not_resampled(tmp_path, gradient):
+    assert (read(tmp_path / "a.png", Image.fromarray(gradient)) == gradient).all()
+
+
+def test_grey_stays_grey_and_repeats_to_rgb(tmp_path, gradient):
+    grey = gradient[..., 0]
+    assert (read(tmp_path / "a.png", Image.fromarray(grey), channels=1)[..., 0] == grey).all()
+    assert (read(tmp_path / "a.png", Image.fromarray(grey)) == grey[..., None]).all()
+    assert decode.probe(tmp_path / "a.png").channels == 1
+
+
+def test_palette_is_expanded(tmp_path):
+    image = Image.new("P", (8, 8))
+    image.putpalette([10, 20, 30, 200, 100, 50] + [0] * 762)
+    image.putdata([0, 1] * 32)
+    found = read(tmp_path / "a.png", image)
+    assert found[0, 0].tolist() == [10, 20, 30]
+    assert found[0, 1].tolist() == [200, 100, 50]
+
+
+def test_transparency_shows_white(tmp_path, gradient):
+    alpha = np.zeros((8, 8, 1), np.uint8)
+    alpha[:4] = 255
+    found = read(tmp_path / "a.png", Image.fromarray(np.concatenate([gradient, alpha], axis=2)))
+    assert (found[:4] == gradient[:4]).all()
+    assert (found[4:] == 255).all()
+
+
+def test_palette_with_a_transparent_entry(tmp_path):
+    image = Image.new("P", (8, 8))
+    image.putpalette([10, 20, 30, 200, 100, 50] + [0] * 762)
+    image.putdata([0, 1] * 32)
+    found = read(tmp_path / "a.png", image, transparency=0)
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[0, 1].tolist() == [200, 100, 50]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    found = read(tmp_path / "a.tif", Image.new("CMYK", (8, 8), (0, 255, 255, 0)))
+    assert found[0, 0, 0] > 200
+    assert found[0, 0, 1] < 60
+
+
+def test_sixteen_bit_keeps_its_levels(tmp_path):
+    levels = (np.arange(64).reshape(8, 8) * 1000).astype(np.uint16)
+    found = read(tmp_path / "a.png", Image.fromarray(levels), channels=1)
+    assert (found[..., 0] == levels // 257).all()
+
+
+def test_exif_orientation_is_applied(tmp_path, gradient):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored rotated: to be turned clockwise for viewing
+    wide = Image.fromarray(gradient[:4])
+    found = read(tmp_path / "a.png", wide, size_px=8, resize="stretch", exif=exif)
+    assert (decode.probe(tmp_path / "a.png").width, decode.probe(tmp_path / "a.png").height) == (4, 8)
+    upright = np.asarray(wide.transpose(Image.Transpose.ROTATE_270).resize((8, 8), Image.Resampling.BICUBIC))
+    assert np.abs(found.astype(int) - upright.astype(int)).mean() < 8
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    found = read(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert found[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+def test_not_square(tmp_path, resize):
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, :8, 0], wide[:, 8:16, 1], wide[:, 16:, 2] = 255, 255, 255
+    found = read(tmp_path / "a.png", Image.fromarray(wide), size_px=24 if resize == "pad" else 8, resize=resize)
+    colours = {tuple(pixel) for row in found.tolist() for pixel in row}
+    if resize == "crop":
+        assert colours == {(0, 255, 0)}
+    else:
+        assert {(255, 0, 0), (0, 255, 0), (0, 0, 255)} <= colours
+    if resize == "pad":
+        assert (found[0] == found[12]).all()  # the edge's pixels continue
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", 63)
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="declares 8 x 8 pixels"):
+        decode.decode(tmp_path / "a.png", 8, 1, "crop")

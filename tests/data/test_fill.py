@@ -1,0 +1,42 @@
+"""Wishes about class counts."""
+
+import numpy as np
+import pytest
+
+from augmentgan.data.fill import exactly, filling
+from augmentgan.errors import DataError
+
+NAMES, COUNTS = ("cat", "dog", "owl"), np.array([50, 5, 20])
+
+
+def test_exactly():
+    assert exactly(7, NAMES) == {0: 7, 1: 7, 2: 7}
+    assert exactly(7, NAMES, ["owl", "cat"]) == {0: 7, 2: 7}
+
+
+@pytest.mark.parametrize(
+    ("wish", "counts"),
+    [("max", {1: 45, 2: 30}), ("60", {0: 10, 1: 55, 2: 40}), ("30", {1: 25, 2: 10}), ("dog=9,owl=21", {1: 4, 2: 1})],
+)
+def test_filling_adds_what_is_lacking(wish, counts):
+    assert filling(wish, COUNTS, NAMES) == counts
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ("lots", "not max, a number"),
+        ("dog=", "not max, a number"),
+        ("dgo=9", "did you mean 'dog'"),
+        ("cat=10", "has 50 images already"),
+        ("3", "every class has as many"),
+    ],
+)
+def test_wishes_that_cannot_be_met(wish, words):
+    with pytest.raises(DataError, match=words):
+        filling(wish, COUNTS, NAMES)
+
+
+def test_nothing_a_class():
+    with pytest.raises(DataError, match="--per-class 0"):
+        exactly(0, NAMES)

@@ -1,0 +1,61 @@
+"""`inspect` says what is there and what fit would do, and is right about it."""
+
+import json
+
+import numpy as np
+from PIL import Image
+
+import augmentgan as ag
+from augmentgan.gan.run import plan_fit
+
+
+def test_a_messy_folder(tree):
+    (tree / "class_0" / "notes.xml").write_text("<xml/>")
+    (tree / "class_0" / ".DS_Store").touch()
+    (tree / "readme.txt").write_text("hello")
+    image = Image.open(tree / "class_0" / "0.png")
+    image.save(tree / "class_0" / "again.png")
+    image.save(tree / "class_1" / "elsewhere.png")
+    Image.new("RGB", (20, 10), "red").save(tree / "class_2" / "wide.jpg")
+    found = ag.inspect(tree)
+    assert found.counts == {"class_0": 7, "class_1": 7, "class_2": 7}
+    assert found.duplicates_within == 1
+    assert found.duplicates_across == 3
+    assert set(found.duplicate_examples[0]) == {"class_0/0.png", "class_0/again.png", "class_1/elsewhere.png"}
+    assert found.sizes == {"8x8": 20, "20x10": 1}
+    assert found.modes == {"L": 20, "RGB": 1}
+    assert list(found.bad) == ["class_0/notes.xml"]
+    assert (found.n_ignored, found.n_loose) == (1, 1)
+    assert "notes.xml" in found.refusal
+    assert found.skip_bad_helps
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_it_foresees_what_fit_does(tree):
+    found = ag.inspect(tree, seed=4)
+    plan = plan_fit(ag.load(tree), seed=4)
+    assert found.refusal is None
+    assert found.fit["n_train"] == len(plan.split.train)
+    assert found.fit["n_test"] == len(plan.split.test)
+    assert (found.fit["size_px"], found.fit["channels"]) == (plan.recipe.data.size_px, plan.recipe.data.channels)
+    assert found.fit["updates"] == plan.recipe.training.updates
+
+
+def test_it_foresees_a_refusal(tree):
+    for file in sorted((tree / "class_1").iterdir())[1:]:
+        file.unlink()
+    found = ag.inspect(tree)
+    assert "class_1" in found.refusal
+    assert found.fit is None
+    assert not found.skip_bad_helps
+
+
+def test_sizes_follow_the_images(tmp_path):
+    for side, expected in ((8, 8), (20, 28), (28, 28), (30, 32), (300, 64)):
+        root = tmp_path / str(side)
+        for name in ("a", "b"):
+            (root / name).mkdir(parents=True)
+            for k in range(4):
+                noise = np.random.default_rng([k, ord(name)]).integers(0, 256, (side, side), dtype=np.uint8)
+                Image.fromarray(noise).save(root / name / f"{k}.png")
+        assert ag.inspect(root).fit["size_px"] == expected

@@ -1,0 +1,186 @@
+"""What people really have: each unusable input gets one line that names the thing, the value and the mend."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import augmentgan as ag
+from augmentgan.data.split import split_rows
+from augmentgan.errors import DataError
+
+
+def refused(call, *words):
+    with pytest.raises(DataError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def write_h5(path, images, labels, names=None, **columns):
+    with h5py.File(path, "w") as file:
+        file["images"], file["labels"] = images, labels
+        for name, values in columns.items():
+            file[name] = values
+        if names is not None:
+            file.attrs["class_names"] = json.dumps(names)
+    return path
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
+
+
+def test_folder_and_hdf5_of_the_same_images_are_the_same_set(tree, tmp_path):
+    from_folder = ag.load(tree)
+    path = write_h5(tmp_path / "a.h5", from_folder.images, from_folder.labels, list(from_folder.class_names))
+    assert ag.load(path).fingerprint() == from_folder.fingerprint()
+    assert from_folder.images.shape == (18, 8, 8, 1)
+    assert from_folder.class_names == ("class_0", "class_1", "class_2")
+
+
+def test_train_and_test_folders_are_the_split(tree, tmp_path):
+    root = tmp_path / "both"
+    (root / "train").mkdir(parents=True)
+    (root / "test").mkdir()
+    for name in ("class_0", "class_1"):
+        (tree / name).rename(root / "train" / name)
+    (tree / "class_2").rename(root / "test" / "class_0")
+    data = ag.load(root)
+    assert data.split.tolist().count(1) == 6
+    assert len(data) == 18
+
+
+def test_missing_path(tmp_path):
+    refused(lambda: ag.load(tmp_path / "nowhere"), "nowhere", "does not exist", "folder")
+
+
+def test_empty_folder(tmp_path):
+    refused(lambda: ag.load(tmp_path), str(tmp_path), "nothing", "class folders")
+
+
+def test_loose_images_only(tree):
+    refused(lambda: ag.load(tree / "class_0"), "6 loose files", "class folders")
+
+
+def test_class_folders_without_images(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    refused(lambda: ag.load(tmp_path), "no image")
+
+
+def test_one_class_only(tree):
+    for name in ("class_1", "class_2"):
+        for file in (tree / name).iterdir():
+            file.unlink()
+        (tree / name).rmdir()
+    refused(lambda: split_rows(ag.load(tree), test_fraction=0.2, seed=0), "1 class", "at least 2")
+
+
+def test_a_class_with_one_image(tree):
+    for file in sorted((tree / "class_1").iterdir())[1:]:
+        file.unlink()
+    refused(lambda: split_rows(ag.load(tree), test_fraction=0.2, seed=0), "class_1", "1 image", "at least 2")
+
+
+def test_a_file_that_is_no_image(tree):
+    (tree / "class_1" / "notes.txt").write_text("hello")
+    refused(lambda: ag.load(tree), "notes.txt", "not an image", "--skip-bad")
+    notices = []
+    assert len(ag.load(tree, skip_bad=True, on_notice=notices.append)) == 18
+    assert "1 bad files left out" in notices[0]
+    assert "notes.txt" in notices[0]
+
+
+def test_truncated_jpeg(tree):
+    path = tree / "class_0" / "cut.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, quality=95)
+    path.write_bytes(path.read_bytes()[:1500])
+    refused(lambda: ag.load(tree), "cut.jpg", "cannot be decoded", "--skip-bad")
+    assert len(ag.load(tree, skip_bad=True)) == 18
+
+
+def test_empty_file(tree):
+    (tree / "class_0" / "zero.png").touch()
+    refused(lambda: ag.load(tree), "zero.png", "empty")
+
+
+def test_labels_out_of_range(tmp_path, pixels):
+    path = write_h5(tmp_path / "a.h5", pixels, np.array([0, 1, 2] * 4), ["a", "b"])
+    refused(lambda: ag.load(path), "a.h5", "label 2", "0 to 1")
+    path = write_h5(tmp_path / "b.h5", pixels, np.array([0, 1, -1] * 4), ["a", "b"])
+    refused(lambda: ag.load(path), "label -1", "0 to 1")
+
+
+def test_float_images(tmp_path, pixels):
+    path = write_h5(tmp_path / "a.h5", pixels / 255, np.zeros(12, int))
+    refused(lambda: ag.load(path), "a.h5", "float64", "uint8")
+
+
+@pytest.mark.parametrize("shape", [(12, 64), (12, 8, 8, 4), (12, 8, 8, 1, 1)])
+def test_wrong_shape(tmp_path, shape):
+    path = write_h5(tmp_path / "a.h5", np.zeros(shape, np.uint8), np.zeros(12, int))
+    refused(lambda: ag.load(path), "a.h5", str(shape), "(n, h, w, c)")
+
+
+def test_labels_that_are_no_labels(tmp_path, pixels):
+    refused(lambda: ag.load(write_h5(tmp_path / "a.h5", pixels, np.zeros(12))), "float64", "int64")
+    refused(lambda: ag.load(write_h5(tmp_path / "b.h5", pixels, np.zeros(11, int))), "(11,)", "(12,)")
+
+
+def test_missing_dataset(tmp_path, pixels):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["pictures"] = pixels
+    refused(lambda: ag.load(tmp_path / "a.h5"), "images", "pictures")
+
+
+def test_class_names_that_are_no_list(tmp_path, pixels):
+    path = write_h5(tmp_path / "a.h5", pixels, np.zeros(12, int), {"a": 1})
+    refused(lambda: ag.load(path), "class_names", "JSON list")
+
+
+def test_truncated_hdf5(tmp_path, pixels):
+    path = write_h5(tmp_path / "a.h5", pixels, np.zeros(12, int))
+    path.write_bytes(path.read_bytes()[:1000])
+    refused(lambda: ag.load(path), "a.h5", "complete")
+
+
+def test_neither_folder_nor_hdf5(tmp_path):
+    (tmp_path / "data.xyz").write_text("hello")
+    refused(lambda: ag.load(tmp_path / "data.xyz"), "data.xyz", "neither", "HDF5")
+
+
+def test_links_to_other_files_are_not_followed(tmp_path, pixels):
+    write_h5(tmp_path / "secret.h5", pixels, np.zeros(12, int))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"] = h5py.ExternalLink("secret.h5", "images")
+        file["labels"] = np.zeros(12, int)
+    refused(lambda: ag.load(tmp_path / "a.h5"), "images", "links elsewhere")
+
+
+def test_a_declared_size_without_bounds_is_not_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("images", shape=(2**40, 64, 64, 3), dtype=np.uint8, chunks=(1, 64, 64, 3))
+        file.create_dataset("labels", shape=(2**40,), dtype=np.int64, chunks=(1024,))
+    refused(lambda: ag.load(tmp_path / "a.h5"), "declare shape", "GiB")
+
+
+def test_a_link_out_of_the_folder(tree, tmp_path):
+    outside = tmp_path / "outside.png"
+    (tree / "class_0" / "0.png").rename(outside)
+    (tree / "class_0" / "link.png").symlink_to(outside)
+    refused(lambda: ag.load(tree), "link.png", "leaves the folder")
+
+
+def test_split_column_is_honoured(tmp_path, pixels):
+    split = np.array([0, 0, 1] * 4)
+    data = ag.load(write_h5(tmp_path / "a.h5", pixels, np.array([0, 1] * 6), split=split, group=np.arange(12)))
+    found = split_rows(data, test_fraction=0.5, seed=0)
+    assert found.source == "data"
+    assert found.test.tolist() == np.flatnonzero(split).tolist()

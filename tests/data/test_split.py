@@ -1,0 +1,90 @@
+"""The split keeps test images unseen, whatever the data look like."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.data.split import draw_per_class, join_test, split_rows
+from augmentgan.errors import DataError
+
+
+@pytest.fixture
+def data():
+    """Three classes with 40, 12 and 2 images, all different."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [40, 12, 2])
+    return ag.LabelledImages(random.integers(0, 256, (54, 8, 8, 1), dtype=np.uint8), labels, ("a", "b", "c"))
+
+
+def test_every_row_once_and_every_class_on_both_sides(data):
+    for seed in range(20):
+        split = split_rows(data, test_fraction=0.2, seed=seed)
+        assert sorted([*split.train, *split.test]) == list(range(54))
+        assert np.bincount(data.labels[split.test]).tolist() == [8, 2, 1]
+        assert (np.bincount(data.labels[split.train]) >= 1).all()
+
+
+def test_the_seed_decides(data):
+    first, again, other = (split_rows(data, test_fraction=0.2, seed=seed) for seed in (1, 1, 2))
+    assert first.test.tolist() == again.test.tolist() != other.test.tolist()
+
+
+def test_identical_images_never_straddle(data):
+    images = data.images.copy()
+    images[1:40:2] = images[0:40:2]  # twenty pairs
+    images[40] = images[0]  # and one across classes
+    data = replace(data, images=images)
+    for seed in range(20):
+        split = split_rows(data, test_fraction=0.3, seed=seed)
+        seen = {images[row].tobytes() for row in split.train}
+        assert not any(images[row].tobytes() in seen for row in split.test)
+
+
+def test_groups_never_straddle_also_in_chains(data):
+    group = np.arange(54)
+    group[:10] = 0
+    images = data.images.copy()
+    images[10] = images[0]  # row 10 hangs on the group by its pixels
+    data = replace(data, group=group, images=images)
+    for seed in range(20):
+        split = split_rows(data, test_fraction=0.3, seed=seed)
+        chain = set(range(11))
+        assert chain <= set(split.train) or chain <= set(split.test)
+
+
+def test_training_rows_that_the_given_test_part_holds_are_left_out(data):
+    images = data.images.copy()
+    images[3] = images[20]
+    split = np.zeros(54, dtype=np.int64)
+    split[[20, 45, 53]] = 1
+    found = split_rows(replace(data, images=images, split=split), test_fraction=0.2, seed=0)
+    assert found.source == "data"
+    assert found.test.tolist() == [20, 45, 53]
+    assert found.dropped.tolist() == [3]
+    assert 3 not in found.train
+
+
+def test_a_class_of_copies_cannot_be_tested(data):
+    images = data.images.copy()
+    images[53] = images[52]
+    with pytest.raises(DataError, match="'c' has only one distinct image"):
+        split_rows(replace(data, images=images), test_fraction=0.2, seed=0)
+
+
+def test_draws_are_nested(data):
+    rows = np.arange(54)
+    few, more = (set(draw_per_class(data.labels, rows, n, seed=5)) for n in (5, 11))
+    assert few < more
+    assert np.bincount(data.labels[list(few)]).tolist() == [5, 5, 2]
+
+
+def test_a_separate_test_set_is_matched_by_class_name(data):
+    names = ("c", "a", "b")
+    test = ag.LabelledImages(255 - data.images, np.array([names.index("abc"[label]) for label in data.labels]), names)
+    joined = join_test(data, test)
+    assert joined.labels[54:].tolist() == data.labels.tolist()
+    assert joined.split.tolist() == [0] * 54 + [1] * 54
+    with pytest.raises(DataError, match="differ"):
+        join_test(data, replace(test, class_names=("c", "a", "x")))

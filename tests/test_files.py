@@ -1,0 +1,57 @@
+"""Files appear whole or not at all."""
+
+import json
+
+import pytest
+
+from augmentgan.errors import OutputError
+from augmentgan.files import refuse_existing, whole_file, whole_folder, write_json
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_crash_leaves_the_earlier_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(Crash), whole_file(path) as part:
+        part.write_text("half")
+        raise Crash
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_crash_leaves_the_earlier_folder(tmp_path):
+    path = tmp_path / "out"
+    with whole_folder(path) as part:
+        (part / "a.txt").write_text("first")
+    with pytest.raises(Crash), whole_folder(path, overwrite=True) as part:
+        (part / "b.txt").write_text("second")
+        raise Crash
+    assert (path / "a.txt").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_exists_is_not_replaced(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    refuse_existing(path, overwrite=False)  # empty: free
+    (path / "mine.txt").touch()
+    with pytest.raises(OutputError, match="--overwrite"):
+        refuse_existing(path, overwrite=False)
+    with pytest.raises(OutputError, match="exists already"), whole_folder(path):
+        pass
+    assert (path / "mine.txt").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_json(tmp_path / "file" / "below.json", {})
+
+
+def test_nan_is_not_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert not list(tmp_path.iterdir())
