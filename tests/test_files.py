@@ -12,12 +12,16 @@ class Crash(Exception):
     pass
 
 
+def crash_after_writing(path, text):
+    path.write_text(text)
+    raise Crash
+
+
 def test_a_crash_leaves_the_earlier_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
     with pytest.raises(Crash), whole_file(path) as part:
-        part.write_text("half")
-        raise Crash
+        crash_after_writing(part, "half")
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
 
@@ -27,8 +31,7 @@ def test_a_crash_leaves_the_earlier_folder(tmp_path):
     with whole_folder(path) as part:
         (part / "a.txt").write_text("first")
     with pytest.raises(Crash), whole_folder(path, overwrite=True) as part:
-        (part / "b.txt").write_text("second")
-        raise Crash
+        crash_after_writing(part / "b.txt", "second")
     assert (path / "a.txt").read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 

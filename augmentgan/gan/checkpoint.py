@@ -72,7 +72,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         if trainer.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error
 
 
@@ -123,8 +123,13 @@ def _optimizer_tensors(prefix: str, optimizer: torch.optim.Adam) -> dict[str, Te
 
 
 def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         row, _, name = key.partition(".")
+        parameter = parameters[int(row)]
+        if value.shape == parameter.shape:
+            # the fused kernels walk memory in order: moments must lie in memory as their weights do
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         state.setdefault(int(row), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,61 @@
+"""DiffAugment: drawn, then applied, and gradients pass."""
+
+import pytest
+import torch
+
+from augmentgan.gan import augment
+from augmentgan.gan.augment import Augmentation
+from augmentgan.recipe import ResolvedAugmentSection
+
+IMAGES = torch.rand(3, 3, 8, 8) * 2 - 1
+
+
+def only(**chosen):
+    return Augmentation(**{"shift": None, "hole": None, "hole_px": 0, "colour": None, **chosen})
+
+
+def test_a_shift_moves_pixels_and_leaves_grey():
+    moved = augment.apply(only(shift=torch.tensor([[0, 0], [2, 0], [-1, 3]])), IMAGES)
+    assert (moved[0] == IMAGES[0]).all()
+    assert (moved[1, :, 2:] == IMAGES[1, :, :-2]).all()
+    assert (moved[1, :, :2] == 0).all()
+    assert (moved[2, :, :-1, 3:] == IMAGES[2, :, 1:, :-3]).all()
+
+
+def test_a_hole_is_blank_and_the_rest_untouched():
+    blanked = augment.apply(only(hole=torch.tensor([[2, 3], [-1, -1], [6, 6]]), hole_px=3), IMAGES)
+    assert (blanked[0, :, 2:5, 3:6] == 0).all()
+    assert (blanked[1, :, :2, :2] == 0).all()
+    changed = (blanked != IMAGES).any(dim=1).sum(dim=(1, 2))
+    assert changed.tolist() == [9, 4, 4]
+
+
+def test_colour():
+    neutral = torch.tensor([[0.0, 1.0, 1.0]])
+    torch.testing.assert_close(augment.apply(only(colour=neutral.repeat(3, 1)), IMAGES), IMAGES)
+    brighter = augment.apply(only(colour=torch.tensor([[0.25, 1.0, 1.0]] * 3)), IMAGES)
+    torch.testing.assert_close(brighter, IMAGES + 0.25)
+    grey = augment.apply(only(colour=torch.tensor([[0.0, 0.0, 1.0]] * 3)), IMAGES)
+    torch.testing.assert_close(grey, IMAGES.mean(dim=1, keepdim=True).expand_as(IMAGES))
+
+
+def test_gradients_pass():
+    images = IMAGES.clone().requires_grad_()
+    drawn = only(shift=torch.tensor([[1, 1]] * 3), hole=torch.tensor([[2, 2]] * 3), hole_px=2)
+    augment.apply(drawn, images).sum().backward()
+    assert images.grad.sum().item() == pytest.approx(3 * 3 * (49 - 4))
+
+
+def test_draws_stay_within_the_recipe():
+    section = ResolvedAugmentSection(translation=0.25, cutout=0.5, colour=True)
+    drawn = augment.draw(section, 2000, 8, torch.device("cpu"))
+    assert set(drawn.shift.flatten().tolist()) == {-2, -1, 0, 1, 2}
+    assert drawn.hole_px == 4
+    low, high = drawn.colour.min(dim=0).values, drawn.colour.max(dim=0).values
+    assert (low >= torch.tensor([-0.5, 0, 0.5])).all()
+    assert (high <= torch.tensor([0.5, 2, 1.5])).all()
+
+
+def test_what_is_off_is_not_drawn():
+    section = ResolvedAugmentSection(translation=0, cutout=0, colour=False)
+    assert augment.apply(augment.draw(section, 3, 8, torch.device("cpu")), IMAGES) is IMAGES

@@ -1,0 +1,50 @@
+"""The coverage term: matching finds the nearest sample, and the term spreads samples over the real images."""
+
+import numpy as np
+import torch
+
+import augmentgan as ag
+from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.coverage import Coverage, coverage_loss
+from augmentgan.gan.networks import to_unit
+from augmentgan.recipe import CoverageSection
+
+
+class Painter(torch.nn.Module):
+    """A generator whose image has the brightness of its first latent."""
+
+    def forward(self, latents, labels):
+        return latents[:, 0].tanh().view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+
+def coverage_of(levels, **section):
+    images = np.zeros((len(levels), 8, 8, 1), np.uint8) + np.array(levels, np.uint8)[:, None, None, None]
+    data = ag.LabelledImages(images, np.arange(len(levels)) % 2, ("a", "b"))
+    batches = BalancedBatches(data, seed=0, device=torch.device("cpu"))
+    return Coverage(CoverageSection(**section), batches, latent_dim=3), batches
+
+
+def test_every_real_image_gets_a_near_latent():
+    coverage, batches = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200)
+    coverage.match(Painter())
+    wanted = to_unit(batches.images[coverage.rows])[:, 0, 0, 0]
+    assert (coverage.latents[:, 0].tanh() - wanted).abs().max() < 0.05
+
+
+def test_pairs_are_balanced_and_belong_together():
+    coverage, _ = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200, pairs=8, latent_noise=0.0)
+    coverage.match(Painter())
+    latents, labels, real = coverage.draw(0)
+    assert torch.bincount(labels).tolist() == [4, 4]
+    assert (latents[:, 0].tanh() - real[:, 0, 0, 0]).abs().max() < 0.05
+
+
+def test_when_it_is_due():
+    coverage, _ = coverage_of([1, 2], refresh_updates=50)
+    assert [update for update in range(120) if coverage.due(update)] == [0, 50, 100]
+    off, _ = coverage_of([1, 2], weight=0.0)
+    assert not off.due(0)
+
+
+def test_loss_is_the_mean_squared_error():
+    assert coverage_loss(torch.full((2, 1, 8, 8), 0.5), torch.zeros(2, 1, 8, 8)).item() == 0.25

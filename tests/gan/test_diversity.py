@@ -1,0 +1,46 @@
+"""div and near tell collapse from copying from variety."""
+
+import numpy as np
+import pytest
+
+from augmentgan.gan.diversity import NearestReal, diversity
+
+
+@pytest.fixture
+def real():
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8), np.arange(40) % 2
+
+
+def test_fresh_images_of_the_same_kind(real):
+    fresh = np.random.default_rng(1).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+    found = diversity(*real, fresh, real[1], 2)
+    assert found.div == pytest.approx(1, abs=0.05)
+    assert found.near == pytest.approx(1, abs=0.05)
+
+
+def test_a_collapsed_class_shows(real):
+    images = real[0].copy()
+    images[real[1] == 1] = images[1]
+    found = diversity(*real, images, real[1], 2)
+    assert found.div_per_class[0] == pytest.approx(1)
+    assert found.div_per_class[1] == 0
+
+
+def test_copies_are_near(real):
+    assert diversity(*real, real[0], real[1], 2).near == pytest.approx(0, abs=1e-2)
+
+
+def test_a_class_with_one_real_image_has_no_figure(real):
+    keep = np.r_[0, np.flatnonzero(real[1] == 1)]
+    found = diversity(real[0][keep], real[1][keep], *real, 2)
+    assert np.isnan(found.div_per_class[0])
+    assert found.div == found.div_per_class[1]
+
+
+def test_nearest_real(real):
+    images = real[0][[7, 3]].astype(int)
+    images[1, ..., 0] += np.where(images[1, ..., 0] < 128, 10, -10)
+    distances, rows = NearestReal(real[0])(images.astype(np.uint8))
+    assert rows.tolist() == [7, 3]
+    assert distances.tolist() == pytest.approx([0, 10], abs=0.1)

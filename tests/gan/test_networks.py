@@ -1,0 +1,94 @@
+"""The networks: shapes for every size, conditioning, spectral norm, and exact pixel conversion."""
+
+import pytest
+import torch
+
+from augmentgan.gan import networks
+from augmentgan.gan.networks import Discriminator, Generator, SpectralNorm
+from augmentgan.recipe import SIZES
+
+
+def generator(size_px=8, channels=1, n_classes=3):
+    return Generator(size_px=size_px, channels=channels, n_classes=n_classes, latent_dim=5, label_dim=4, width=4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size_px", SIZES)
+def test_every_size(size_px, channels):
+    forger = generator(size_px, channels)
+    detective = Discriminator(size_px=size_px, channels=channels, n_classes=3, width=4)
+    labels = torch.tensor([0, 0, 0, 0, 2, 2, 2, 2])
+    images = forger(torch.randn(8, 5), labels)
+    assert images.shape == (8, channels, size_px, size_px)
+    assert images.abs().max() <= 1
+    logits = detective(images, labels)
+    assert logits.shape == (8,)
+    logits.sum().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in forger.parameters())
+
+
+def test_a_thousand_classes():
+    labels = torch.arange(0, 1000, 125).repeat_interleave(4)
+    images = generator(n_classes=1000)(torch.randn(32, 5), labels)
+    assert Discriminator(size_px=8, channels=1, n_classes=1000, width=4)(images, labels).shape == (32,)
+
+
+def test_all_256_levels_survive_the_round_trip():
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1)
+    unit = networks.to_unit(levels)
+    assert unit.shape == (1, 1, 16, 16)
+    assert (unit.min().item(), unit.max().item()) == pytest.approx((-1, 1))
+    assert (networks.to_uint8(unit) == levels).all()
+
+
+def test_the_class_changes_the_image_and_the_latent_too():
+    forger = generator()
+    latents = torch.randn(2, 5)
+    same, other = (forger(latents, torch.tensor(labels)) for labels in ([0, 0], [1, 1]))
+    assert not torch.allclose(same, other)
+    assert not torch.allclose(same[0], same[1])
+
+
+def test_the_discriminator_judges_the_class():
+    """Projection: the logit is psi(phi) + <embedding of the class, phi>, so two classes differ by an inner product."""
+    detective = Discriminator(size_px=8, channels=1, n_classes=3, width=4, minibatch_stddev=False)
+    images = torch.randn(1, 1, 8, 8).repeat(3, 1, 1, 1)
+    assert len(detective(images, torch.arange(3)).unique()) == 3
+
+
+@pytest.mark.parametrize("shape", [(6, 10), (8, 3, 4, 4)])
+def test_spectral_norm_makes_the_largest_singular_value_one(shape):
+    weight = torch.nn.Parameter(torch.randn(shape))
+    normalise = SpectralNorm(weight).train()
+    for _ in range(200):
+        normalise(weight)
+    largest = torch.linalg.matrix_norm(normalise(weight).flatten(1), ord=2)
+    assert largest.item() == pytest.approx(1, abs=1e-3)
+
+
+def test_frozen_weights_are_not_iterated():
+    weight = torch.nn.Parameter(torch.randn(6, 10))
+    normalise = SpectralNorm(weight).train()
+    before = normalise.u.clone()
+    weight.requires_grad_(False)
+    normalise(weight)
+    assert (normalise.u == before).all()
+
+
+def test_within_class_stddev_sees_collapse():
+    features = torch.randn(8, 3, 4, 4)
+    features[4:] = features[4]  # the second group is one image four times
+    channel = networks.within_class_stddev(features)
+    assert channel.shape == (8, 1, 4, 4)
+    assert channel[4:].max() < 1e-3
+    expected = features[:4].flatten(1).std(dim=0, unbiased=False).mean()
+    assert channel[0, 0, 0, 0].item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_calibrated_statistics_are_those_of_the_batches():
+    forger = generator()
+    latents, labels = torch.randn(64, 5), torch.arange(64) % 3
+    in_training = forger.train()(latents, labels)
+    networks.calibrate(forger, [(latents, labels)])
+    assert not forger.training
+    torch.testing.assert_close(forger(latents, labels), in_training, atol=2e-2, rtol=0)

@@ -1,0 +1,133 @@
+"""A run folder: what is in it, and going on where it stopped."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import augmentgan as ag
+from augmentgan.errors import DataError, OutputError, RunError
+from augmentgan.gan.run import newest_run
+
+
+def weights(folder):
+    with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_the_folder_holds_what_the_contract_names(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert {"run.json", "split.json", "checkpoint.safetensors", "checkpoint.json", "events.jsonl", "samples"} <= names
+    info = json.loads((trained.folder / "run.json").read_text())
+    assert info["state"] == "finished"
+    assert info["counts"]["train"] == trained.train.counts.tolist()
+    assert "auto" not in json.dumps({**info["recipe"], "name": "", "description": ""})
+    events = trained.events()
+    assert [event["updates"] for event in events] == [10, 20, 30, 40]
+    assert {"images", "seconds", "images_per_s", "loss_d", "loss_g", "d_real", "d_fake"} <= events[0].keys()
+    assert {"div", "near"} <= events[-1].keys()
+    assert [path.name for path in sorted((trained.folder / "samples").iterdir())] == ["000020.png", "000040.png"]
+
+
+def test_the_generator_never_sees_test_images(trained, digits):
+    split = json.loads((trained.folder / "split.json").read_text())
+    assert not set(split["train"]) & set(split["test"])
+    assert (trained.test.images == digits.images[split["test"]]).all()
+    seen = {image.tobytes() for image in trained.train.images}
+    assert not any(image.tobytes() in seen for image in trained.test.images)
+
+
+def test_stopped_and_continued_ends_with_the_same_bytes(trained, digits, small_recipe, tmp_path):
+    asked = 0
+
+    def after(n):
+        def stop():
+            nonlocal asked
+            asked += 1
+            return asked >= n
+
+        return stop
+
+    for n in (7, 13, 5):
+        asked = 0
+        stopped = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu", should_stop=after(n))
+        assert stopped.info["state"] == "stopped"
+    finished = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu")
+    assert finished.finished
+    expected, found = weights(trained.folder), weights(tmp_path / "run")
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+    assert (finished.generate(5).images == trained.generate(5).images).all()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, digits, small_recipe, tmp_path):
+    again = ag.fit(digits, small_recipe, tmp_path / "again", seed=3, device="cpu")
+    other = ag.fit(digits, small_recipe, tmp_path / "other", seed=4, device="cpu")
+    assert (again.generate(3).images == trained.generate(3).images).all()
+    assert (other.generate(3, seed=3).images != trained.generate(3).images).any()
+
+
+def test_out_of_time_is_a_clean_stop(digits, small_recipe, tmp_path):
+    run = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu", max_time_s=1e-6)
+    assert run.info["state"] == "stopped"
+    assert run.events()[-1]["updates"] == 1
+    assert run.generate(2).counts.tolist() == [2] * 10
+
+
+def test_fitting_a_finished_run_changes_nothing(digits, small_recipe, tmp_path):
+    ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu")
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    assert ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu").finished
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_another_recipe_or_other_data_in_the_folder(trained, digits, small_recipe):
+    with pytest.raises(RunError, match=r"objective\.loss"):
+        ag.fit(digits, small_recipe.with_settings(["objective.loss=minimax"]), trained.folder, seed=3)
+    with pytest.raises(RunError, match="other data"):
+        ag.fit(digits.subset(range(60)), small_recipe, trained.folder, seed=3)
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(digits, small_recipe, tree):
+    with pytest.raises(OutputError, match="exists already"):
+        ag.fit(digits, small_recipe, tree)
+    with pytest.raises(OutputError, match="not a run folder"):
+        ag.fit(digits, small_recipe, tree, overwrite=True)
+    assert (tree / "class_0" / "0.png").exists()
+
+
+def test_opening_what_is_no_run(tmp_path, trained):
+    with pytest.raises(RunError, match="not a run folder"):
+        ag.Run(tmp_path)
+    with pytest.raises(RunError, match="no run under"):
+        newest_run(tmp_path)
+    assert newest_run(trained.folder.parent) == trained.folder
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "other format"])
+def test_damaged_checkpoints(trained, tmp_path, damage):
+    import shutil
+
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "copy"
+    shutil.copytree(trained.folder, folder)
+    path = folder / "checkpoint.safetensors"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:500])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        save_file({"a": torch.zeros(1)}, path, {"format": "99"})
+    with pytest.raises(RunError, match="checkpoint") as caught:
+        ag.Run(folder).generate(1)
+    assert "\n" not in str(caught.value)
+
+
+def test_wishes(trained):
+    with pytest.raises(DataError, match="one of the two"):
+        trained.counts(5, "max")
+    with pytest.raises(DataError, match="class '77' is not known"):
+        trained.counts(5, classes=["77"])

@@ -1,0 +1,90 @@
+"""Sample k of a class is the same image, however it is asked for."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from augmentgan.gan.sampling import latents_of
+
+
+def test_a_sample_does_not_depend_on_how_many_are_asked_for(trained):
+    many = trained.generate(150)
+    few = trained.generate(3)
+    one_class = trained.generate(70, classes=["7"])
+    for label in range(10):
+        assert (few.images[few.labels == label] == many.images[many.labels == label][:3]).all()
+    assert (one_class.images == many.images[many.labels == 7][:70]).all()
+    assert set(one_class.labels) == {7}
+
+
+def test_exactly_balanced_and_numbered(trained):
+    made = trained.generate(9)
+    assert made.counts.tolist() == [9] * 10
+    assert made.extra["sample_index"].reshape(10, 9).tolist() == [list(range(9))] * 10
+
+
+def test_seeds_differ(trained):
+    assert (trained.generate(5, seed=1).images == trained.generate(5, seed=1).images).all()
+    assert (trained.generate(5, seed=1).images != trained.generate(5, seed=2).images).any()
+
+
+def test_latents_are_standard_normal_and_addressable():
+    latents = latents_of(7, 2, np.arange(5000), 16)
+    assert latents.mean() == pytest.approx(0, abs=0.02)
+    assert latents.std() == pytest.approx(1, abs=0.02)
+    assert (latents_of(7, 2, np.array([4321, 12]), 16) == latents[[4321, 12]]).all()
+    assert not np.allclose(latents_of(7, 3, np.arange(5), 16), latents[:5])
+
+
+def test_generating_leaves_torchs_random_state_alone(trained):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    trained.generate(2)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_fill_levels_what_the_generator_learned_from(trained):
+    counts = trained.train.counts
+    made = trained.generate(fill="30")
+    assert (made.counts + counts).tolist() == [30] * 10
+
+
+def test_hdf5_is_what_generate_returns(trained, tmp_path):
+    import augmentgan as ag
+
+    path = tmp_path / "synthetic.h5"
+    assert ag.write_samples(trained, trained.counts(4), path) == 40
+    with h5py.File(path) as file:
+        assert (file["images"][:] == trained.generate(4).images).all()
+        assert np.bincount(file["labels"][:]).tolist() == [4] * 10
+        assert file["sample_index"][:].tolist() == [0, 1, 2, 3] * 10
+        assert np.isnan(file["score"][:]).all()
+        real = trained.train.images.reshape(len(trained.train), -1).astype(float)
+        first = file["images"][0].reshape(-1).astype(float)
+        expected = np.sqrt(((real - first) ** 2).mean(axis=1)).min()
+        assert file["nearest_real"][0] == pytest.approx(expected, rel=1e-3)
+        assert file["images"].chunks is not None
+        assert file["images"].compression == "gzip"
+        expected = {"augmentgan_version", "recipe", "seed", "data_fingerprint", "model_fingerprint", "created"}
+        assert expected | {"command", "class_names"} <= set(file.attrs)
+
+
+def test_image_folder_loads_with_torchvision(trained, tmp_path):
+    import json
+
+    from torchvision.datasets import ImageFolder
+
+    import augmentgan as ag
+
+    out = tmp_path / "synthetic"
+    ag.write_samples(trained, trained.counts(3), out, "folder")
+    images = ImageFolder(out)
+    assert images.classes == [str(label) for label in range(10)]
+    assert np.bincount(images.targets).tolist() == [3] * 10
+    made = trained.generate(3)
+    assert (np.asarray(images[4][0])[..., 0] == made.images[4, :, :, 0]).all()
+    rows = [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
+    assert rows[4]["file_name"] == "1/000001.png"
+    assert rows[4]["label"] == "1"
+    assert rows[4]["score"] is None

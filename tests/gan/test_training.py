@@ -1,0 +1,123 @@
+"""The game: who learns when, with every loss; the average; precision and devices."""
+
+import math
+
+import pytest
+import torch
+
+import augmentgan as ag
+from augmentgan.errors import TrainingError
+from augmentgan.gan.training import Trainer, resolve_device, resolve_precision
+from augmentgan.recipe import DataFacts
+
+CPU = torch.device("cpu")
+
+
+def trainer_of(digits, small_recipe, *settings):
+    recipe = small_recipe.with_settings(settings)
+    return Trainer(recipe.resolve(DataFacts(8, 1, len(digits), 10)), digits, 0, CPU)
+
+
+def weights(network):
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["objective.loss=minimax"],
+        ["objective.loss=non-saturating", "objective.r1_weight=1.0", "model.spectral_norm=false"],
+        ["objective.loss=non-saturating", "objective.label_smoothing=0.1"],
+        ["objective.loss=hinge", "coverage.weight=0"],
+        ["objective.loss=hinge", "model.minibatch_stddev=false", "augment.colour=true"],
+        ["objective.loss=least-squares", "augment.translation=0", "augment.cutout=0"],
+        ["objective.loss=wasserstein", "training.n_discriminator_updates=3", "model.spectral_norm=false"],
+        ["training.precision=bfloat16"],
+    ],
+)
+def test_both_players_learn(digits, small_recipe, settings):
+    trainer = trainer_of(digits, small_recipe, *settings)
+    before = weights(trainer.generator), weights(trainer.discriminator)
+    for _ in range(3):
+        trainer.update()
+    status = trainer.status()
+    assert not torch.equal(before[0], weights(trainer.generator))
+    assert not torch.equal(before[1], weights(trainer.discriminator))
+    assert all(math.isfinite(value) for value in (status.loss_d, status.loss_g))
+    assert 0 <= status.d_real <= 1
+    assert status.images == 3 * 20 * trainer.recipe.training.n_discriminator_updates
+    assert (status.loss_coverage is None) == (trainer.recipe.coverage.weight == 0)
+
+
+def test_each_player_is_frozen_in_the_others_turn(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe)
+    trainer.update()
+    generator, discriminator = weights(trainer.generator), weights(trainer.discriminator)
+    labels = trainer.batches.labels_at(1, 20, 4)
+    real = trainer.batches.real_images(trainer.batches.rows_of(labels, 4))
+    trainer.coverage.match(trainer.generator)
+    fake, covered, targets = trainer._generate(labels, with_coverage=True)
+    trainer._discriminator_update(real, fake.detach(), labels)
+    assert torch.equal(generator, weights(trainer.generator))
+    assert not torch.equal(discriminator, weights(trainer.discriminator))
+    discriminator = weights(trainer.discriminator)
+    trainer.discriminator.zero_grad(set_to_none=True)
+    trainer._generator_update(fake, labels, covered, targets)
+    assert torch.equal(discriminator, weights(trainer.discriminator))
+    assert all(weight.grad is None for weight in trainer.discriminator.parameters())
+    assert not torch.equal(generator, weights(trainer.generator))
+
+
+def test_the_average_follows_with_a_ramp(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe)
+    start = weights(trainer.average)
+    trainer.update()
+    moved = weights(trainer.generator)
+    decay = 1 / 10  # the ramp's first value, far below average_decay
+    torch.testing.assert_close(weights(trainer.average), decay * start + (1 - decay) * moved)
+
+
+def test_a_perfect_guesser_reads_one_half(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe, "objective.loss=non-saturating", "model.spectral_norm=false")
+    with torch.no_grad():
+        for weight in trainer.discriminator.parameters():
+            weight.zero_()
+    trainer.update()
+    status = trainer.status()
+    assert (status.d_real, status.d_fake) == pytest.approx((0.5, 0.5))
+    assert status.loss_d == pytest.approx(2 * math.log(2))
+
+
+def test_a_loss_that_is_no_number_stops_training(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe)
+    with torch.no_grad():
+        trainer.generator.to_image.bias.fill_(float("nan"))
+    trainer.update()
+    with pytest.raises(TrainingError, match="loss became nan before update 1; try --set"):
+        trainer.status()
+
+
+def test_many_classes_in_a_small_batch(small_recipe):
+    import numpy as np
+
+    data = ag.LabelledImages(
+        np.random.default_rng(0).integers(0, 256, (120, 8, 8, 3), dtype=np.uint8),
+        np.repeat(np.arange(60), 2),
+        tuple(f"c{label}" for label in range(60)),
+    )
+    recipe = small_recipe.resolve(DataFacts(8, 3, 120, 60))
+    trainer = Trainer(recipe, data, 0, CPU)
+    trainer.update()
+    assert math.isfinite(trainer.status().loss_g)
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cuda:99"])
+def test_devices_that_are_not_here(name):
+    with pytest.raises(TrainingError, match=f"device '{name}'"):
+        resolve_device(name)
+
+
+def test_precision():
+    assert resolve_device("cpu") == CPU
+    assert resolve_precision("float32", CPU) == torch.float32
+    assert resolve_precision("bfloat16", CPU) == torch.bfloat16
