@@ -1,9 +1,8 @@
 """Real images for every test: scikit-learn's digits, as a set, as a folder, and as a small trained run."""
 
-from pathlib import Path
-
+import numpy as np
 import pytest
-from PIL import Image
+from tests_support import write_tree
 
 import augmentgan as ag
 from augmentgan.data.split import draw_per_class
@@ -13,7 +12,7 @@ from augmentgan.data.split import draw_per_class
 def digits():
     """12 digits of each class, 8x8 grey."""
     data = ag.digits()
-    return data.subset(draw_per_class(data.labels, range_of(data), 12, seed=0))
+    return data.subset(draw_per_class(data.labels, np.arange(len(data)), 12, seed=0))
 
 
 @pytest.fixture
@@ -50,19 +49,3 @@ def small_recipe():
 def trained(tmp_path_factory, digits, small_recipe):
     """A finished run; tests must not write into its folder."""
     return ag.fit(digits, small_recipe, tmp_path_factory.mktemp("runs") / "trained", seed=3, device="cpu")
-
-
-def write_tree(root: Path, data, classes: int, per_class: int) -> None:
-    """Write the first images of the first classes as PNG files."""
-    for label in range(classes):
-        folder = root / f"class_{label}"
-        folder.mkdir(parents=True)
-        for number, image in enumerate(data.images[data.labels == label][:per_class]):
-            Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
-
-
-def range_of(data):
-    """All rows of a set."""
-    import numpy as np
-
-    return np.arange(len(data))

@@ -34,6 +34,8 @@ def main() -> NoReturn:
     try:
         # not standalone: click would turn Ctrl-C into a silent exit, and which status depends on its version
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # newer versions of typer turn Ctrl-C into a status themselves
+            raise KeyboardInterrupt
     except AugmentGANError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

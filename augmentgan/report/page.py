@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from augmentgan.data.sheet import draw_sheet
@@ -41,9 +41,7 @@ def write_report(run: Run, out: Path | None = None, *, overwrite: bool = True) -
     """
     path = out or run.folder / PAGE_FILE
     refuse_existing(path, overwrite=overwrite)
-    environment = Environment(
-        loader=PackageLoader("augmentgan.report"), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     html = environment.get_template("report.html.j2").render(_content(run))
     with whole_file(path) as part:
         part.write_text(html, encoding="utf-8")

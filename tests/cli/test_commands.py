@@ -1,0 +1,182 @@
+"""The command line as people and scripts meet it, in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+from tests_support import write_tree
+
+SETTINGS = [
+    "training.updates=20",
+    "training.batch_images=20",
+    "training.status_updates=10",
+    "training.checkpoint_updates=10",
+    "model.generator_width=8",
+    "model.discriminator_width=8",
+    "benchmark.steps=10",
+    "benchmark.synthetic_per_class=20",
+]
+SET = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+def run(*words, cwd, status=0):
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-m", "augmentgan", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, digits):
+    """A folder with data/ and a finished run made by the command line."""
+    root = tmp_path_factory.mktemp("place")
+    write_tree(root / "data", digits, classes=3, per_class=8)
+    done = run("fit", "data", *SET, cwd=root)
+    assert "run runs/data: finished after 20 updates" in done.stdout
+    assert "20/20 updates" in done.stderr  # plain lines, for this is no terminal
+    assert "D(x)" in done.stderr
+    assert "D(G(z))" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    return root
+
+
+def test_generate_says_how_to_load_what_it_wrote(place):
+    done = run("generate", "--per-class", "5", "--out", "five.h5", cwd=place)
+    assert "wrote 15 images of 3 classes to five.h5" in done.stdout
+    assert "h5py" in done.stdout
+    assert "run runs/data" in done.stderr  # the default is named
+    with h5py.File(place / "five.h5") as file:
+        assert np.bincount(file["labels"][:]).tolist() == [5, 5, 5]
+        assert file.attrs["command"] == "augmentgan generate --per-class 5 --out five.h5"
+
+
+def test_an_output_that_exists_stays(place):
+    (place / "mine.h5").write_text("mine")
+    done = run("generate", "--per-class", "5", "--out", "mine.h5", cwd=place, status=1)
+    assert done.stderr.splitlines()[-1].startswith("error: output 'mine.h5' exists already; --overwrite")
+    assert (place / "mine.h5").read_text() == "mine"
+    run("generate", "--per-class", "5", "--out", "mine.h5", "--overwrite", cwd=place)
+
+
+def test_json_is_one_document_and_nothing_else(place):
+    made = json.loads(
+        run("generate", "--per-class", "2", "--out", "j", "--format", "folder", "--json", cwd=place).stdout
+    )
+    assert made["images"] == 6
+    plan = json.loads(run("fit", "data", *SET, "--dry-run", "--json", cwd=place).stdout)
+    assert plan["recipe"]["training"]["updates"] == 20
+    assert json.loads(run("inspect", "data", "--json", cwd=place).stdout)["counts"] == {
+        f"class_{label}": 8 for label in range(3)
+    }
+    assert "demo" in json.loads(run("recipes", "--json", cwd=place).stdout)["digits"]
+
+
+def test_benchmark_then_report(place):
+    done = run("benchmark", "--repeats", "2", cwd=place)
+    assert "real+classic+synthetic" in done.stdout
+    assert "95 % interval" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()[:12]) <= 80
+    assert (place / "runs/data/benchmark.png").read_bytes().startswith(b"\x89PNG")
+    run("report", cwd=place)
+    assert "<svg" in (place / "runs/data/report.html").read_text()
+
+
+def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
+    import typer.testing
+
+    from augmentgan.cli import measuring
+    from augmentgan.cli.app import app
+    from augmentgan.evaluate.benchmark import Comparison, judge
+
+    def bad_news(*words, **options):
+        interval = (-0.3, -0.1)
+        rows = [Comparison("real+classic+synthetic", "real+classic", 8, "balanced_accuracy", -0.2, interval, 5)]
+
+        class Report:
+            verdict = judge(rows)
+
+            def to_json(self):
+                return {"verdict": self.verdict.outcome}
+
+        return Report()
+
+    monkeypatch.setattr(measuring, "measure", bad_news)
+    monkeypatch.chdir(place)
+    runner = typer.testing.CliRunner()
+    assert runner.invoke(app, ["benchmark", "--json", "--check"]).exit_code == 3
+    assert runner.invoke(app, ["benchmark", "--json"]).exit_code == 0
+
+
+def test_fitting_again_says_that_nothing_was_left(place):
+    assert "nothing was left to do" in run("fit", "data", *SET, cwd=place).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["fit", "nowhere"], ["data 'nowhere' does not exist"]),
+        (["fit", "data", "--recipe", "digts"], ["did you mean 'digits'"]),
+        (["fit", "data", "--set", "training.updatez=1"], ["unknown key", "did you mean 'updates'"]),
+        (["fit", "data", "--updates", "0"], ["training.updates = 0"]),
+        (["fit", "data", "--max-time", "soon"], ["'soon' is not a duration", "10m"]),
+        (["fit", "data", "--resume", "--out", "new"], ["holds no run"]),
+        (["fit", "data", "--device", "tpu"], ["device 'tpu'"]),
+        (["generate", "--run", "nowhere"], ["'nowhere' is not a run folder"]),
+        (["generate", "--per-class", "0"], ["--per-class 0"]),
+        (["generate", "--classes", "class_9"], ["class 'class_9' is not known", "did you mean"]),
+        (["generate", "--format", "zip"], ["--format 'zip'", "hdf5 or folder"]),
+        (["benchmark", "--arms", "reel"], ["arm 'reel'"]),
+        (["inspect", "nowhere"], ["does not exist"]),
+        (["recipes", "nope"], ["recipe 'nope' is not known"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_one(place, words, parts):
+    done = run(*words, cwd=place, status=1)
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert not done.stdout
+    for part in parts:
+        assert part in line
+
+
+def test_usage_errors_are_status_two(place):
+    assert "No such option" in run("fit", "data", "--recpie", "x", cwd=place, status=2).stderr
+    run("fit", cwd=place, status=2)
+
+
+def test_nothing_half_written_is_left_by_a_refusal(tmp_path, digits):
+    write_tree(tmp_path / "data", digits, classes=1, per_class=4)
+    run("fit", "data", *SET, cwd=tmp_path, status=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_interruption_saves_and_the_same_command_continues(tmp_path, digits):
+    write_tree(tmp_path / "data", digits, classes=3, per_class=8)
+    words = [sys.executable, "-m", "augmentgan", "fit", "data", *SET, "--updates", "100000"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        events = tmp_path / "runs/data/events.jsonl"
+        deadline = time.monotonic() + 120
+        while not events.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command continues" in said
+    done = json.loads((tmp_path / "runs/data/checkpoint.json").read_text())["updates"]
+    assert done >= 10
+    continued = run("fit", "data", *SET, "--updates", "100000", "--max-time", "1s", "--json", cwd=tmp_path)
+    assert json.loads(continued.stdout)["updates"] > done

@@ -1,0 +1,104 @@
+"""The house as it is drawn in CONTRIBUTING.md: imports point down, torch stays where it belongs, nothing unpickles."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import augmentgan as ag
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "augmentgan"
+FLOORS = {"errors": 0, "files": 1, "recipe": 1, "data": 2, "gan": 3, "evaluate": 4, "report": 5, "cli": 6}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in FLOORS)
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    floor = FLOORS[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "augmentgan" and len(parts) > 1:
+            assert FLOORS[parts[1]] <= floor, f"{path.name} imports {name}"
+        assert parts[0] not in ("pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+        assert parts[0] != "rich" or floor == FLOORS["cli"]
+        assert parts[0] not in ("torch", "torchvision") or floor >= FLOORS["gan"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_runs_code_from_files(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("eval", "exec", "torch.load", "np.load", "numpy.load", "__import__")
+            assert not any(keyword.arg == "allow_pickle" for keyword in node.keywords)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import augmentgan; augmentgan.Recipe; augmentgan.load; augmentgan.inspect",
+        "from augmentgan.cli.app import app",
+        "from augmentgan.recipe import load_recipe, recipe_names; [load_recipe(name) for name in recipe_names()]",
+        "from typer.testing import CliRunner; from augmentgan.cli.app import app; "
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0; "
+        "assert CliRunner().invoke(app, ['fit', '--nonsense']).exit_code == 2; "
+        "assert CliRunner().invoke(app, ['recipes']).exit_code == 0; "
+        "assert CliRunner().invoke(app, ['fit', 'nowhere']).exit_code == 1",
+    ],
+)
+def test_torch_is_not_loaded_for(code):
+    check = f"{code}; import sys; assert not {{'torch', 'sklearn', 'matplotlib'}} & set(sys.modules), 'loaded'"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_inspect_does_not_load_torch(tree):
+    code = (
+        "import sys, augmentgan; "
+        f"assert augmentgan.inspect({str(tree)!r}).counts; "
+        "assert not {'torch', 'sklearn', 'matplotlib'} & set(sys.modules), 'loaded'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names():
+    assert ag.__all__ == [
+        "AugmentGANError",
+        "BenchmarkReport",
+        "Inspection",
+        "LabelledImages",
+        "Recipe",
+        "Run",
+        "as_torch_dataset",
+        "digits",
+        "fit",
+        "inspect",
+        "load",
+        "load_recipe",
+        "run_benchmark",
+        "write_report",
+        "write_samples",
+    ]
+    assert all(getattr(ag, name).__doc__ for name in ag.__all__)
+    assert set(ag.__all__) <= set(dir(ag))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        ag.nonsense  # noqa: B018
+
+
+def test_one_version_everywhere():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[(\d+\.\d+\.\d+)\]", changes, re.MULTILINE).group(1) == ag.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
