@@ -28,7 +28,14 @@ def recipe_keys() -> str:
         section = field.annotation
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             continue
-        lines += [f"## [{name}]", "", (section.__doc__ or "").strip(), "", "| key | default | values | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"## [{name}]",
+            "",
+            (section.__doc__ or "").strip(),
+            "",
+            "| key | default | values | meaning |",
+            "|---|---|---|---|",
+        ]
         for key, each in section.model_fields.items():
             values = _values(each.annotation, each.metadata)
             lines.append(f"| `{key}` | `{json.dumps(each.default)}` | {values} | {each.description} |")

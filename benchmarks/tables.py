@@ -1,0 +1,66 @@
+"""Writes the tables of README and docs from benchmarks/results: `python benchmarks/tables.py`. A test checks they agree."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DOWNSTREAM = {
+    "mnist-20": "MNIST, 20 a class",
+    "mnist-100": "MNIST, 100 a class",
+    "wbc": "white blood cells",
+    "rice-disease": "rice leaves",
+}
+
+
+def downstream() -> str:
+    """The arms on each set that was measured."""
+    arms = ("real", "real+classic", "real+synthetic", "real+classic+synthetic", "synthetic")
+    lines = [
+        f"| set | {' | '.join(arms)} | difference | verdict |",
+        "|" + "---|" * (len(arms) + 3),
+    ]
+    for name, title in DOWNSTREAM.items():
+        path = RESULTS / f"{name}.json"
+        if not path.exists():
+            continue
+        result = json.loads(path.read_text(encoding="utf-8"))
+        means = [result["summary"]["balanced_accuracy"][arm] for arm in arms]
+        cells = [f"{100 * each['mean']:.1f} \u00b1 {100 * each['sd']:.1f}" for each in means]
+        lines.append(
+            f"| {title} | {' | '.join(cells)} | {_difference(result)} | {result['benchmark']['verdict']['outcome']} |"
+        )
+    return "\n".join(lines)
+
+
+def _difference(result: dict[str, Any]) -> str:
+    found = next(
+        each
+        for each in result["benchmark"]["comparisons"]
+        if (each["arm"], each["baseline"], each["metric"])
+        == ("real+classic+synthetic", "real+classic", "balanced_accuracy")
+    )
+    low, high = found["ci95"]
+    return f"{100 * found['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+TABLES = {"downstream": downstream}
+PAGES = ("README.md", "docs/experiments.md")
+
+
+def filled(text: str) -> str:
+    """A page with every marked table renewed."""
+    for name, make in TABLES.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text = re.sub(pattern, lambda match, make=make: f"{match[1]}\n{make()}\n\n{match[2]}", text, flags=re.DOTALL)
+    return text
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
