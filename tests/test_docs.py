@@ -1,0 +1,92 @@
+"""What README and docs show is true: links lead somewhere, code runs, tables and generated pages are current."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from tests_support import write_tree
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PYTHON = [
+    (page.name, block)
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
+
+
+def module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        if not link.startswith("http"):
+            assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_shown_parse(page):
+    import shlex
+
+    import typer.testing
+
+    from augmentgan.cli.app import app
+
+    for block in re.findall(r"```(?:sh|\n)(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line.partition("#")[0].split("&&")[-1])
+            if words[:1] == ["augmentgan"]:
+                # --help after the options: click parses them and stops before anything runs
+                result = typer.testing.CliRunner().invoke(app, [*words[1:], "--help"])
+                assert result.exit_code == 0, line
+
+
+def test_python_that_is_shown_runs(tmp_path, monkeypatch, digits, trained, small_recipe):
+    """README's blocks in order, on a small folder and with a recipe that takes seconds."""
+    import augmentgan as ag
+
+    write_tree(tmp_path / "data", digits, classes=3, per_class=8)
+    monkeypatch.chdir(tmp_path)
+    ag.write_samples(trained, trained.counts(2), Path("runs/data/synthetic.h5"))
+    names = {"small_recipe": small_recipe.with_settings(["coverage.weight=0"])}
+    assert len(PYTHON) >= 2
+    for _, block in PYTHON:
+        exec(block.replace("ag.Recipe()", "small_recipe"), names)
+    assert names["images"].shape == (20, 8, 8, 1)
+    assert names["report"].protocol["repeats"] == 5
+    assert len(names["torch_set"]) == 2 * len(names["run"].train)
+
+
+def test_tables_are_those_of_the_results():
+    tables = module(ROOT / "benchmarks" / "tables.py")
+    for page in tables.PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert "<!-- downstream -->" in text
+        assert tables.filled(text) == text, f"{page}: run python benchmarks/tables.py"
+
+
+def test_generated_pages_are_current():
+    for name, make in module(ROOT / "docs" / "generate.py").PAGES.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == make(), f"{name}: run python docs/generate.py"
+
+
+def test_the_test_command_is_the_same_everywhere():
+    command = "pip install '.[dev]' && python -m pytest"
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert command.replace("pip install", "pip install --quiet") in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert sys.version_info >= (3, 11)
