@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
@@ -76,7 +77,8 @@ class TrainingDisplay:
             self._quality = (
                 f"div {status.div:.2f} (1 = as varied as the real images), near {status.near:.2f} (0 = copies)"
             )
-            if status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
+            learned_a_while = status.updates >= self._updates / 4
+            if learned_a_while and status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
                 self._quality += f"; class {status.div_worst_class} collapses: div {status.div_worst:.2f}"
         if self._quiet:
             return
@@ -89,13 +91,13 @@ class TrainingDisplay:
             self._console.print(line + quality, markup=False, highlight=False, soft_wrap=True)
             return
         self._progress.update(self._task, completed=status.updates, speed=f"{status.images_per_s:.0f} images/s")
-        table = Table.grid(padding=(0, 2))
-        table.add_row("loss", f"D {status.loss_d:.3f}", f"G {status.loss_g:.3f}")
-        table.add_row("D(x)", _needle(status.d_real), f"{status.d_real:.2f}")
-        table.add_row("D(G(z))", _needle(status.d_fake), f"{status.d_fake:.2f}   | marks 0.5: D can only guess")
-        if self._quality:
-            table.add_row("samples", self._quality)
-        self._live.update(Group(self._progress, table))
+        lines = [
+            f"loss     D {status.loss_d:.3f}   G {status.loss_g:.3f}",
+            f"D(x)     {_needle(status.d_real)} {status.d_real:.2f}",
+            f"D(G(z))  {_needle(status.d_fake)} {status.d_fake:.2f}   | marks 0.5: D can only guess",
+            *([f"samples  {self._quality}"] if self._quality else []),
+        ]
+        self._live.update(Group(self._progress, Text("\n".join(lines))))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
