@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from augmentgan.errors import AugmentGANError as AugmentGANError
     from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
+    from augmentgan.evaluate.evaluation import Evaluation as Evaluation
+    from augmentgan.evaluate.evaluation import evaluate_run as evaluate_run
     from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.run import Run as Run
@@ -35,12 +37,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "AugmentGANError": "errors",
     "BenchmarkReport": "evaluate.benchmark",
+    "Evaluation": "evaluate.evaluation",
     "Inspection": "data.inspect",
     "LabelledImages": "data.images",
     "Recipe": "recipe",
     "Run": "gan.run",
     "as_torch_dataset": "evaluate.mixing",
     "digits": "data.digits",
+    "evaluate_run": "evaluate.evaluation",
     "fit": "gan.run",
     "inspect": "data.inspect",
     "load": "data.load",

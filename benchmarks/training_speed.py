@@ -63,7 +63,9 @@ def main() -> None:
         median = results[case]["median_ratio"]
         mine = statistics.median(each[0] for each in rounds)
         share = results[case]["kernel_share"]
-        print(f"{case:12} {1e3 / mine:6.1f} ms/update, {median:.2f}x the textbook loop, kernels {100 * share['share']:.0f} %")
+        print(
+            f"{case:12} {1e3 / mine:6.1f} ms/update, {median:.2f}x the textbook loop, kernels {100 * share['share']:.0f} %"
+        )
         for name, part in list(share["rest"].items())[:8]:
             print(f"             {100 * part:5.1f} % {name}")
     _environment.write(

@@ -11,6 +11,7 @@ from augmentgan import __version__
 from augmentgan.cli.demo import demo
 from augmentgan.cli.fitting import fit
 from augmentgan.cli.inspection import inspect
+from augmentgan.cli.judging import evaluate
 from augmentgan.cli.listing import recipes
 from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.sampling import generate
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (fit, generate, benchmark, inspect, report, demo, recipes):
+for _command in (fit, generate, benchmark, inspect, evaluate, report, demo, recipes):
     app.command()(_command)
 
 INTERRUPTED = 130

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,9 +39,13 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) in [-1, 1] to logits (n, n_classes)."""
-        features: Tensor = self.features(images)
-        logits: Tensor = self.to_logits(features.mean(dim=(2, 3)))
+        logits: Tensor = self.to_logits(self.embed(images))
         return logits
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [-1, 1] to the features (n, d) that the last layer sees."""
+        features: Tensor = self.features(images)
+        return features.mean(dim=(2, 3))
 
 
 def _convolution(narrow: int, wide: int) -> nn.Conv2d:
@@ -93,12 +99,26 @@ def train_classifier(
     return network.eval()
 
 
-@torch.inference_mode()
 def predict(network: SmallCNN, data: LabelledImages) -> Tensor:
     """The predicted labels (n,) on the CPU."""
+    return logits_of(network, data).argmax(dim=1)
+
+
+def logits_of(network: SmallCNN, data: LabelledImages) -> Tensor:
+    """Logits (n, n_classes) on the CPU."""
+    return _in_parts(network, network, data)
+
+
+def features_of(network: SmallCNN, data: LabelledImages) -> Tensor:
+    """Features (n, d) on the CPU."""
+    return _in_parts(network, network.embed, data)
+
+
+@torch.inference_mode()
+def _in_parts(network: SmallCNN, compute: Callable[[Tensor], Tensor], data: LabelledImages) -> Tensor:
     device = next(network.parameters()).device
     parts = torch.split(torch.from_numpy(data.images), PREDICTION_BATCH)
-    return torch.cat([network(to_unit(part.to(device))).argmax(dim=1).cpu() for part in parts])
+    return torch.cat([compute(to_unit(part.to(device))).float().cpu() for part in parts])
 
 
 def _batch(

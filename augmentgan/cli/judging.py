@@ -1,0 +1,69 @@
+"""`augmentgan evaluate`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run
+
+if TYPE_CHECKING:
+    from augmentgan.evaluate.evaluation import Evaluation
+
+_MOST = 20
+
+
+def evaluate(
+    run: RunOption = None,
+    per_class: Annotated[int | None, typer.Option(help="Samples a class to judge (200).")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say how good the samples are: fidelity, coverage, collapse, labels, near copies."""
+    from augmentgan.cli.display import progress
+    from augmentgan.evaluate.evaluation import EVALUATE_FILE, OFFENDERS_FILE, evaluate_run, n_classifiers
+
+    opened = open_run(run, device)
+    with progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:
+        result = evaluate_run(opened, per_class=per_class, device=device, seed=seed, on_step=advance)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+        return
+    typer.echo("\n".join(_lines(result)))
+    typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
+
+
+def _lines(found: Evaluation) -> list[str]:
+    lines = [
+        f"{found.n_samples} samples against the training images; features: {found.features}",
+        f"frechet distance   {found.frechet_distance:.3f}   (0: alike)",
+        f"kernel distance    {found.kernel_distance:.4f}   (0: alike)",
+        f"precision, recall  {found.precision:.2f}, {found.recall:.2f}   (1: plausible; 1: every real image within reach)",
+        f"density, coverage  {found.density:.2f}, {found.coverage:.2f}   (1 and 1: alike)",
+        f"label agreement    {_percent(found.label_agreement)}   (classifiers of real images see the class asked for)",
+        f"near copies        {_percent(found.memorised_fraction)}   (nearer to a training image than held-out real images come)",
+        f"accuracy           {_percent(found.synthetic_only_accuracy)} trained on samples alone, "
+        f"{_percent(found.real_only_accuracy)} on the real images (balanced, test images)",
+    ]
+    width = max(len("class"), *(len(name) for name in found.class_names))
+    lines.append(f"{'class':{width}}   div  near  label agreement   (div 1: as varied as real; near 0: copies)")
+    order = sorted(range(len(found.class_names)), key=lambda label: found.diversity_per_class[label] or 0.0)[:_MOST]
+    for label in sorted(order):
+        div, near = (_figure(each[label]) for each in (found.diversity_per_class, found.near_per_class))
+        agreement = _percent(found.label_agreement_per_class[label])
+        lines.append(f"{found.class_names[label]:{width}}  {div}  {near}  {agreement}")
+    if len(found.class_names) > _MOST:
+        lines.append(f"the {_MOST} least varied of {len(found.class_names)} classes; --json has all")
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def _figure(value: float | None) -> str:
+    return "   ?" if value is None else f"{value:4.2f}"

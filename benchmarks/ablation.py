@@ -1,0 +1,91 @@
+"""One change at a time, several seeds: how the samples differ, as rows of benchmarks/results/NAME.json.
+
+    python benchmarks/ablation.py DATA.h5 NAME --recipe scarce-20 --seeds 3 --variant "base" \
+        --variant "noise 0.3: coverage.latent_noise=0.3"
+
+Each row is a generator: training images drawn by its seed, judged by `evaluate_samples` (test images only for accuracies and
+for the distance of held-out images). Rows that are in the file already are not made again, so a sweep can run in pieces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import _environment
+
+import augmentgan as ag
+
+RESULTS = Path(__file__).parent / "results"
+MAX_TEST_IMAGES = 10_000
+
+
+def main() -> None:
+    """Make the rows that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--recipe")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variant", action="append", required=True, dest="variants", help="NAME[: SETTING ...]")
+    wish = parser.parse_args()
+
+    path = RESULTS / f"{wish.name}.json"
+    document = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    rows = document["rows"]
+    base = ag.load_recipe(wish.recipe, wish.settings)
+    size = None if base.data.size_px == "auto" else base.data.size_px
+    data = ag.load(wish.data, size_px=size, skip_bad=True)
+    for seed in range(wish.seeds):
+        for variant in wish.variants:
+            name, _, settings = variant.partition(":")
+            if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
+                continue
+            rows.append(one(data, base.with_settings(settings.split()), name, settings.split(), seed))
+            document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
+            _environment.write(path, document)
+    for variant in wish.variants:
+        show([row for row in rows if row["variant"] == variant.partition(":")[0]])
+
+
+def one(data: ag.LabelledImages, recipe: ag.Recipe, name: str, settings: list[str], seed: int) -> dict[str, object]:
+    """Fit and judge one generator."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = ag.fit(data, recipe, Path(scratch) / "run", seed=seed)
+        started = time.perf_counter()
+        found = ag.evaluate_run(run, seed=seed).to_json()
+        found["evaluate_s"] = round(time.perf_counter() - started, 1)
+        row = {"variant": name, "settings": settings, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
+        print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
+        return row
+
+
+def summary(row: dict[str, object]) -> dict[str, float]:
+    """The figures that a table shows."""
+    known = [value for value in row["diversity_per_class"] if value is not None]
+    figures = {"div": statistics.mean(known), "div_worst": min(known)}
+    figures["near"] = statistics.mean(value for value in row["near_per_class"] if value is not None)
+    for key in ("label_agreement", "memorised_fraction", "frechet_distance", "precision", "recall"):
+        figures[key] = row[key] if row[key] is not None else float("nan")
+    if row["synthetic_only_accuracy"] is not None:
+        figures["synthetic_only"] = row["synthetic_only_accuracy"]
+        figures["over_real"] = row["synthetic_only_accuracy"] / row["real_only_accuracy"]
+    figures["fit_s"] = row["fit_s"]
+    return figures
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    """Means over the seeds."""
+    if rows:
+        figures = [summary(row) for row in rows]
+        means = {key: statistics.mean(each[key] for each in figures) for key in figures[0]}
+        print(f"{rows[0]['variant']:24} n={len(rows)}", " ".join(f"{key} {value:.3f}" for key, value in means.items()))
+
+
+if __name__ == "__main__":
+    main()
