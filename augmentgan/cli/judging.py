@@ -45,7 +45,7 @@ def _lines(found: Evaluation) -> list[str]:
         f"precision, recall  {found.precision:.2f}, {found.recall:.2f}   (1: plausible; 1: every real image within reach)",
         f"density, coverage  {found.density:.2f}, {found.coverage:.2f}   (1 and 1: alike)",
         f"label agreement    {_percent(found.label_agreement)}   (classifiers of real images see the class asked for)",
-        f"near copies        {_percent(found.memorised_fraction)}   (nearer to a training image than held-out real images come)",
+        f"near copies        {_percent(found.memorised_fraction)}   (1 % is what held-out real images give)",
         f"accuracy           {_percent(found.synthetic_only_accuracy)} trained on samples alone, "
         f"{_percent(found.real_only_accuracy)} on the real images (balanced, test images)",
     ]

@@ -15,7 +15,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.classifier import SmallCNN, features_of, logits_of, predict, train_classifier
-from augmentgan.evaluate.metrics import copy_thresholds, frechet_distance, kernel_distance, manifold
+from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_distance, kernel_distance, manifold
 from augmentgan.evaluate.mixing import Arm
 from augmentgan.files import write_json
 from augmentgan.gan.diversity import NearestReal, diversity
@@ -42,9 +42,9 @@ class Evaluation:
         features: which extractor.
         diversity_per_class: 1 as varied as the real images; None where a class has too few to say.
         near_per_class: 0 means copies; None where a class has too few real images to say.
-        memorised_fraction: share of samples nearer to a training image than honest images come; None without
-            ten held-out images.
-        memorised_threshold_per_class: the distance used, root mean square grey levels.
+        memorised_fraction: share of samples that are nearer to one training image than held-out real images come;
+            None without ten held-out images.
+        memorised_threshold: the copy ratio (`metrics.copy_ratios`) below which that is so; 1 % of real images fall below.
         label_agreement: share of samples in which classifiers of real images see the class that was asked for.
         label_agreement_per_class: the same for each class.
         synthetic_only_accuracy: balanced accuracy on test images after training on samples alone; None without test images.
@@ -63,7 +63,7 @@ class Evaluation:
     diversity_per_class: list[float | None]
     near_per_class: list[float | None]
     memorised_fraction: float | None
-    memorised_threshold_per_class: list[float] | None
+    memorised_threshold: float | None
     label_agreement: float
     label_agreement_per_class: list[float]
     synthetic_only_accuracy: float | None
@@ -105,7 +105,7 @@ def evaluate_run(
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
     samples = run.generate(wanted)
     result = evaluate_samples(train, run.test, samples, run.recipe, device=device, seed=seed, on_step=on_step)
-    _picture_of_nearest(run, train, samples, result.memorised_threshold_per_class)
+    _picture_of_nearest(run, train, samples)
     write_json(run.folder / EVALUATE_FILE, result.to_json())
     return result
 
@@ -143,7 +143,7 @@ def evaluate_samples(
     ours, theirs = (features_of(judges[0], _at_most(each)).numpy().astype(np.float64) for each in (samples, train))
     four = manifold(theirs, ours)
     varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
-    copied, thresholds = memorised(train, test, samples)
+    memorised_fraction, memorised_threshold = memorised(train, test, samples)
     synthetic_only = real_only = None
     if len(test):
         synthetic_only, real_only = (
@@ -160,8 +160,8 @@ def evaluate_samples(
         features=FEATURES,
         diversity_per_class=_known(varied.div_per_class),
         near_per_class=_known(varied.near_per_class),
-        memorised_fraction=None if copied is None else float(copied.mean()),
-        memorised_threshold_per_class=None if thresholds is None else [float(each) for each in thresholds],
+        memorised_fraction=memorised_fraction,
+        memorised_threshold=memorised_threshold,
         label_agreement=float(agrees.mean()),
         label_agreement_per_class=[float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)],
         synthetic_only_accuracy=synthetic_only,
@@ -173,35 +173,43 @@ def evaluate_samples(
 
 def memorised(
     train: LabelledImages, test: LabelledImages, samples: LabelledImages
-) -> tuple[NDArray[np.bool_] | None, NDArray[np.float64] | None]:
-    """Which samples (n,) are near copies of a training image, and the threshold of each class; None without held-out images."""
-    thresholds = copy_thresholds(nearest_in_class(train, test), test.labels, train.n_classes)
-    if thresholds is None:
+) -> tuple[float | None, float | None]:
+    """The share of samples that are near copies of a training image of their class, and the copy ratio that decides.
+
+    Both are None where fewer than ten held-out images leave nothing to compare with.
+    """
+    held_out = copy_ratios_of(train, test)
+    threshold = copy_threshold(held_out[~np.isnan(held_out)])
+    found = copy_ratios_of(train, samples)
+    found = found[~np.isnan(found)]
+    if threshold is None or not len(found):
         return None, None
-    return nearest_in_class(train, samples) < thresholds[samples.labels], thresholds
+    return float((found < threshold).mean()), threshold
 
 
-def nearest_in_class(train: LabelledImages, images: LabelledImages) -> NDArray[np.float32]:
-    """Distance (n,) of each image to the nearest training image of its class, root mean square grey levels."""
-    distances = np.full(len(images), np.inf, dtype=np.float32)
+def copy_ratios_of(train: LabelledImages, images: LabelledImages) -> NDArray[np.float64]:
+    """`metrics.copy_ratios` (n,) of images, each within its class; NaN where a class has a single training image."""
+    ratios = np.full(len(images), np.nan)
     for label in np.unique(images.labels):
         mine, theirs = images.labels == label, train.labels == label
-        if theirs.any():
-            distances[mine] = NearestReal(train.images[theirs])(images.images[mine])[0]
-    return distances
+        if theirs.sum() > 1:
+            ratios[mine] = copy_ratios(_flat(train.images[theirs]), _flat(images.images[mine]))
+    return ratios
 
 
-def _picture_of_nearest(
-    run: Run, train: LabelledImages, samples: LabelledImages, thresholds: list[float] | None
-) -> None:
-    """The samples that look most like copies, each above its nearest training image.
+def _flat(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return images.reshape(len(images), -1).astype(np.float64)
 
-    Distances are taken relative to their class's threshold: thin strokes lie near one another and are no copies for that.
-    """
-    distances, rows = NearestReal(train.images)(samples.images)
-    relative = distances if thresholds is None else distances / np.array(thresholds)[samples.labels]
-    worst = np.argsort(relative)[:_SHOWN]
-    write_sheet(run.folder / OFFENDERS_FILE, [samples.images[worst], train.images[rows[worst]]], ["nearest", "real"])
+
+def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages) -> None:
+    """The samples that look most like copies, each above its nearest training image of its class."""
+    ratios = copy_ratios_of(train, samples)
+    shown, nearest = [], []
+    for row in np.argsort(ratios)[:_SHOWN]:  # NaN sorts last
+        own = train.images[train.labels == samples.labels[row]]
+        shown.append(samples.images[row])
+        nearest.append(own[NearestReal(own)(samples.images[row : row + 1])[1][0]])
+    write_sheet(run.folder / OFFENDERS_FILE, [np.stack(shown), np.stack(nearest)], ["nearest", "real"])
 
 
 def _at_most(data: LabelledImages) -> LabelledImages:

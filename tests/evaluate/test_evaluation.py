@@ -1,0 +1,112 @@
+"""`evaluate` moves the right figure the right way when something is wrong with the samples."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.errors import DataError
+from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.recipe import DataFacts
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Real digits: 30 a class to learn from, 30 to test on, and 30 others that play an ideal generator's samples."""
+    data = ag.digits()
+    order = np.random.default_rng(0).permutation(len(data))
+    thirds = [
+        np.concatenate([order[data.labels[order] == label][30 * part : 30 * part + 30] for label in range(10)])
+        for part in range(3)
+    ]
+    return [data.subset(rows) for rows in thirds]
+
+
+@pytest.fixture(scope="module")
+def judge(world):
+    recipe = ag.Recipe().with_settings(["benchmark.steps=150"]).resolve(DataFacts(8, 1, 300, 10))
+
+    def run(samples):
+        return evaluate_samples(world[0], world[1], samples, recipe, device="cpu")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ideal(judge, world):
+    return judge(world[2])
+
+
+def mean(values):
+    return np.mean([value for value in values if value is not None])
+
+
+def test_an_ideal_generator(ideal):
+    assert ideal.label_agreement > 0.85
+    assert mean(ideal.diversity_per_class) == pytest.approx(1, abs=0.15)
+    assert ideal.memorised_fraction < 0.05
+    assert ideal.synthetic_only_accuracy == pytest.approx(ideal.real_only_accuracy, abs=0.08)
+    assert ideal.coverage > 0.8
+    json.dumps(ideal.to_json(), allow_nan=False)
+
+
+def test_a_collapsed_set(judge, ideal, world):
+    samples = world[2]
+    images = samples.images.copy()
+    for label in range(10):
+        images[samples.labels == label] = images[samples.labels == label][0]
+    found = judge(replace(samples, images=images))
+    assert mean(found.diversity_per_class) < 0.05
+    assert found.recall < ideal.recall / 2
+    assert found.coverage < ideal.coverage / 2
+    assert found.frechet_distance > ideal.frechet_distance
+    assert found.synthetic_only_accuracy < ideal.synthetic_only_accuracy
+
+
+def test_a_copied_training_set(judge, ideal, world):
+    found = judge(world[0])
+    assert found.memorised_fraction > 0.95
+    assert mean(found.near_per_class) < 0.05
+    assert found.frechet_distance < ideal.frechet_distance  # which is why a distance alone proves nothing
+
+
+def test_shuffled_labels(judge, ideal, world):
+    samples = world[2]
+    found = judge(replace(samples, labels=np.roll(samples.labels, 30)))
+    assert found.label_agreement < 0.2
+    assert max(found.label_agreement_per_class) < 0.5
+    assert found.synthetic_only_accuracy < 0.3
+    assert found.frechet_distance == pytest.approx(ideal.frechet_distance, rel=1e-3)  # it does not see labels
+
+
+def test_noise(judge, ideal, world):
+    noise = np.random.default_rng(0).integers(0, 256, world[2].images.shape, dtype=np.uint8)
+    found = judge(replace(world[2], images=noise))
+    assert found.precision < ideal.precision / 2
+    assert found.frechet_distance > 3 * ideal.frechet_distance
+    assert found.kernel_distance > ideal.kernel_distance
+    assert found.label_agreement < 0.4
+
+
+def test_of_a_run(trained, tmp_path):
+    import shutil
+
+    shutil.copytree(trained.folder, tmp_path / "run")
+    run = ag.Run(tmp_path / "run", "cpu")
+    steps = []
+    found = ag.evaluate_run(run, per_class=12, on_step=steps.append)
+    assert steps == [1, 2, 3, 4, 5]
+    assert found.n_samples == 120
+    assert json.loads((run.folder / "evaluate.json").read_text()) == json.loads(json.dumps(found.to_json()))
+    assert (run.folder / "nearest.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(DataError, match="--per-class 3"):
+        ag.evaluate_run(run, per_class=3)
+
+
+def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):
+    recipe = ag.Recipe().with_settings(["benchmark.steps=5"]).resolve(DataFacts(8, 1, 300, 10))
+    found = evaluate_samples(world[0], world[1].subset([]), world[2], recipe, device="cpu")
+    assert found.synthetic_only_accuracy is None
+    assert found.memorised_fraction is None
