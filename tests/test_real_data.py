@@ -7,7 +7,7 @@ import pytest
 
 import augmentgan as ag
 from augmentgan.data.split import split_rows
-from augmentgan.gan.run import plan_fit
+from augmentgan.gan.plan import plan_fit
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

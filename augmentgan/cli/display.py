@@ -20,7 +20,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
-    from augmentgan.gan.run import Plan
+    from augmentgan.gan.plan import Plan
     from augmentgan.gan.training import Status
 
 LOW_DIVERSITY = 0.5

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augmentgan.cli.options import (
-    DataArgument,
+    DATA_HELP,
     DeviceOption,
     JsonOption,
     OutOption,
@@ -28,16 +28,17 @@ from augmentgan.cli.options import (
     notice,
     parse_duration,
 )
-from augmentgan.errors import RunError
+from augmentgan.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
-    from augmentgan.gan.run import Plan, Run
+    from augmentgan.gan.plan import Plan
+    from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
 
 def fit(
-    data: DataArgument,
+    data: Annotated[Path | None, typer.Argument(help=DATA_HELP)] = None,
     out: OutOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
@@ -45,6 +46,9 @@ def fit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
     test: Annotated[Path | None, typer.Option(help="A separate test set, never learned from.")] = None,
     test_fraction: TestFractionOption = None,
+    from_run: Annotated[
+        Path | None, typer.Option(help="Repeat this run: its images, recipe and seed, in another folder.")
+    ] = None,
     train_per_class: Annotated[int | None, typer.Option(help="Learn from this many images a class.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Stop cleanly after, such as 90s, 10m or 2h.")] = None,
     updates: Annotated[int | None, typer.Option(help="Generator updates.")] = None,
@@ -61,18 +65,30 @@ def fit(
 
     named = {"data.test_fraction": test_fraction, "data.train_per_class": train_per_class, "training.updates": updates}
     wishes = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
-    chosen = load_recipe(recipe, wishes)
     max_time_s = None if max_time is None else parse_duration(max_time)
-    images = load_for(chosen, data, skip_bad=skip_bad)
-    if test is not None:
-        images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
-    folder = out or Path("runs") / (data.resolve().stem or "run")
+    if from_run is not None:
+        from augmentgan.gan.run import repeat_of
+
+        if data is not None or recipe is not None or wishes or test is not None or seed:
+            raise DataError(
+                "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set and --seed out"
+            )
+        images, chosen, seed = repeat_of(from_run)
+        folder = out or from_run.with_name(f"{from_run.name}-again")
+    elif data is None:
+        raise typer.BadParameter("missing; give a folder with one folder a class, or an HDF5 file", param_hint="DATA")
+    else:
+        chosen = load_recipe(recipe, wishes)
+        images = load_for(chosen, data, skip_bad=skip_bad)
+        if test is not None:
+            images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
+        folder = out or Path("runs") / (data.resolve().stem or "run")
     if resume and not (folder / "run.json").exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 
     if dry_run:
         from augmentgan.cli.display import plan_lines
-        from augmentgan.gan.run import plan_fit
+        from augmentgan.gan.plan import plan_fit
 
         plan = plan_fit(images, chosen, seed)
         if as_json:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
-DataArgument = Annotated[Path, typer.Argument(help="A folder with one folder a class, or an HDF5 file.")]
+DATA_HELP = "A folder with one folder a class, or an HDF5 file."
+DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP)]
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder (default: the newest under runs/).")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Every draw follows from it.")]

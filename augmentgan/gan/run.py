@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,60 +16,30 @@ import torch
 
 import augmentgan
 from augmentgan.data.fill import exactly, filling
-from augmentgan.data.hdf5 import read_hdf5, write_hdf5
+from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.data.load import facts, working_size
 from augmentgan.data.sheet import write_sheet
-from augmentgan.data.split import Split, draw_per_class, split_rows
-from augmentgan.errors import AugmentGANError, DataError, OutputError, RunError
-from augmentgan.files import refuse_existing, write_json
-from augmentgan.gan.checkpoint import average_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.errors import DataError, RunError, TrainingError
+from augmentgan.gan.checkpoint import average_of, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
+from augmentgan.gan.plan import Plan, plan_fit
+from augmentgan.gan.run_folder import (
+    DATA_FILE,
+    RUN_FILE,
+    append_event,
+    only_writer,
+    prepare,
+    read_events,
+    read_info,
+    truncate_events,
+    write_state,
+)
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
 from augmentgan.gan.training import Status, Trainer, resolve_device, sampler_of
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
-RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that is settled before learning starts.
-
-    Attributes:
-        recipe: resolved.
-        split: rows of the data as given.
-        data: the rows in use, at working size, with `split` set.
-        fingerprint: of the data in use.
-        seed: of the split, the weights and every draw.
-    """
-
-    recipe: ResolvedRecipe
-    split: Split
-    data: LabelledImages
-    fingerprint: str
-    seed: int
-
-
-def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0) -> Plan:
-    """Split the data, draw the training images and settle the recipe; nothing is learned or written.
-
-    Raises:
-        DataError, RecipeError: the data or the recipe cannot be used.
-    """
-    recipe = recipe or Recipe()
-    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
-    if recipe.data.train_per_class != "all":
-        split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
-    used = np.concatenate([split.train, split.test])
-    marks = np.repeat(np.array([TRAIN, TEST]), [len(split.train), len(split.test)])
-    images = working_size(replace(data.subset(used), split=marks), size_px, channels, recipe.data.resize)
-    resolved = recipe.resolve(facts(images, n_images=len(split.train)))
-    return Plan(resolved, split, images, images.fingerprint(), seed)
 
 
 def fit(
@@ -112,8 +83,12 @@ def fit(
     folder = Path(out)
     if on_plan:
         on_plan(plan)
-    fresh = _prepare_folder(folder, plan, overwrite, command)
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+    with (
+        only_writer(folder, overwrite=overwrite),
+        torch.random.fork_rng(devices=[where] if where.type == "cuda" else []),
+        _memory_errors_explained(plan.recipe),
+    ):
+        fresh = prepare(folder, plan, overwrite, command)
         trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)
         if not fresh:
             restore_checkpoint(trainer, folder)
@@ -125,6 +100,32 @@ def fit(
 
         _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
     return Run(folder)
+
+
+def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
+    """The data, recipe and seed of a run, with which `fit` makes the same run again.
+
+    Raises:
+        RunError: not a run folder, or one that lost its images.
+    """
+    run = Run(folder, "cpu")
+    return run.data, Recipe.model_validate(run.info["recipe"]), run.seed
+
+
+@contextlib.contextmanager
+def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
+    """Out of memory becomes a line that says what to lower; the last checkpoint stays."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or ("alloc" in text and "memory" in text):
+            batch = recipe.training.batch_images
+            raise TrainingError(
+                f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "
+                f"training.batch_images={max(4, batch // 8 * 4)} or a smaller data.size_px"
+            ) from error
+        raise
 
 
 class Run:
@@ -140,7 +141,7 @@ class Run:
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
         self.folder = Path(folder)
-        self.info = _read_info(self.folder)
+        self.info = read_info(self.folder)
         self.recipe = ResolvedRecipe.model_validate(self.info["recipe"])
         self.seed = int(self.info["seed"])
         self.finished = self.info["state"] == "finished"
@@ -183,8 +184,7 @@ class Run:
 
     def events(self) -> list[dict[str, Any]]:
         """The lines of events.jsonl."""
-        path = self.folder / EVENTS_FILE
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        return read_events(self.folder)
 
     def counts(
         self, per_class: int | None = None, fill: str | None = None, classes: Sequence[str] | None = None
@@ -258,26 +258,27 @@ def _learn(
 ) -> None:
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
-    _truncate_events(folder, trainer.updates)
+    truncate_events(folder, trainer.updates)
     while trainer.updates < training.updates:
         trainer.update()
         done = trainer.updates
         stops = stopping() and done < training.updates
         last = stops or done == training.updates
-        if done % training.status_updates == 0 or last:
-            status = trainer.status()
+        saves = done % training.checkpoint_updates == 0 or last
+        if done % training.status_updates == 0 or saves:
+            status = trainer.status()  # raises where a loss is no number: such weights are never saved
             with trainer.paused_clock():
                 if done % training.quality_updates == 0 or last:
                     status = _look(trainer, train, folder, plan.seed, status)
-                _append_event(folder, status)
+                append_event(folder, status)
                 on_status(status)
-        if done % training.checkpoint_updates == 0 or last:
+        if saves:
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
         if stops:
-            _write_state(folder, "stopped")
+            write_state(folder, "stopped")
             return
-    _write_state(folder, "finished")
+    write_state(folder, "finished")
 
 
 def _look(trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status) -> Status:
@@ -305,110 +306,3 @@ def _with_quality(status: Status, quality: Diversity, train: LabelledImages) -> 
         div_worst_class=train.class_names[worst],
         div_worst=float(quality.div_per_class[worst]),
     )
-
-
-def _prepare_folder(folder: Path, plan: Plan, overwrite: bool, command: str | None) -> bool:
-    """Make the run folder, or check that the run in it is this one; True where it starts afresh."""
-    if (folder / RUN_FILE).exists() and not overwrite:
-        _check_same(folder, plan)
-        return not has_checkpoint(folder)
-    refuse_existing(folder, overwrite=overwrite or (folder / RUN_FILE).exists())
-    if overwrite and folder.exists():
-        _clear(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make run folder {str(folder)!r}: {error.strerror}") from error
-    write_hdf5(folder / DATA_FILE, plan.data, overwrite=True)
-    write_json(
-        folder / SPLIT_FILE,
-        {
-            "source": plan.split.source,
-            "seed": plan.seed,
-            "train": plan.split.train.tolist(),
-            "test": plan.split.test.tolist(),
-            "dropped": plan.split.dropped.tolist(),
-        },
-    )
-    train = plan.data.part(TRAIN)
-    test = plan.data.part(TEST)
-    write_json(
-        folder / RUN_FILE,
-        {
-            "state": "started",
-            "recipe": plan.recipe.model_dump(),
-            "seed": plan.seed,
-            "data_fingerprint": plan.fingerprint,
-            "class_names": list(plan.data.class_names),
-            "counts": {"train": train.counts.tolist(), "test": test.counts.tolist()},
-            "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__, "numpy": np.__version__},
-            "command": command,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-    return True
-
-
-def _clear(folder: Path) -> None:
-    """Remove a former run's files, and only those: an --out given by mistake must not cost anybody their pictures."""
-    import shutil
-
-    if any(folder.iterdir()) and not (folder / RUN_FILE).exists():
-        raise OutputError(
-            f"output {str(folder)!r} is not a run folder, so --overwrite leaves it alone; name another --out"
-        )
-    shutil.rmtree(folder / "samples", ignore_errors=True)
-    for file in [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoint.*"), folder / DATA_FILE]:
-        file.unlink(missing_ok=True)
-
-
-def _check_same(folder: Path, plan: Plan) -> None:
-    info = _read_info(folder)
-    mend = "use --overwrite to start over or --out for another folder"
-    if info["data_fingerprint"] != plan.fingerprint:
-        raise RunError(f"run {str(folder)!r} was made from other data, split or seed; {mend}")
-    before, now = info["recipe"], plan.recipe.model_dump()
-    if before != now:
-        changed = [
-            f"{section}.{key}" if isinstance(now[section], dict) else section
-            for section in now
-            for key in (now[section] if isinstance(now[section], dict) else [""])
-            if (before.get(section, {}).get(key) if key else before.get(section))
-            != (now[section][key] if key else now[section])
-        ]
-        if set(changed) - {"name", "description"}:
-            raise RunError(f"run {str(folder)!r} was made with another recipe ({', '.join(changed[:4])}); {mend}")
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    try:
-        info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        needed = {"recipe", "seed", "state", "data_fingerprint", "class_names"}
-        if not isinstance(info, dict) or not needed <= info.keys():
-            raise ValueError("keys are missing")
-        ResolvedRecipe.model_validate(info["recipe"])
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
-        ) from error
-    except (OSError, ValueError, AugmentGANError) as error:
-        raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with --overwrite") from error
-    return info
-
-
-def _write_state(folder: Path, state: str) -> None:
-    write_json(folder / RUN_FILE, {**_read_info(folder), "state": state})
-
-
-def _append_event(folder: Path, status: Status) -> None:
-    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(status.to_json()) + "\n")
-
-
-def _truncate_events(folder: Path, updates: int) -> None:
-    """Drop what was logged after the checkpoint that training continues from."""
-    path = folder / EVENTS_FILE
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["updates"] <= updates]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

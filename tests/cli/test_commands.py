@@ -121,6 +121,19 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
     assert runner.invoke(app, ["benchmark", "--json"]).exit_code == 0
 
 
+def test_a_run_can_be_repeated_from_its_folder(place):
+    done = run("fit", "--from-run", "runs/data", cwd=place)
+    assert "run runs/data-again: finished after 20 updates" in done.stdout
+    first, again = ((place / "runs" / name / "checkpoint.safetensors").read_bytes() for name in ("data", "data-again"))
+    assert len(first) == len(again)
+    for name in ("data", "data-again"):
+        run("generate", "--run", f"runs/{name}", "--per-class", "3", "--out", f"{name}.h5", cwd=place)
+    with h5py.File(place / "data.h5") as one, h5py.File(place / "data-again.h5") as other:
+        assert (one["images"][:] == other["images"][:]).all()
+    run("fit", "data", "--from-run", "runs/data", cwd=place, status=1)
+    (place / "runs" / "data-again").rename(place / "again")  # "data" stays the newest run
+
+
 def test_fitting_again_says_that_nothing_was_left(place):
     assert "nothing was left to do" in run("fit", "data", *SET, cwd=place).stdout
 

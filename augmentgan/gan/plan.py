@@ -1,0 +1,50 @@
+"""What `fit` settles before it learns: split, training images, recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.data.load import facts, working_size
+from augmentgan.data.split import Split, draw_per_class, split_rows
+from augmentgan.recipe import Recipe, ResolvedRecipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is settled before learning starts.
+
+    Attributes:
+        recipe: resolved.
+        split: rows of the data as given.
+        data: the rows in use, at working size, with `split` set.
+        fingerprint: of the data in use.
+        seed: of the split, the weights and every draw.
+    """
+
+    recipe: ResolvedRecipe
+    split: Split
+    data: LabelledImages
+    fingerprint: str
+    seed: int
+
+
+def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0) -> Plan:
+    """Split the data, draw the training images and settle the recipe; nothing is learned or written.
+
+    Raises:
+        DataError, RecipeError: the data or the recipe cannot be used.
+    """
+    recipe = recipe or Recipe()
+    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
+    if recipe.data.train_per_class != "all":
+        split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels = None if recipe.data.channels == "auto" else recipe.data.channels
+    used = np.concatenate([split.train, split.test])
+    marks = np.repeat(np.array([TRAIN, TEST]), [len(split.train), len(split.test)])
+    images = working_size(replace(data.subset(used), split=marks), size_px, channels, recipe.data.resize)
+    resolved = recipe.resolve(facts(images, n_images=len(split.train)))
+    return Plan(resolved, split, images, images.fingerprint(), seed)

@@ -1,0 +1,181 @@
+"""The files of a run folder, and who may write them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+
+import augmentgan
+from augmentgan.data.hdf5 import write_hdf5
+from augmentgan.data.images import TEST, TRAIN
+from augmentgan.errors import AugmentGANError, OutputError, RunError
+from augmentgan.files import refuse_existing, whole_file, write_json
+from augmentgan.gan.checkpoint import has_checkpoint
+from augmentgan.gan.plan import Plan
+from augmentgan.gan.training import Status
+from augmentgan.recipe import ResolvedRecipe
+
+RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
+LOCK_FILE = ".lock"
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
+    """Make the run folder if need be, and keep other processes from writing into it.
+
+    The lock belongs to the process and ends with it, also when it is killed.
+
+    Raises:
+        OutputError: `folder` holds something that is not a run, or cannot be made.
+        RunError: another process is at work in it.
+    """
+    if not (folder / RUN_FILE).exists() and not _is_free(folder):
+        if not overwrite:
+            refuse_existing(folder, overwrite=False)
+        # an --out given by mistake must not cost anybody their pictures
+        raise OutputError(
+            f"output {str(folder)!r} is not a run folder, so --overwrite leaves it alone; name another --out"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise RunError(
+            f"run {str(folder)!r} is being written by another process; wait for it or name another --out"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write in run folder {str(folder)!r}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None) -> bool:
+    """Fill the run folder, or check that the run in it is this one; True where it starts afresh."""
+    for litter in folder.glob(".*.part"):  # a killed process could not remove its own
+        litter.unlink(missing_ok=True)
+    if (folder / RUN_FILE).exists():
+        if overwrite:
+            _clear(folder)
+        else:
+            _check_same(folder, plan)
+            if has_checkpoint(folder):
+                return False
+    train, test = (plan.data.part(which).counts.tolist() for which in (TRAIN, TEST))
+    # first the file that marks the folder as ours: whatever is missing after a crash is then written again
+    write_json(
+        folder / RUN_FILE,
+        {
+            "state": "started",
+            "recipe": plan.recipe.model_dump(),
+            "seed": plan.seed,
+            "data_fingerprint": plan.fingerprint,
+            "class_names": list(plan.data.class_names),
+            "counts": {"train": train, "test": test},
+            "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__, "numpy": np.__version__},
+            "command": command,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+    write_hdf5(folder / DATA_FILE, plan.data, overwrite=True)
+    rows = {name: getattr(plan.split, name).tolist() for name in ("train", "test", "dropped")}
+    write_json(folder / SPLIT_FILE, {"source": plan.split.source, "seed": plan.seed, **rows})
+    return True
+
+
+def _is_free(folder: Path) -> bool:
+    """Nothing there, or no more than what a process killed at its very start leaves."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(
+        entry.name == LOCK_FILE or (entry.name.startswith(f".{RUN_FILE}.") and entry.suffix == ".part")
+        for entry in folder.iterdir()
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove a former run's files, and only those."""
+    shutil.rmtree(folder / "samples", ignore_errors=True)
+    for file in [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoint.*"), folder / DATA_FILE]:
+        file.unlink(missing_ok=True)
+
+
+def _check_same(folder: Path, plan: Plan) -> None:
+    info = read_info(folder)
+    mend = "use --overwrite to start over or --out for another folder"
+    if info["data_fingerprint"] != plan.fingerprint:
+        raise RunError(f"run {str(folder)!r} was made from other data, split or seed; {mend}")
+    before, now = info["recipe"], plan.recipe.model_dump()
+    if before != now:
+        changed = [
+            f"{section}.{key}" if isinstance(now[section], dict) else section
+            for section in now
+            for key in (now[section] if isinstance(now[section], dict) else [""])
+            if (before.get(section, {}).get(key) if key else before.get(section))
+            != (now[section][key] if key else now[section])
+        ]
+        if set(changed) - {"name", "description"}:
+            raise RunError(f"run {str(folder)!r} was made with another recipe ({', '.join(changed[:4])}); {mend}")
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """The content of run.json.
+
+    Raises:
+        RunError: missing, or not what this version writes.
+    """
+    try:
+        info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        needed = {"recipe", "seed", "state", "data_fingerprint", "class_names"}
+        if not isinstance(info, dict) or not needed <= info.keys():
+            raise ValueError("keys are missing")
+        ResolvedRecipe.model_validate(info["recipe"])
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
+        ) from error
+    except (OSError, ValueError, AugmentGANError) as error:
+        raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with --overwrite") from error
+    return info
+
+
+def write_state(folder: Path, state: str) -> None:
+    """Replace the state in run.json."""
+    write_json(folder / RUN_FILE, {**read_info(folder), "state": state})
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """The lines of events.jsonl; one that a crash cut off is passed over."""
+    path = folder / EVENTS_FILE
+    events = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and isinstance(event.get("updates"), int):
+                events.append(event)
+    return events
+
+
+def append_event(folder: Path, status: Status) -> None:
+    """Add a line to events.jsonl."""
+    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(status.to_json()) + "\n")
+
+
+def truncate_events(folder: Path, updates: int) -> None:
+    """Drop what was logged after the checkpoint that training continues from."""
+    if (folder / EVENTS_FILE).exists():
+        kept = [event for event in read_events(folder) if event["updates"] <= updates]
+        with whole_file(folder / EVENTS_FILE) as part:
+            part.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")

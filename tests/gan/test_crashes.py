@@ -1,0 +1,153 @@
+"""Killed at any moment, a run ends with the same bytes; two processes never write one run; memory errors are explained."""
+
+import random
+import subprocess
+import sys
+import time
+
+import filelock
+import pytest
+import torch
+
+import augmentgan as ag
+from augmentgan.errors import OutputError, RunError, TrainingError
+from augmentgan.gan.training import Trainer
+
+KILLS = 20
+CHILD = """
+import sys, numpy as np, torch
+torch.set_num_threads(1)
+import augmentgan as ag
+from augmentgan.data.split import draw_per_class
+data = ag.digits()
+data = data.subset(draw_per_class(data.labels, np.arange(len(data)), 12, seed=0))
+recipe = ag.load_recipe(sys.argv[1])
+print("ready", flush=True)
+run = ag.fit(data, recipe, sys.argv[2], seed=3, device="cpu")
+print("done", flush=True)
+"""
+RECIPE = """
+[training]
+updates = 400
+batch_images = 20
+status_updates = 7
+quality_updates = 50
+checkpoint_updates = 4
+precision = "float32"
+[model]
+generator_width = 8
+discriminator_width = 8
+[coverage]
+refresh_updates = 10
+"""
+
+
+def start(tmp_path, name):
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path / "r.toml"), str(tmp_path / name)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def finish(process):
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    assert "done" in out
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path):
+    (tmp_path / "r.toml").write_text(RECIPE)
+    started = time.monotonic()
+    finish(start(tmp_path, "whole"))
+    whole_s = time.monotonic() - started
+    kills = 0
+    for _ in range(4 * KILLS):
+        process = start(tmp_path, "killed")
+        time.sleep(random.uniform(0, whole_s / 8))  # unseeded: any moment must do
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -9
+        if kills == KILLS:
+            break
+    finish(start(tmp_path, "killed"))
+    whole, killed = (ag.Run(tmp_path / name, "cpu") for name in ("whole", "killed"))
+    assert kills >= 3
+    assert (tmp_path / "whole" / "checkpoint.safetensors").exists()
+    for name, weight in whole.generator.state_dict().items():
+        assert torch.equal(weight, killed.generator.state_dict()[name]), name
+    assert (whole.generate(5).images == killed.generate(5).images).all()
+    updates = [event["updates"] for event in killed.events()]
+    assert updates == sorted(set(updates))
+    assert updates[-1] == 400
+    assert not [path.name for path in (tmp_path / "killed").rglob("*.part")]
+
+
+def test_a_run_that_is_being_written_is_left_alone(digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with filelock.FileLock(folder / ".lock"), pytest.raises(RunError, match="another process"):
+        ag.fit(digits, small_recipe, folder, device="cpu")
+    assert [path.name for path in folder.iterdir()] in ([], [".lock"])
+    stopped = ag.fit(digits, small_recipe, folder, device="cpu", should_stop=lambda: True)
+    assert stopped.info["state"] == "stopped"
+
+
+def test_a_crash_at_the_very_start_is_no_obstacle(digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    (folder / ".run.json.abc.part").write_text("{")
+    ag.fit(digits, small_recipe, folder, device="cpu", should_stop=lambda: True)
+    assert not list(folder.glob(".*.part"))
+    (folder / "data.h5").unlink()
+    (folder / "checkpoint.safetensors").unlink()
+    ag.fit(digits, small_recipe, folder, device="cpu", should_stop=lambda: True).generate(1)
+
+
+def test_a_run_repeats_from_its_own_folder(trained, tmp_path):
+    from augmentgan.gan.run import repeat_of
+
+    data, recipe, seed = repeat_of(trained.folder)
+    again = ag.fit(data, recipe, tmp_path / "again", seed=seed, device="cpu")
+    assert (again.generate(4).images == trained.generate(4).images).all()
+    assert again.info["data_fingerprint"] == trained.info["data_fingerprint"]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_out_of_memory_says_what_to_lower(digits, small_recipe, tmp_path, monkeypatch, error):
+    def fails(self):
+        raise error
+
+    monkeypatch.setattr(Trainer, "update", fails)
+    with pytest.raises(TrainingError, match=r"out of memory.*batch_images=8"):
+        ag.fit(digits, small_recipe, tmp_path / "run", device="cpu")
+
+
+def test_bad_weights_are_never_saved(digits, small_recipe, tmp_path, monkeypatch):
+    learn = Trainer.update
+
+    def goes_wrong(self):
+        learn(self)
+        if self.updates == 15:
+            with torch.no_grad():
+                self.generator.to_image.bias.fill_(float("nan"))
+
+    monkeypatch.setattr(Trainer, "update", goes_wrong)
+    with pytest.raises(TrainingError, match="became nan"):
+        ag.fit(digits, small_recipe, tmp_path / "run", device="cpu")
+    good = ag.Run(tmp_path / "run", "cpu")
+    assert all(weight.isfinite().all() for weight in good.generator.parameters())
+    assert good.events()[-1]["updates"] == 10
+
+
+def test_a_folder_that_cannot_be_written(digits, small_recipe, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot"):
+        ag.fit(digits, small_recipe, tmp_path / "file" / "run", device="cpu")
+    assert (tmp_path / "file").read_bytes() == b""
