@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,6 +19,9 @@ from augmentgan.cli.options import (
     SeedOption,
     command_line,
 )
+
+if TYPE_CHECKING:
+    from augmentgan.gan.sampling import SampleBatch
 
 
 def demo(
@@ -41,8 +45,15 @@ def demo(
     counts = run.counts(per_class=recipe.benchmark.synthetic_per_class)
     samples = folder / "synthetic.h5"
     with progress(sum(counts.values()), "images", quiet=quiet) as advance:
+        done = 0
+
+        def count(batch: SampleBatch) -> None:
+            nonlocal done
+            done += len(batch.images)
+            advance(done)
+
         # the demo may be repeated: its samples are always those of its own run
-        write_samples(run, counts, samples, overwrite=True, command=command_line(), on_progress=advance)
+        write_samples(run, counts, samples, overwrite=True, command=command_line(), on_batch=count)
     result = measure(run, device=device, quiet=quiet)
     page = write_report(run)
     sheet = sorted((folder / "samples").glob("*.png"))[-1]

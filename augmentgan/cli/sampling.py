@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,9 @@ from augmentgan.cli.options import (
 )
 from augmentgan.errors import DataError
 
+if TYPE_CHECKING:
+    from augmentgan.gan.sampling import SampleBatch
+
 
 def generate(
     run: RunOption = None,
@@ -27,6 +30,9 @@ def generate(
     fill: Annotated[str | None, typer.Option(help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes, separated by commas.")] = None,
     format: Annotated[str, typer.Option(help="hdf5 or folder.")] = "hdf5",
+    no_copies: Annotated[
+        bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")
+    ] = False,
     out: OutOption = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Sampling seed (default: the run's).")] = None,
     device: DeviceOption = "auto",
@@ -41,6 +47,7 @@ def generate(
 
     from augmentgan.cli.display import progress
     from augmentgan.data.writers import how_to_load
+    from augmentgan.evaluate.evaluation import CopyJudge
     from augmentgan.files import refuse_existing
     from augmentgan.gan.generating import write_samples
 
@@ -50,7 +57,20 @@ def generate(
     counts = opened.counts(per_class, fill, words(classes))
     where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
     refuse_existing(where, overwrite=overwrite)
+    judge = CopyJudge(opened.train, opened.test)
+    if no_copies and judge.threshold is None:
+        raise DataError(
+            f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
+        )
+    done = n_copies = 0
+
     with progress(sum(counts.values()), "images", quiet=quiet) as advance:
+
+        def take(batch: SampleBatch) -> None:
+            nonlocal done, n_copies
+            done, n_copies = done + len(batch.images), n_copies + int(judge.copies(batch.images, batch.labels).sum())
+            advance(done)
+
         total = write_samples(
             opened,
             counts,
@@ -59,14 +79,30 @@ def generate(
             seed=seed,
             overwrite=overwrite,
             command=command_line(),
-            on_progress=advance,
+            refuses=judge.copies if no_copies else None,
+            on_batch=take,
         )
+    share = None if judge.threshold is None else n_copies / total
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}
         typer.echo(
-            json.dumps({"out": str(where), "images": total, "per_class": written, "format": kind, "load": loading})
+            json.dumps(
+                {
+                    "out": str(where),
+                    "images": total,
+                    "per_class": written,
+                    "format": kind,
+                    "load": loading,
+                    "near_copies": share,
+                }
+            )
         )
     else:
         typer.echo(f"wrote {total} images of {len(counts)} classes to {where}")
+        if share is not None:
+            mend = "; --no-copies leaves them out" if n_copies else ""
+            typer.echo(
+                f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}"
+            )
         typer.echo(f"load them with {loading}")

@@ -143,7 +143,9 @@ def evaluate_samples(
     ours, theirs = (features_of(judges[0], _at_most(each)).numpy().astype(np.float64) for each in (samples, train))
     four = manifold(theirs, ours)
     varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
-    memorised_fraction, memorised_threshold = memorised(train, test, samples)
+    judge_of_copies = CopyJudge(train, test)
+    threshold = judge_of_copies.threshold
+    copied = None if threshold is None else float(judge_of_copies.copies(samples.images, samples.labels).mean())
     synthetic_only = real_only = None
     if len(test):
         synthetic_only, real_only = (
@@ -160,8 +162,8 @@ def evaluate_samples(
         features=FEATURES,
         diversity_per_class=_known(varied.div_per_class),
         near_per_class=_known(varied.near_per_class),
-        memorised_fraction=memorised_fraction,
-        memorised_threshold=memorised_threshold,
+        memorised_fraction=copied,
+        memorised_threshold=threshold,
         label_agreement=float(agrees.mean()),
         label_agreement_per_class=[float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)],
         synthetic_only_accuracy=synthetic_only,
@@ -171,30 +173,32 @@ def evaluate_samples(
     )
 
 
-def memorised(
-    train: LabelledImages, test: LabelledImages, samples: LabelledImages
-) -> tuple[float | None, float | None]:
-    """The share of samples that are near copies of a training image of their class, and the copy ratio that decides.
+class CopyJudge:
+    """Tells near copies of training images from honest samples, by the distance at which held-out real images lie.
 
-    Both are None where fewer than ten held-out images leave nothing to compare with.
+    Attributes:
+        threshold: the copy ratio (`metrics.copy_ratios`) below which an image counts as a copy; None where fewer than ten
+            held-out images leave nothing to compare with.
     """
-    held_out = copy_ratios_of(train, test)
-    threshold = copy_threshold(held_out[~np.isnan(held_out)])
-    found = copy_ratios_of(train, samples)
-    found = found[~np.isnan(found)]
-    if threshold is None or not len(found):
-        return None, None
-    return float((found < threshold).mean()), threshold
 
+    def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
+        self._train = {label: _flat(train.images[train.labels == label]) for label in range(train.n_classes)}
+        held_out = self.ratios(test.images, test.labels)
+        self.threshold = copy_threshold(held_out[~np.isnan(held_out)])
 
-def copy_ratios_of(train: LabelledImages, images: LabelledImages) -> NDArray[np.float64]:
-    """`metrics.copy_ratios` (n,) of images, each within its class; NaN where a class has a single training image."""
-    ratios = np.full(len(images), np.nan)
-    for label in np.unique(images.labels):
-        mine, theirs = images.labels == label, train.labels == label
-        if theirs.sum() > 1:
-            ratios[mine] = copy_ratios(_flat(train.images[theirs]), _flat(images.images[mine]))
-    return ratios
+    def ratios(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Copy ratios (n,), each within its class; NaN where a class has a single training image."""
+        ratios = np.full(len(images), np.nan)
+        for label in np.unique(labels):
+            if len(self._train[int(label)]) > 1:
+                mine = labels == label
+                ratios[mine] = copy_ratios(self._train[int(label)], _flat(images[mine]))
+        return ratios
+
+    def copies(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which images (n,) are near copies; none where there is nothing to judge by."""
+        threshold = -1.0 if self.threshold is None else self.threshold
+        return np.asarray(self.ratios(images, labels) < threshold, dtype=np.bool_)
 
 
 def _flat(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -203,7 +207,7 @@ def _flat(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages) -> None:
     """The samples that look most like copies, each above its nearest training image of its class."""
-    ratios = copy_ratios_of(train, samples)
+    ratios = CopyJudge(train, run.test).ratios(samples.images, samples.labels)
     shown, nearest = [], []
     for row in np.argsort(ratios)[:_SHOWN]:  # NaN sorts last
         own = train.images[train.labels == samples.labels[row]]

@@ -198,7 +198,11 @@ class Run:
 
     def sample(self, counts: dict[int, int], seed: int | None = None) -> Iterator[SampleBatch]:
         """Batches of samples, class after class; the same number always gives the same image."""
-        return sample_batches(self.generator, counts, self.seed if seed is None else seed)
+        return sample_batches(self.generator, counts, self.sampling_seed(seed))
+
+    def sampling_seed(self, seed: int | None = None) -> int:
+        """The seed itself, or the run's where none is given."""
+        return self.seed if seed is None else seed
 
     def generate(
         self,
@@ -223,7 +227,7 @@ class Run:
         return {
             "augmentgan_version": augmentgan.__version__,
             "recipe": json.dumps(self.info["recipe"]),
-            "seed": self.seed if seed is None else seed,
+            "seed": self.sampling_seed(seed),
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(self.generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -193,3 +193,10 @@ def test_an_interruption_saves_and_the_same_command_continues(tmp_path, digits):
     assert done >= 10
     continued = run("fit", "data", *SET, "--updates", "100000", "--max-time", "1s", "--json", cwd=tmp_path)
     assert json.loads(continued.stdout)["updates"] > done
+
+
+def test_generate_reports_near_copies(place):
+    told = json.loads(run("generate", "--per-class", "5", "--out", "c.h5", "--json", cwd=place).stdout)
+    assert told["near_copies"] is None  # six held-out images are too few to judge by
+    done = run("generate", "--per-class", "5", "--out", "d.h5", "--no-copies", cwd=place, status=1)
+    assert "fewer than 10 test images" in done.stderr
