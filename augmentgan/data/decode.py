@@ -53,7 +53,11 @@ def probe(path: Path) -> Probe:
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in _TRANSPOSED:
+        try:
+            turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
+        except Exception as error:
+            raise _undecodable(path, error) from error
+        if turned:
             width, height = height, width
         return Probe(width, height, image.mode, 1 if image.mode in _GREY_MODES else 3)
 
@@ -70,9 +74,7 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
         except DataError:
             raise
         except Exception as error:  # decoders raise whatever a broken file brings them to
-            raise DataError(
-                f"image {str(path)!r} cannot be decoded ({_one_line(error)}); replace or remove it"
-            ) from error
+            raise _undecodable(path, error) from error
 
 
 def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
@@ -135,6 +137,10 @@ def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -
         filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
         image = image.resize((size_px, size_px), filter_)
     return np.asarray(image).reshape(size_px, size_px, channels)
+
+
+def _undecodable(path: Path, error: Exception) -> DataError:
+    return DataError(f"image {str(path)!r} cannot be decoded ({_one_line(error)}); replace or remove it")
 
 
 def _one_line(error: Exception) -> str:

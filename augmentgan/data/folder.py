@@ -52,7 +52,7 @@ def scan_folder(root: Path) -> FolderScan:
                 if file.name.startswith(".") or file.name.lower() in _LITTER:
                     n_ignored += 1
                     continue
-                if file.is_symlink() and not file.resolve().is_relative_to(inside):
+                if file.is_symlink() and not _leads_inside(file, inside):
                     raise DataError(f"file {str(file)!r} is a link that leaves the folder; copy the image instead")
                 files.append(file)
                 labels.append(names.index(folder.name))
@@ -61,6 +61,13 @@ def scan_folder(root: Path) -> FolderScan:
     return FolderScan(
         tuple(names), tuple(files), tuple(labels), tuple(split) if has_split else None, n_ignored, tuple(loose)
     )
+
+
+def _leads_inside(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a loop of links; which error it is depends on Python's version
+        return True  # it leads nowhere, and opening it will say so
 
 
 def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path]]:

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import recall_score
 
+import augmentgan
+from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.classifier import predict, train_classifier
+from augmentgan.evaluate.finished import FinishedRows
 from augmentgan.evaluate.mixing import ARMS, Arm
 from augmentgan.evaluate.statistics import Difference, paired_difference
 from augmentgan.files import write_json
-from augmentgan.gan.run import Run
+from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.training import resolve_device
 
 BENCHMARK_FILE = "benchmark.json"
@@ -117,6 +120,8 @@ def run_benchmark(
 ) -> BenchmarkReport:
     """Benchmark a run's generator on its held-out real images, and write benchmark.json into its folder.
 
+    An interrupted benchmark goes on where it stopped: classifiers that were finished are not trained again.
+
     Args:
         run: a run with test images.
         repeats: classifier seeds an arm; the recipe's where left out.
@@ -146,25 +151,30 @@ def run_benchmark(
     per_class = int(np.median(train.counts))
     rows: list[BenchmarkRow] = []
     correct: dict[str, list[NDArray[np.bool_]]] = {arm: [] for arm in chosen}
+    finished = FinishedRows(
+        run.folder,
+        {
+            "model": model_fingerprint(run.generator),
+            "data": run.info["data_fingerprint"],
+            "section": section.model_dump(),
+            "seed": seed,
+            "device": where.type,
+            "version": augmentgan.__version__,
+        },
+    )
     for repeat in range(n_repeats):
         for name in chosen:
-            started = time.perf_counter()
-            network = train_classifier(Arm(name), train, synthetic, section, steps, seed + repeat, where)
-            predicted = predict(network, test).numpy()
+            kept = finished.get(name, repeat)
+            if kept is None:
+                started = time.perf_counter()
+                network = train_classifier(Arm(name), train, synthetic, section, steps, seed + repeat, where)
+                predicted = predict(network, test).numpy()
+                time_s = round(time.perf_counter() - started, 3)
+                row = _row(name, per_class, repeat, predicted, test, time_s)
+                finished.add(row, predicted)
+            else:
+                row, predicted = BenchmarkRow(**kept[0]), kept[1]
             correct[name].append(predicted == test.labels)
-            present = np.unique(test.labels)
-            recall = recall_score(
-                test.labels, predicted, labels=np.arange(test.n_classes), average=None, zero_division=0
-            )
-            row = BenchmarkRow(
-                arm=name,
-                train_per_class=per_class,
-                repeat=repeat,
-                accuracy=float((predicted == test.labels).mean()),
-                balanced_accuracy=float(recall[present].mean()),
-                recall_per_class=[float(value) if label in present else None for label, value in enumerate(recall)],
-                time_s=round(time.perf_counter() - started, 3),
-            )
             rows.append(row)
             if on_row:
                 on_row(row)
@@ -193,7 +203,24 @@ def run_benchmark(
         class_names=list(run.class_names),
     )
     write_json(run.folder / BENCHMARK_FILE, report.to_json())
+    finished.clear()
     return report
+
+
+def _row(
+    arm: str, per_class: int, repeat: int, predicted: NDArray[np.int64], test: LabelledImages, time_s: float
+) -> BenchmarkRow:
+    present = np.unique(test.labels)
+    recall = recall_score(test.labels, predicted, labels=np.arange(test.n_classes), average=None, zero_division=0)
+    return BenchmarkRow(
+        arm=arm,
+        train_per_class=per_class,
+        repeat=repeat,
+        accuracy=float((predicted == test.labels).mean()),
+        balanced_accuracy=float(recall[present].mean()),
+        recall_per_class=[float(value) if label in present else None for label, value in enumerate(recall)],
+        time_s=time_s,
+    )
 
 
 def judge(comparisons: Sequence[Comparison]) -> Verdict:

@@ -140,6 +140,8 @@ def read_info(folder: Path) -> dict[str, Any]:
         needed = {"recipe", "seed", "state", "data_fingerprint", "class_names"}
         if not isinstance(info, dict) or not needed <= info.keys():
             raise ValueError("keys are missing")
+        if type(info["seed"]) is not int or not isinstance(info["state"], str):
+            raise ValueError("values are of the wrong type")
         ResolvedRecipe.model_validate(info["recipe"])
     except FileNotFoundError as error:
         raise RunError(

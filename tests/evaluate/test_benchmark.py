@@ -49,6 +49,39 @@ def test_it_repeats_itself(measured):
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
 
 
+def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch):
+    from augmentgan.evaluate import benchmark
+
+    run, report = measured
+    train, trained_arms = benchmark.train_classifier, []
+
+    def counted(arm, *words):
+        if len(trained_arms) == 4:
+            raise KeyboardInterrupt
+        trained_arms.append(arm.name)
+        return train(arm, *words)
+
+    monkeypatch.setattr(benchmark, "train_classifier", counted)
+    with pytest.raises(KeyboardInterrupt):
+        ag.run_benchmark(run)
+    assert (run.folder / "benchmark.partial.json").exists()
+    monkeypatch.setattr(
+        benchmark, "train_classifier", lambda arm, *words: trained_arms.append(arm.name) or train(arm, *words)
+    )
+    again = ag.run_benchmark(run)
+    assert len(trained_arms) == 2 * len(ARMS)
+    assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
+    assert again.verdict == report.verdict
+    assert not (run.folder / "benchmark.partial.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "rows": {"real 0": 1}}'])
+def test_a_damaged_record_of_finished_classifiers_is_passed_over(measured, content):
+    run, report = measured
+    (run.folder / "benchmark.partial.json").write_text(content)
+    assert [row.accuracy for row in ag.run_benchmark(run).runs] == [row.accuracy for row in report.runs]
+
+
 @pytest.mark.parametrize(
     ("interval", "outcome"), [((0.01, 0.05), "helps"), ((-0.02, 0.03), "no evidence"), ((-0.05, -0.01), "hurts")]
 )
