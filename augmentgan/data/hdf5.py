@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +22,7 @@ from augmentgan.files import refuse_existing, whole_file
 MAX_BYTES = 16 * 2**30
 EXTRA_COLUMNS = ("sample_index", "score", "nearest_real")
 _CHUNK_BYTES = 512 * 1024
+_CHILD_SECONDS = 30
 
 
 def read_hdf5(path: Path) -> LabelledImages:
@@ -58,7 +62,7 @@ def _read(file: Any, path: Path) -> LabelledImages:
             f"{str(path)!r}: labels have dtype {labels.dtype} and shape {labels.shape}; store int64 of shape ({shape[0]},)"
         )
     label_values = labels[:].astype(np.int64)
-    names = _class_names(file, label_values, path)
+    names = _class_names(label_values, path)
     columns = {name: _column(file, name, shape[0], path) for name in ("split", "group", *EXTRA_COLUMNS) if name in file}
     pixels = images[:]
     try:
@@ -100,8 +104,8 @@ def _column(file: Any, name: str, n: int, path: Path) -> NDArray[Any]:
     return values.astype(np.int64) if name in ("split", "group") else values
 
 
-def _class_names(file: Any, labels: NDArray[np.int64], path: Path) -> tuple[str, ...]:
-    raw = file.attrs.get("class_names")
+def _class_names(labels: NDArray[np.int64], path: Path) -> tuple[str, ...]:
+    raw = _text_attribute(path, "class_names")
     if raw is None:
         return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
     try:
@@ -111,6 +115,33 @@ def _class_names(file: Any, labels: NDArray[np.int64], path: Path) -> tuple[str,
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{str(path)!r}: attribute class_names is {raw!r:.60}; store a JSON list of strings")
     return tuple(names)
+
+
+def _text_attribute(path: Path, name: str) -> str | None:
+    """A text attribute, or None where the file has none; read by a child process.
+
+    Text of variable length lies in HDF5's global heap, and a damaged heap sends the C library into an endless loop or a
+    segmentation fault (our fuzzing found both). A child's end is an error message; our own would be a crash.
+    """
+    code = (
+        "import sys, h5py\n"
+        "with h5py.File(sys.argv[1], 'r') as file:\n"
+        "    if sys.argv[2] not in file.attrs: sys.exit(0)\n"
+        "    value = file.attrs[sys.argv[2]]\n"
+        "text = value if isinstance(value, bytes) else str(value).encode()\n"
+        "sys.stdout.buffer.write(b'=' + text)"
+    )
+    try:
+        # what runs is this interpreter with our own text, and nothing from the working folder (-P); the path is an argument
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-c", code, os.path.abspath(path), name],
+            capture_output=True,
+            timeout=_CHILD_SECONDS,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise DataError(f"{str(path)!r}: attribute {name} is damaged; write the file again") from error
+    return done.stdout[1:].decode(errors="replace") if done.stdout else None
 
 
 class Hdf5Writer:
