@@ -22,7 +22,7 @@ from augmentgan.files import refuse_existing, whole_file
 MAX_BYTES = 16 * 2**30
 EXTRA_COLUMNS = ("sample_index", "score", "nearest_real")
 _CHUNK_BYTES = 512 * 1024
-_CHILD_SECONDS = 30
+_CHILD_SECONDS = 10
 
 
 def read_hdf5(path: Path) -> LabelledImages:
@@ -124,7 +124,10 @@ def _text_attribute(path: Path, name: str) -> str | None:
     segmentation fault (our fuzzing found both). A child's end is an error message; our own would be a crash.
     """
     code = (
-        "import sys, h5py\n"
+        "import signal, sys\n"
+        # should we be killed while we wait, the child still ends
+        f"getattr(signal, 'alarm', lambda seconds: None)({_CHILD_SECONDS})\n"
+        "import h5py\n"
         "with h5py.File(sys.argv[1], 'r') as file:\n"
         "    if sys.argv[2] not in file.attrs: sys.exit(0)\n"
         "    value = file.attrs[sys.argv[2]]\n"

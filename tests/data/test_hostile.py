@@ -172,3 +172,22 @@ def test_weights_of_other_shapes(trained, tmp_path):
     (folder / "run.json").write_text(json.dumps(info))
     with pytest.raises(AugmentGANError, match="does not fit"):
         ag.Run(folder, "cpu").generate(1)
+
+
+def test_a_damaged_heap_of_attribute_text_is_one_line_and_no_crash(tmp_path):
+    path = hdf5(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["class_names"] = json.dumps(["a", "b"])
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 8 : heap + 40] = b"\xff" * 32  # sizes of the collection and of its first object
+    path.write_bytes(content)
+    refused(path, "class_names is damaged")
+
+
+def test_nothing_from_the_working_folder_runs(tmp_path, monkeypatch):
+    path = hdf5(tmp_path / "a.h5")
+    (tmp_path / "h5py.py").write_text("raise SystemExit('hostile code ran')")
+    (tmp_path / "signal.py").write_text("raise SystemExit('hostile code ran')")
+    monkeypatch.chdir(tmp_path)
+    assert len(ag.load(path)) == 4
