@@ -48,7 +48,35 @@ def _difference(result: dict[str, Any]) -> str:
     return f"{100 * found['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
-TABLES = {"downstream": downstream}
+def updates() -> str:
+    """Near copies and usefulness by the length of training."""
+    judged = {}
+    path = RESULTS / "copies-mnist-20.json"
+    if path.exists():
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        judged["3000"] = next(row for row in rows if row["variant"] == "base" and row["seed"] == 0)
+    path = RESULTS / "evaluate-mnist-20.json"
+    if path.exists():
+        judged["8000"] = json.loads(path.read_text(encoding="utf-8"))["evaluate"]
+    lines = [
+        "| updates | div (worst class) | near | label agreement | near copies | trained on samples alone | on the real images |",
+        "|" + "---|" * 7,
+    ]
+    for name, row in judged.items():
+        div, near = (
+            [value for value in row[key] if value is not None] for key in ("diversity_per_class", "near_per_class")
+        )
+        percent = [
+            f"{100 * row[key]:.1f} %"
+            for key in ("label_agreement", "memorised_fraction", "synthetic_only_accuracy", "real_only_accuracy")
+        ]
+        lines.append(
+            f"| {name} | {sum(div) / len(div):.2f} ({min(div):.2f}) | {sum(near) / len(near):.2f} | {' | '.join(percent)} |"
+        )
+    return "\n".join(lines)
+
+
+TABLES = {"downstream": downstream, "updates": updates}
 PAGES = ("README.md", "docs/experiments.md")
 
 

@@ -86,8 +86,8 @@ def copy_threshold(ratios: Features) -> float | None:
     """The copy ratio (`copy_ratios`) below which an image counts as a copy of a training image.
 
     Held-out real images are no copies, so their ratios say how low an honest image comes. Their logits are close to
-    normal; the threshold is the prediction bound that a fresh real image falls below with probability `COPY_CHANCE`. Student's t
-    makes it hold for few images: on MNIST the rate was 0.8 % with 20 held-out images and 1.0 % with 2000.
+    normal; the threshold is the prediction bound that a fresh real image falls below with probability `COPY_CHANCE`; Student's t
+    makes it hold for few images.
 
     Args:
         ratios: (n,) of held-out real images.
