@@ -39,6 +39,12 @@ def describe() -> dict[str, Any]:
     }
 
 
+def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
+    """A data set as a recipe wants it, without its bad files."""
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    return augmentgan.load(path, size_px=size_px, skip_bad=True)
+
+
 def write(path: Path, result: dict[str, Any]) -> None:
     """Write a result as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)

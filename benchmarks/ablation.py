@@ -21,7 +21,6 @@ import _environment
 import augmentgan as ag
 
 RESULTS = Path(__file__).parent / "results"
-MAX_TEST_IMAGES = 10_000
 
 
 def main() -> None:
@@ -39,8 +38,7 @@ def main() -> None:
     document = json.loads(path.read_text()) if path.exists() else {"rows": []}
     rows = document["rows"]
     base = ag.load_recipe(wish.recipe, wish.settings)
-    size = None if base.data.size_px == "auto" else base.data.size_px
-    data = ag.load(wish.data, size_px=size, skip_bad=True)
+    data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
         for variant in wish.variants:
             name, _, settings = variant.partition(":")

@@ -34,8 +34,7 @@ def main() -> None:
     wish = parser.parse_args()
 
     recipe = ag.load_recipe(wish.recipe, wish.settings)
-    size = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    data = ag.load(wish.data, size_px=size, skip_bad=True)
+    data = _environment.load(wish.data, recipe)
     with tempfile.TemporaryDirectory() as scratch:
         folder = wish.keep or Path(scratch) / "run"
         run = ag.fit(data, recipe, folder, seed=wish.seed, on_status=_print)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
+from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import split_rows
-from augmentgan.gan.plan import plan_fit
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

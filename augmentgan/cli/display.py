@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from augmentgan.data.plan import Plan
     from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
-    from augmentgan.gan.plan import Plan
     from augmentgan.gan.training import Status
 
 LOW_DIVERSITY = 0.5

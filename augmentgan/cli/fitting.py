@@ -32,7 +32,7 @@ from augmentgan.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
-    from augmentgan.gan.plan import Plan
+    from augmentgan.data.plan import Plan
     from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
@@ -88,7 +88,7 @@ def fit(
 
     if dry_run:
         from augmentgan.cli.display import plan_lines
-        from augmentgan.gan.plan import plan_fit
+        from augmentgan.data.plan import plan_fit
 
         plan = plan_fit(images, chosen, seed)
         if as_json:

@@ -12,10 +12,11 @@ import numpy as np
 from augmentgan.data.decode import POLICIES
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import existing, facts, is_hdf5, read_folder, refusal, unknown_kind, working_size
-from augmentgan.data.split import Split, draw_per_class, identical_images, split_rows
+from augmentgan.data.load import existing, is_hdf5, read_folder, refusal, unknown_kind
+from augmentgan.data.plan import plan_fit
+from augmentgan.data.split import identical_images
 from augmentgan.errors import AugmentGANError, DataError
-from augmentgan.recipe import Recipe, ResolvedRecipe
+from augmentgan.recipe import Recipe
 
 MAX_LISTED = 20
 
@@ -129,7 +130,8 @@ def _inspection(
         within, across, rows = _duplicates(data)
         examples = [[names[row] for row in group] for group in rows]
         try:
-            settled, split = _plan(data, recipe, seed)
+            planned = plan_fit(data, recipe, seed)
+            settled, split = planned.recipe, planned.split
             skip_bad_helps = reason is not None
             plan = {
                 "size_px": settled.data.size_px,
@@ -161,19 +163,6 @@ def _inspection(
         skip_bad_helps=skip_bad_helps,
         policies=POLICIES,
     )
-
-
-def _plan(data: LabelledImages, recipe: Recipe, seed: int) -> tuple[ResolvedRecipe, Split]:
-    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
-    if recipe.data.train_per_class != "all":
-        train = draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed)
-        split = Split(train, split.test, split.dropped, split.source)
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
-    # one image is enough to settle the size; whether all are grey needs all of them
-    looked_at = working_size(data.subset(np.arange(1)), size_px, channels or data.channels, recipe.data.resize)
-    settled = recipe.resolve(facts(looked_at, n_images=len(split.train)))
-    return settled, split
 
 
 def _duplicates(data: LabelledImages) -> tuple[int, int, list[list[int]]]:

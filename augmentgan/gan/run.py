@@ -18,12 +18,12 @@ import augmentgan
 from augmentgan.data.fill import exactly, filling
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.checkpoint import average_of, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
-from augmentgan.gan.plan import Plan, plan_fit
 from augmentgan.gan.run_folder import (
     DATA_FILE,
     RUN_FILE,

@@ -17,10 +17,10 @@ import torch
 import augmentgan
 from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
+from augmentgan.data.plan import Plan
 from augmentgan.errors import AugmentGANError, OutputError, RunError
 from augmentgan.files import refuse_existing, whole_file, write_json
 from augmentgan.gan.checkpoint import has_checkpoint
-from augmentgan.gan.plan import Plan
 from augmentgan.gan.training import Status
 from augmentgan.recipe import ResolvedRecipe
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 import augmentgan as ag
-from augmentgan.gan.plan import plan_fit
+from augmentgan.data.plan import plan_fit
 
 
 def test_a_messy_folder(tree):
