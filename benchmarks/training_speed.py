@@ -23,8 +23,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, TensorDataset
 
 import augmentgan as ag
+from augmentgan.gan.device import resolve_device
 from augmentgan.gan.networks import GROUP, build_discriminator, build_generator, within_class_stddev
-from augmentgan.gan.training import Trainer, resolve_device
+from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts, ResolvedRecipe
 
 CASES = {"28 px grey": (28, 1), "32 px RGB": (32, 3), "64 px RGB": (64, 3)}

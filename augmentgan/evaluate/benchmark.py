@@ -23,8 +23,8 @@ from augmentgan.evaluate.finished import FinishedRows
 from augmentgan.evaluate.mixing import ARMS, Arm
 from augmentgan.evaluate.statistics import Difference, paired_difference
 from augmentgan.files import write_json
+from augmentgan.gan.device import resolve_device
 from augmentgan.gan.run import Run, model_fingerprint
-from augmentgan.gan.training import resolve_device
 
 BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.mixing import Arm, classic_augmentation
 from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import to_unit
-from augmentgan.gan.training import resolve_precision
 from augmentgan.recipe import BenchmarkSection
 
 PREDICTION_BATCH = 500
@@ -73,6 +73,7 @@ def train_classifier(
         device: where to train.
     """
     size_px, channels = real.images.shape[1], real.channels
+    keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         random = torch.Generator().manual_seed(seed)

@@ -18,9 +18,9 @@ from augmentgan.evaluate.classifier import SmallCNN, features_of, logits_of, pre
 from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_distance, kernel_distance, manifold
 from augmentgan.evaluate.mixing import Arm
 from augmentgan.files import write_json
+from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
 from augmentgan.gan.run import Run
-from augmentgan.gan.training import resolve_device
 from augmentgan.recipe import ResolvedRecipe
 
 EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"

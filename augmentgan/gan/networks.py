@@ -12,7 +12,7 @@ Images are float32 NCHW in [-1, 1]; labels int64 (n,); logits float (n,).
 from __future__ import annotations
 
 import itertools
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +78,40 @@ class ConditionalBatchNorm(nn.Module):
         return torch.addcmul(shift, x, scale)
 
 
+class _Upsample(torch.autograd.Function):
+    """A 4x4 transposed convolution of stride 2 whose backward passes are those of the convolution it transposes.
+
+    The function is torch's own; only the weight's gradient is asked for in the other form, for which CPU kernels are up to
+    1.6 times as fast.
+    """
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv_transpose2d(x, weight, stride=2, padding=1)
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        gradient_x = F.conv2d(gradient, weight, stride=2, padding=1) if ctx.needs_input_grad[0] else None
+        gradient_weight = None
+        if ctx.needs_input_grad[1]:
+            gradient_weight = torch.nn.grad.conv2d_weight(gradient, weight.shape, x, stride=2, padding=1)
+        return gradient_x, gradient_weight
+
+
+def upsample(x: Tensor, weight: Tensor) -> Tensor:
+    """Twice the side by a 4x4 transposed convolution: x (n, c, h, w), weight (c, d, 4, 4) to (n, d, 2h, 2w)."""
+    if x.device.type != "cpu":
+        return F.conv_transpose2d(x, weight, stride=2, padding=1)
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        x, weight = x.to(dtype), weight.to(dtype)
+    return cast(Tensor, _Upsample.apply(x, weight))
+
+
 class Generator(nn.Module):
     """(latent, label) to image: the forger."""
 
@@ -99,7 +133,8 @@ class Generator(nn.Module):
             for wide, narrow in itertools.pairwise(widths)
         )
         self.norm = nn.ModuleList(ConditionalBatchNorm(each, n_classes) for each in widths)
-        self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        # transposed as in DCGAN; at stride 1 that is a convolution with its kernel turned, whose backward is faster
+        self.to_image = nn.ConvTranspose2d(widths[-1], channels, 3, padding=1)
         nn.init.normal_(self.label.weight, std=0.5)
         self.to(memory_format=torch.channels_last)
 
@@ -109,7 +144,7 @@ class Generator(nn.Module):
         x = x.view(len(latents), self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
         x = F.relu(self.norm[0](x, labels))
         for up, norm in zip(self.up, self.norm[1:], strict=True):
-            x = F.relu(norm(up(x), labels))
+            x = F.relu(norm(upsample(x, cast(Tensor, up.weight)), labels))
         return torch.tanh(cast(Tensor, self.to_image(x)))
 
 

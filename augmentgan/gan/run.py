@@ -22,6 +22,7 @@ from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.checkpoint import average_of, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import (
@@ -36,7 +37,7 @@ from augmentgan.gan.run_folder import (
     write_state,
 )
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
-from augmentgan.gan.training import Status, Trainer, resolve_device, sampler_of
+from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64

@@ -21,6 +21,7 @@ from augmentgan.errors import TrainingError
 from augmentgan.gan import augment, objectives
 from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
+from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
@@ -72,6 +73,7 @@ class Trainer:
 
     def __init__(self, recipe: ResolvedRecipe, data: LabelledImages, seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)
+        keep_freed_memory()
         self.recipe, self.device = recipe, device
         self.generator = build_generator(recipe, data.n_classes).to(device)
         self.discriminator = build_discriminator(recipe, data.n_classes).to(device)
@@ -219,42 +221,6 @@ class Trainer:
         if self.precision == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.precision)
-
-
-def resolve_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda`, `cuda:K` or `mps` to a device that is there.
-
-    Raises:
-        TrainingError: the device is not there, or the name is none of these.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if name == "cpu":
-        return torch.device("cpu")
-    if kind == "cuda" and (not number or number.isdigit()):
-        if torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count():
-            return torch.device(name)
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        raise TrainingError(f"device {name!r}: {found} CUDA devices are here; use --device auto or --device cpu")
-    if name == "mps":
-        if torch.backends.mps.is_available():
-            return torch.device("mps")
-        raise TrainingError("device 'mps' is not here; use --device auto or --device cpu")
-    raise TrainingError(f"device {name!r} is not known; use auto, cpu, cuda, cuda:K or mps")
-
-
-def resolve_precision(wish: str, device: torch.device) -> torch.dtype:
-    """The arithmetic of convolutions and matrix products: bfloat16 where hardware has it, unless told otherwise."""
-    if wish != "auto":
-        return torch.bfloat16 if wish == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
 
 
 def _adam(network: nn.Module, rate: float, recipe: ResolvedRecipe, device: torch.device) -> torch.optim.Adam:

@@ -7,7 +7,8 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import TrainingError
-from augmentgan.gan.training import Trainer, resolve_device, resolve_precision
+from augmentgan.gan.device import resolve_device, resolve_precision
+from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
 CPU = torch.device("cpu")

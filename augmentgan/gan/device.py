@@ -1,0 +1,62 @@
+"""Where tensors live: devices by name, the arithmetic that a device is good at, and what becomes of freed memory."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import torch
+
+from augmentgan.errors import TrainingError
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda`, `cuda:K` or `mps` to a device that is there.
+
+    Raises:
+        TrainingError: the device is not there, or the name is none of these.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if name == "cpu":
+        return torch.device("cpu")
+    if kind == "cuda" and (not number or number.isdigit()):
+        if torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count():
+            return torch.device(name)
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        raise TrainingError(f"device {name!r}: {found} CUDA devices are here; use --device auto or --device cpu")
+    if name == "mps":
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        raise TrainingError("device 'mps' is not here; use --device auto or --device cpu")
+    raise TrainingError(f"device {name!r} is not known; use auto, cpu, cuda, cuda:K or mps")
+
+
+def resolve_precision(wish: str, device: torch.device) -> torch.dtype:
+    """The arithmetic of convolutions and matrix products: bfloat16 where hardware has it, unless told otherwise."""
+    if wish != "auto":
+        return torch.bfloat16 if wish == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to reuse freed memory instead of returning it to the system; elsewhere nothing happens.
+
+    A training step frees and asks again for the same tens of megabytes. By default each round trip gives pages back and
+    faults them in anew, thousands of times a step (benchmarks/training_speed.py: `page_faults`).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that glibc accepts
+        mallopt(_TRIM_THRESHOLD, 1 << 30)
