@@ -106,7 +106,9 @@ class CoverageSection(_Section):
         10.0, ge=0, description="Weight of the mean squared error to the matched real images; 0 is off."
     )
     latents_per_image: int = Field(8, ge=1, le=1024, description="Latents drawn for each real image at a matching.")
-    pairs: int = Field(32, ge=1, le=4096, description="Matched pairs in each generator update.")
+    share: float = Field(
+        0.5, gt=0, le=1, description="Share of every batch of fake images whose latents are matched ones."
+    )
     refresh_updates: int = Field(100, ge=1, description="Updates between two matchings.")
     latent_noise: float = Field(0.05, ge=0, description="Standard deviation of the noise added to a matched latent.")
 

@@ -66,21 +66,19 @@ class Coverage:
             distances = torch.cdist(real[mine.to(device)], generated[theirs.to(device)])
             self.latents[mine] = candidates[theirs[distances.argmin(dim=1).cpu()]]
 
-    def draw(self, position: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Matched pairs, evenly over the classes.
+    def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A matched pair for each label (CPU, n,).
 
         Returns:
-            Latents (pairs, latent_dim), labels (pairs,) and the real images (pairs, c, h, w) they should give.
+            Latents (n, latent_dim) and the real images (n, c, h, w) they should give.
         """
-        device = self._batches.images.device
-        labels = self._labels[self.rows]
-        wanted = self._batches.labels_at(position, self.section.pairs)
-        order = torch.argsort(labels, stable=True)
-        counts = torch.bincount(labels, minlength=self._batches.n_classes)
+        of_class = self._labels[self.rows]
+        order = torch.argsort(of_class, stable=True)
+        counts = torch.bincount(of_class, minlength=self._batches.n_classes)
         first = counts.cumsum(0) - counts
-        chosen = order[first[wanted] + (torch.rand(len(wanted)) * counts[wanted]).long()]
+        chosen = order[first[labels] + (torch.rand(len(labels)) * counts[labels]).long()]
         latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
-        return latents.to(device), wanted.to(device), self._batches.real_images(self.rows[chosen])
+        return latents.to(self._batches.images.device), self._batches.real_images(self.rows[chosen])
 
     def _pool(self) -> Tensor:
         n = len(self._labels)

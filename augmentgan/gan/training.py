@@ -99,30 +99,35 @@ class Trainer:
         n_discriminator = training.n_discriminator_updates
         for turn in range(n_discriminator):
             position = self.updates * n_discriminator + turn
-            labels = self.batches.labels_at(position, training.batch_images, GROUP)
-            real = self.batches.real_images(self.batches.rows_of(labels, GROUP))
-            labels = labels.to(self.device)
-            last = turn == n_discriminator - 1
+            wanted = self.batches.labels_at(position, training.batch_images, GROUP)
+            real = self.batches.real_images(self.batches.rows_of(wanted, GROUP))
+            labels = wanted.to(self.device)
+            latents, targets = self._latents(wanted)
             # the generator's own turn reuses the images that the discriminator has just judged, with their graph
+            last = turn == n_discriminator - 1
             with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
-                fake, covered, targets = self._generate(labels, with_coverage=last)
+                fake = self.generator(latents, labels)
             loss_d, logits_real, logits_fake = self._discriminator_update(real, fake.detach(), labels)
-        loss_g, loss_coverage = self._generator_update(fake, labels, covered, targets)
+        loss_g, loss_coverage = self._generator_update(fake, labels, targets)
         self._average_generator()
         self.updates += 1
         d_real, d_fake = objectives.probabilities(self.recipe.objective, logits_real, logits_fake)
         self._sums += torch.stack([loss_d, loss_g, loss_coverage, d_real, d_fake])
         self._summed += 1
 
-    def _generate(self, labels: Tensor, with_coverage: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Fake images for `labels`, and samples of matched latents with their real images where coverage is on."""
-        latents = torch.randn(len(labels), self.recipe.model.latent_dim, device=self.device)
-        if not (with_coverage and self.recipe.coverage.weight):
-            return self.generator(latents, labels), None, None
-        matched, matched_labels, targets = self.coverage.draw(self.updates)
-        images = self.generator(torch.cat([latents, matched]), torch.cat([labels, matched_labels]))
-        fake, covered = images.split([len(labels), len(matched)])
-        return fake, covered, targets
+    def _latents(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Latents (n, latent_dim) for labels (CPU, n,), and the real images that the first of them should give.
+
+        Matched latents take part in the game like any other, so the coverage term costs no image more.
+        """
+        latent_dim = self.recipe.model.latent_dim
+        if not self.recipe.coverage.weight:
+            return torch.randn(len(labels), latent_dim, device=self.device), None
+        n_groups = len(labels) // GROUP  # whole groups: the minibatch statistic must not see chance beside choice
+        n_matched = GROUP * max(1, round(self.recipe.coverage.share * n_groups))
+        matched, targets = self.coverage.draw(labels[:n_matched])
+        free = torch.randn(len(labels) - n_matched, latent_dim, device=self.device)
+        return torch.cat([matched, free]), targets
 
     def _discriminator_update(self, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         objective = self.recipe.objective
@@ -144,16 +149,14 @@ class Trainer:
         self.optimizer_discriminator.step()
         return loss.detach(), logits_real.detach(), logits_fake.detach()
 
-    def _generator_update(
-        self, fake: Tensor, labels: Tensor, covered: Tensor | None, targets: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
             logits = self.discriminator(self._augmented(fake.float()), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
-        if covered is not None and targets is not None:
-            loss_coverage = coverage_loss(covered, targets)
+        if targets is not None:
+            loss_coverage = coverage_loss(fake[: len(targets)], targets)
         self.optimizer_generator.zero_grad(set_to_none=True)
         (loss + self.recipe.coverage.weight * loss_coverage).backward()  # type: ignore[no-untyped-call]
         self.optimizer_generator.step()

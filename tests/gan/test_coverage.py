@@ -31,12 +31,14 @@ def test_every_real_image_gets_a_near_latent():
     assert (coverage.latents[:, 0].tanh() - wanted).abs().max() < 0.05
 
 
-def test_pairs_are_balanced_and_belong_together():
-    coverage, _ = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200, pairs=8, latent_noise=0.0)
+def test_pairs_belong_together_and_to_their_label():
+    coverage, _ = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200, latent_noise=0.0)
     coverage.match(Painter())
-    latents, labels, real = coverage.draw(0)
-    assert torch.bincount(labels).tolist() == [4, 4]
+    latents, real = coverage.draw(torch.tensor([0, 0, 0, 1, 1, 1]))
     assert (latents[:, 0].tanh() - real[:, 0, 0, 0]).abs().max() < 0.05
+    levels = ((real[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+    assert set(levels[:3]) <= {60, 100, 140}
+    assert set(levels[3:]) <= {80, 120, 160}
 
 
 def test_when_it_is_due():

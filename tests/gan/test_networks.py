@@ -78,11 +78,11 @@ def test_frozen_weights_are_not_iterated():
 def test_within_class_stddev_sees_collapse():
     features = torch.randn(8, 3, 4, 4)
     features[4:] = features[4]  # the second group is one image four times
-    channel = networks.within_class_stddev(features)
-    assert channel.shape == (8, 1, 4, 4)
-    assert channel[4:].max() < 1e-3
+    stddev = networks.within_class_stddev(features)
+    assert stddev.shape == (8,)
+    assert stddev[4:].max() < 1e-3
     expected = features[:4].flatten(1).std(dim=0, unbiased=False).mean()
-    assert channel[0, 0, 0, 0].item() == pytest.approx(expected.item(), abs=1e-4)
+    assert stddev[0].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
 def test_calibrated_statistics_are_those_of_the_batches():
@@ -92,3 +92,13 @@ def test_calibrated_statistics_are_those_of_the_batches():
     networks.calibrate(forger, [(latents, labels)])
     assert not forger.training
     torch.testing.assert_close(forger(latents, labels), in_training, atol=2e-2, rtol=0)
+
+
+def test_the_minibatch_statistic_enters_as_one_more_channel():
+    """The last convolution over (features, statistic) is what it is for one concatenated map."""
+    weight, features = torch.randn(5, 4, 3, 3), torch.randn(8, 3, 6, 6)
+    stddev = networks.within_class_stddev(features)
+    whole = torch.cat([features, stddev.view(8, 1, 1, 1).expand(8, 1, 6, 6)], dim=1)
+    in_parts = torch.nn.functional.conv2d(features, weight[:, :3], padding=1)
+    in_parts = in_parts + networks._convolved_constant(stddev, weight[:, 3:], 6)
+    torch.testing.assert_close(in_parts, torch.nn.functional.conv2d(whole, weight, padding=1), atol=1e-4, rtol=1e-4)

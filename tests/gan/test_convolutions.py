@@ -1,0 +1,65 @@
+"""Halving and doubling are torch's convolutions, with the same gradients, once and twice."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from augmentgan.gan.convolutions import double, halve
+
+
+def operands(large_channels, small_channels, dtype=torch.float64):
+    random = torch.Generator().manual_seed(0)
+    shapes = (
+        (3, large_channels, 8, 12),
+        (3, small_channels, 4, 6),
+        (small_channels, large_channels, 4, 4),
+        (small_channels,),
+    )
+    return [torch.randn(shape, generator=random, dtype=dtype).requires_grad_() for shape in shapes]
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("c", "d"), [(16, 24), (32, 16), (3, 8)])
+def test_halve_is_the_strided_convolution(c, d, channels_last):
+    large, small, weight, bias = operands(c, d)
+    x = large.contiguous(memory_format=torch.channels_last) if channels_last else large
+    ours, theirs = halve(x, weight, bias), F.conv2d(x, weight, bias, stride=2, padding=1)
+    torch.testing.assert_close(ours, theirs)
+    for mine, expected in zip(
+        torch.autograd.grad(ours, (large, weight, bias), small),
+        torch.autograd.grad(theirs, (large, weight, bias), small),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize(("c", "d"), [(16, 24), (32, 16), (3, 8)])
+def test_double_is_the_transposed_convolution(c, d):
+    large, small, weight, _ = operands(c, d)
+    ours, theirs = double(small, weight), F.conv_transpose2d(small, weight, stride=2, padding=1)
+    torch.testing.assert_close(ours, theirs)
+    for mine, expected in zip(
+        torch.autograd.grad(ours, (small, weight), large),
+        torch.autograd.grad(theirs, (small, weight), large),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_a_penalty_can_differentiate_twice():
+    large, _, weight, _ = operands(16, 16)
+
+    def penalty(convolve):
+        (gradient,) = torch.autograd.grad(convolve(large).square().sum(), large, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), weight)[0]
+
+    torch.testing.assert_close(
+        penalty(lambda x: halve(x, weight)), penalty(lambda x: F.conv2d(x, weight, stride=2, padding=1))
+    )
+
+
+def test_autocast_is_heeded():
+    large, _, weight, bias = operands(16, 16, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert halve(large, weight, bias).dtype == torch.bfloat16
+    assert torch.autograd.grad(halve(large, weight, bias).sum(), weight)[0].dtype == torch.float32

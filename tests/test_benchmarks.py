@@ -1,0 +1,53 @@
+"""The counterparts in `benchmarks/` do what they claim to: the textbook's networks are ours."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from augmentgan.gan.networks import build_discriminator, build_generator
+from augmentgan.recipe import DataFacts, Recipe
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def textbook(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module("textbook")
+    sys.modules.pop("textbook")
+
+
+@pytest.fixture
+def recipe():
+    return Recipe().with_settings(["model.discriminator_width=8"]).resolve(DataFacts(16, 3, 100, 5))
+
+
+def test_textbook_generator_is_ours(textbook, recipe):
+    ours, theirs = build_generator(recipe, 5), textbook.Generator(recipe, 5)
+    theirs.label.load_state_dict(ours.label.state_dict())
+    # ours lays the dense layer's output out as channels last, theirs as channels first
+    base, wide = ours.base, ours.dense.out_features // ours.base**2
+    weight = ours.dense.weight.detach().view(base, base, wide, -1).permute(2, 0, 1, 3).reshape(base * base * wide, -1)
+    theirs.dense.load_state_dict({"weight": weight})
+    for mine, other in zip(ours.up, theirs.up, strict=True):
+        other.load_state_dict(mine.state_dict())
+    theirs.to_image.load_state_dict(ours.to_image.state_dict())
+    latents, labels = torch.randn(16, recipe.model.latent_dim), torch.arange(16) % 5
+    torch.testing.assert_close(ours(latents, labels), theirs(latents, labels), atol=1e-4, rtol=1e-4)
+
+
+def test_textbook_discriminator_is_ours(textbook, recipe):
+    ours, theirs = build_discriminator(recipe, 5), textbook.Discriminator(recipe, 5)
+    pairs = [*zip(ours.down, theirs.down, strict=True), (ours.last, theirs.last), (ours.to_logit, theirs.to_logit)]
+    for mine, other in [*pairs, (ours.label, theirs.label)]:
+        with torch.no_grad():
+            other.parametrizations.weight.original.copy_(mine.weight)
+            if getattr(mine, "bias", None) is not None:
+                other.bias.copy_(mine.bias)
+    images, labels = torch.randn(8, 3, 16, 16), torch.tensor([0] * 4 + [3] * 4)
+    for _ in range(500):  # power iterations, until both have the same singular values
+        mine, other = ours(images, labels), theirs(images, labels)
+    torch.testing.assert_close(mine, other, atol=1e-2, rtol=1e-2)
