@@ -16,8 +16,9 @@ from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.networks import Generator, to_unit
 from augmentgan.recipe import CoverageSection
 
-POOL_IMAGES = 2048
-"""At most this many real images (evenly over the classes) are matched at a time; their latents are what pairs use."""
+POOL_IMAGES = 256
+"""At most about this many real images (evenly over the classes) are matched at a time, others the next time: a matching
+costs the same however many images there are, and pairs use each of them about a dozen times before the next."""
 
 MATCHING_BATCH = 256
 
