@@ -1,4 +1,4 @@
-"""Writing files so that each appears whole or not at all.
+"""Writing files so that each appears whole or not at all, and reading JSON that anybody may have written.
 
 Everything that augmentgan writes goes through `whole_file` or `whole_folder`: the content is made beside its
 final place, flushed to the disk and renamed. A crash leaves the earlier state untouched.
@@ -6,16 +6,20 @@ final place, flushed to the disk and renamed. A crash leaves the earlier state u
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from augmentgan.errors import OutputError
+
+_FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
 def refuse_existing(path: Path, *, overwrite: bool, mend: str = "--overwrite replaces it") -> None:
@@ -34,57 +38,91 @@ def refuse_existing(path: Path, *, overwrite: bool, mend: str = "--overwrite rep
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it into place when the block succeeds.
+def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path; flush it and rename it to `path` when the block succeeds.
+
+    Args:
+        path: the final place.
+        scratch: an existing folder on the same disk for the temporary file; beside `path` where left out.
 
     Raises:
         OutputError: the folder cannot be made or written.
     """
     path = Path(path)
-    try:
+    with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=scratch or path.parent)
         os.close(handle)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    part = Path(name)
-    try:
-        yield part
-        _flush_to_disk(part)
-        part.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are ordinary ones
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        part = Path(name)
+        try:
+            yield part
+            _flush(part)
+            part.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are ordinary ones
+            os.replace(part, path)
+            _flush(path.parent)
+        finally:
+            _unlink(part)
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; rename it into place when the block succeeds.
+def whole_folder(path: Path, *, overwrite: bool = False, scratch: Path | None = None) -> Iterator[Path]:
+    """Give a temporary folder; flush all of it and rename it to `path` when the block succeeds.
 
-    With `overwrite`, what was at `path` is removed only after the new folder is complete.
+    With `overwrite`, what was at `path` is removed only after the new folder is in its place; `recover_folder` brings it
+    back where a crash came between.
+
+    Args:
+        path: the final place.
+        overwrite: whether what is there may be replaced.
+        scratch: an existing folder on the same disk for the temporary one; beside `path` where left out.
 
     Raises:
         OutputError: `path` exists and `overwrite` is false, or the place cannot be written.
     """
     path = Path(path)
+    recover_folder(path)
     refuse_existing(path, overwrite=overwrite)
-    try:
+    with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=scratch or path.parent))
         part.chmod(0o777 & ~_umask())
-    except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    try:
-        yield part
+        try:
+            yield part
+            _flush_tree(part)
+            if os.path.lexists(path):
+                os.replace(path, _aside(path))
+            os.replace(part, path)
+            _flush(path.parent)
+            remove(_aside(path))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Bring back what a crash in the middle of a replacement left aside, and remove it where it was replaced."""
+    if not os.path.lexists(_aside(path)):
+        return
+    with write_errors_explained(path):
         if os.path.lexists(path):
-            _remove(path)
-        os.replace(part, path)
+            remove(_aside(path))
+        else:
+            os.replace(_aside(path), path)
+
+
+@contextmanager
+def write_errors_explained(path: Path) -> Iterator[None]:
+    """A full disk, a folder that vanished or may not be written: one `OutputError` that names `path`.
+
+    Raises:
+        OutputError: the block met an `OSError`.
+    """
+    try:
+        yield
     except OSError as error:
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        raise OutputError(
+            f"cannot write {str(path)!r}: {error.strerror or ' '.join(str(error).split())[:120]}; "
+            "check the disk's free space and the folder's permissions"
+        ) from error
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
@@ -93,16 +131,73 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
         part.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
+def parse_json(text: str) -> Any:
+    """The value of a JSON text that may be hostile.
+
+    Raises:
+        ValueError: not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file that may be hostile.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: not UTF-8, not JSON, or nested too deeply to be read.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log and flush it to the disk; the one kind of file that grows in place.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with write_errors_explained(path), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
         os.fsync(file.fileno())
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _unlink(part: Path) -> None:
+    with contextlib.suppress(OSError):  # its folder has vanished or gone read-only: what went wrong was said already
+        part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders, and writes their entries with the rename
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_tree(folder: Path) -> None:
+    entries = [Path(parent) / name for parent, folders, files in os.walk(folder) for name in (*files, *folders)]
+    with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
+        for _ in pool.map(_flush, [*entries, folder]):
+            pass
 
 
 def _umask() -> int:

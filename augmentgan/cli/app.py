@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -32,6 +33,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake becomes one line on stderr and exit status 1."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         # not standalone: click would turn Ctrl-C into a silent exit, and which status depends on its version
         status = app(standalone_mode=False)
@@ -46,6 +48,14 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nobody is left to tell
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that vanished: the world's doing, wherever we met it
+        place = f" {error.filename!r}" if error.filename else ""
+        typer.echo(f"error: {error.strerror or error}{place}; check the disk and the permissions", err=True)
+        sys.exit(1)
+    except MemoryError as error:
+        detail = " ".join(str(error).split())[:120]
+        typer.echo(f"error: out of memory{f' ({detail})' if detail else ''}; ask for fewer or smaller images", err=True)
+        sys.exit(1)
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors, whose class moved between typer's versions
         if show is None or not isinstance(getattr(error, "exit_code", None), int):
@@ -53,6 +63,11 @@ def main() -> NoReturn:
         show()
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """SIGTERM is an interruption like Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)

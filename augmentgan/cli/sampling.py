@@ -49,7 +49,7 @@ def generate(
     from augmentgan.data.writers import how_to_load
     from augmentgan.evaluate.evaluation import CopyJudge
     from augmentgan.files import refuse_existing
-    from augmentgan.gan.generating import write_samples
+    from augmentgan.gan.generating import Refusal, write_samples
 
     opened = open_run(run, device)
     if per_class is None and fill is None:
@@ -79,7 +79,7 @@ def generate(
             seed=seed,
             overwrite=overwrite,
             command=command_line(),
-            refuses=judge.copies if no_copies else None,
+            refuses=Refusal(f"copy ratio below {judge.threshold!r}", judge.copies) if no_copies else None,
             on_batch=take,
         )
     share = None if judge.threshold is None else n_copies / total

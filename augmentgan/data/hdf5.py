@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -157,6 +157,7 @@ class Hdf5Writer:
         attributes: file attributes beside `class_names`.
         columns: dtype of each further column.
         overwrite: whether an existing file may be replaced.
+        scratch: where the file is prepared; beside `path` where left out.
 
     Raises:
         OutputError: the file exists, or cannot be written.
@@ -171,29 +172,31 @@ class Hdf5Writer:
         attributes: Mapping[str, str | int | float],
         columns: Mapping[str, DTypeLike],
         overwrite: bool = False,
+        scratch: Path | None = None,
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
         if path.is_dir() and any(path.iterdir()):
             raise OutputError(f"output {str(path)!r} is a folder; name a file such as synthetic.h5")
         self._path, self._shape, self._class_names = path, shape, tuple(class_names)
-        self._attributes, self._columns = attributes, columns
+        self._attributes, self._columns, self._scratch = attributes, columns, scratch
         self._n = 0
 
     def __enter__(self) -> Hdf5Writer:
         import h5py
 
         with contextlib.ExitStack() as stack:
-            part = stack.enter_context(whole_file(self._path))
+            part = stack.enter_context(whole_file(self._path, self._scratch))
+            stack.enter_context(_hdf5_errors_explained())
             self._file = stack.enter_context(h5py.File(part, "w"))
+            rows = max(1, _CHUNK_BYTES // int(np.prod(self._shape)))
+            self._create("images", np.uint8, self._shape, (rows, *self._shape))
+            self._create("labels", np.int64, (), (8192,))
+            for name, dtype in self._columns.items():
+                self._create(name, dtype, (), (8192,))
+            self._file.attrs["class_names"] = json.dumps(list(self._class_names))
+            for key, value in self._attributes.items():
+                self._file.attrs[key] = value
             self._stack = stack.pop_all()
-        rows = max(1, _CHUNK_BYTES // int(np.prod(self._shape)))
-        self._create("images", np.uint8, self._shape, (rows, *self._shape))
-        self._create("labels", np.int64, (), (8192,))
-        for name, dtype in self._columns.items():
-            self._create(name, dtype, (), (8192,))
-        self._file.attrs["class_names"] = json.dumps(list(self._class_names))
-        for key, value in self._attributes.items():
-            self._file.attrs[key] = value
         return self
 
     def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
@@ -222,6 +225,15 @@ class Hdf5Writer:
             shuffle=True,
             track_times=False,
         )
+
+
+@contextlib.contextmanager
+def _hdf5_errors_explained() -> Iterator[None]:
+    """HDF5 reports a full disk as a `RuntimeError` at times; to us it is an `OSError` like any other."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(" ".join(str(error).split())[:120]) from error
 
 
 def write_hdf5(

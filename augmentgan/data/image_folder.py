@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from PIL import Image
 from augmentgan.errors import OutputError
 from augmentgan.files import refuse_existing, whole_folder
 
+ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
+
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
@@ -25,6 +28,13 @@ class FolderWriter:
     """Streams images into a folder that appears whole when the block ends, or not at all.
 
     torchvision's `ImageFolder` and Hugging Face `datasets` ("imagefolder") read the result.
+
+    Args:
+        path: the folder.
+        class_names: in label order.
+        attributes: of the whole set.
+        overwrite: whether an earlier synthetic set there may be replaced; a folder of anything else never is.
+        scratch: where the folder is prepared; beside `path` where left out.
 
     Raises:
         OutputError: the folder exists, cannot be written, or a class name cannot be a folder's name.
@@ -37,20 +47,27 @@ class FolderWriter:
         class_names: Sequence[str],
         attributes: Mapping[str, str | int | float],
         overwrite: bool = False,
+        scratch: Path | None = None,
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
         _check_names(class_names)
+        if path.is_dir() and any(path.iterdir()) and not (path / ATTRIBUTES_FILE).is_file():
+            # an --out given by mistake must not cost anybody their pictures
+            raise OutputError(
+                f"output {str(path)!r} holds no synthetic set, so --overwrite leaves it alone; name another --out"
+            )
         self._path, self._class_names = path, tuple(class_names)
-        self._attributes, self._overwrite = attributes, overwrite
+        self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._written: Counter[int] = Counter()
 
     def __enter__(self) -> FolderWriter:
         with contextlib.ExitStack() as stack:
-            self._part = stack.enter_context(whole_folder(self._path, overwrite=self._overwrite))
-            self._metadata = stack.enter_context((self._part / "metadata.jsonl").open("w", encoding="utf-8"))
+            folder = whole_folder(self._path, overwrite=self._overwrite, scratch=self._scratch)
+            self._part = stack.enter_context(folder)
+            self._metadata = stack.enter_context((self._part / METADATA_FILE).open("w", encoding="utf-8"))
+            attributes = json.dumps(dict(self._attributes), indent=2)
+            (self._part / ATTRIBUTES_FILE).write_text(attributes + "\n", encoding="utf-8")
             self._stack = stack.pop_all()
-        attributes = json.dumps(dict(self._attributes), indent=2)
-        (self._part / "augmentgan.json").write_text(attributes + "\n", encoding="utf-8")
         return self
 
     def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
@@ -86,12 +103,15 @@ def _check_names(class_names: Sequence[str]) -> None:
             or name.startswith(".")
             or any(character in '/\\:*?"<>|' or ord(character) < 32 for character in name)
             or name.split(".")[0].lower() in _RESERVED
+            or name.lower() in (ATTRIBUTES_FILE, METADATA_FILE)
             or len(name.encode()) > 200
         )
         if unsafe:
             raise OutputError(f"class name {name!r} cannot be a folder's name; write HDF5 (--format hdf5) or rename it")
-        if name.lower() in seen:
+        # as the least discerning file systems see it: no case, one form of an accented letter, no dots or spaces behind
+        same = unicodedata.normalize("NFC", name.rstrip(". ")).casefold()
+        if same in seen:
             raise OutputError(
-                f"class names {seen[name.lower()]!r} and {name!r} differ in case only; write HDF5 (--format hdf5)"
+                f"class names {seen[same]!r} and {name!r} differ in case only, or hardly; write HDF5 (--format hdf5)"
             )
-        seen[name.lower()] = name
+        seen[same] = name

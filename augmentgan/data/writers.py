@@ -23,16 +23,25 @@ def open_writer(
     attributes: Mapping[str, str | int | float],
     columns: Mapping[str, DTypeLike],
     overwrite: bool = False,
+    scratch: Path | None = None,
 ) -> Hdf5Writer | FolderWriter:
     """A writer to use in a `with` block; what it writes appears whole when the block ends, or not at all.
+
+    `scratch` is an existing folder on the same disk where the output is prepared; beside `path` where left out.
 
     Raises:
         OutputError: the output exists or cannot be written.
     """
     if format == "folder":
-        return FolderWriter(path, class_names=class_names, attributes=attributes, overwrite=overwrite)
+        return FolderWriter(path, class_names=class_names, attributes=attributes, overwrite=overwrite, scratch=scratch)
     return Hdf5Writer(
-        path, shape=shape, class_names=class_names, attributes=attributes, columns=columns, overwrite=overwrite
+        path,
+        shape=shape,
+        class_names=class_names,
+        attributes=attributes,
+        columns=columns,
+        overwrite=overwrite,
+        scratch=scratch,
     )
 
 

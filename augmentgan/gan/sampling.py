@@ -67,23 +67,26 @@ def calibrate_for_sampling(generator: Generator, seed: int) -> None:
     calibrate(generator, batches)
 
 
-def sample_batches(generator: Generator, counts: Mapping[int, int], seed: int) -> Iterator[SampleBatch]:
+def sample_batches(generator: Generator, counts: Mapping[int, int], seed: int, start: int = 0) -> Iterator[SampleBatch]:
     """Make `counts[label]` samples of each class, numbered from 0, class after class.
 
     Args:
         generator: a calibrated generator, in evaluation mode.
         counts: samples wanted for each label.
         seed: the sampling seed.
+        start: how many samples at the beginning of that sequence to leave out.
 
     Yields:
         Batches of at most `BATCH` images.
     """
-    total = sum(counts.values())
-    labels = np.repeat(np.array(list(counts), dtype=np.int64), list(counts.values()))
-    numbers = np.concatenate([np.arange(n, dtype=np.int64) for n in counts.values()]) if counts else labels
-    for start in range(0, total, BATCH):
-        stop = min(start + BATCH, total)
-        yield sample_rows(generator, labels[start:stop], numbers[start:stop], seed)
+    labels = np.array(list(counts), dtype=np.int64)
+    ends = np.cumsum([0, *counts.values()])
+    total = int(ends[-1])
+    while start < total:
+        places = np.arange(start, min(start + BATCH, total), dtype=np.int64)
+        classes = np.searchsorted(ends, places, side="right") - 1
+        yield sample_rows(generator, labels[classes], places - ends[classes], seed)
+        start += BATCH
 
 
 @torch.inference_mode()

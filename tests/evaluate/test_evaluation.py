@@ -9,6 +9,7 @@ import pytest
 import augmentgan as ag
 from augmentgan.errors import DataError
 from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
 
 
@@ -119,7 +120,7 @@ def test_samples_that_are_refused_are_replaced_by_the_next(trained, tmp_path):
         return (images.reshape(len(images), -1).sum(axis=1) % 2).astype(bool)
 
     path = tmp_path / "even.h5"
-    ag.write_samples(trained, trained.counts(30), path, refuses=odd_ones)
+    ag.write_samples(trained, trained.counts(30), path, refuses=Refusal("odd", odd_ones))
     many = trained.generate(200)
     with h5py.File(path) as file:
         images, labels, numbers = (file[name][:] for name in ("images", "labels", "sample_index"))
@@ -133,7 +134,9 @@ def test_samples_that_are_refused_are_replaced_by_the_next(trained, tmp_path):
 
 def test_a_class_whose_samples_are_all_refused(trained, tmp_path):
     with pytest.raises(DataError, match=r"class '0': .* were refused"):
-        ag.write_samples(trained, trained.counts(3), tmp_path / "a.h5", refuses=lambda images, labels: labels == 0)
+        ag.write_samples(
+            trained, trained.counts(3), tmp_path / "a.h5", refuses=Refusal("0", lambda images, labels: labels == 0)
+        )
     assert not list(tmp_path.iterdir())
 
 

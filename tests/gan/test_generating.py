@@ -1,0 +1,141 @@
+"""A synthetic set appears whole or not at all, and an interrupted or killed command goes on instead of starting over."""
+
+import subprocess
+import sys
+
+import filelock
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import augmentgan as ag
+from augmentgan.data import spool
+from augmentgan.errors import OutputError
+from augmentgan.gan import generating, sampling
+from augmentgan.gan.generating import Refusal
+
+PER_CLASS = 25
+SAMPLE_ROWS = sampling.sample_rows
+EVEN = Refusal("odd sums", lambda images, labels: images.reshape(len(images), -1).sum(axis=1) % 2 == 1)
+
+
+class Watch:
+    """Counts forward passes, and interrupts after some batches."""
+
+    def __init__(self, monkeypatch, stop_after=None):
+        self.passes, self.batches, self.stop_after = 0, 0, stop_after
+
+        def counted(*words):
+            self.passes += 1
+            return SAMPLE_ROWS(*words)
+
+        for module in (sampling, generating):
+            monkeypatch.setattr(module, "sample_rows", counted)
+
+    def __call__(self, batch):
+        self.batches += 1
+        if self.batches == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def content(path):
+    if path.is_dir():
+        pictures = {str(file.relative_to(path)): np.asarray(Image.open(file)).tolist() for file in path.rglob("*.png")}
+        return pictures, (path / "metadata.jsonl").read_text()
+    with h5py.File(path) as file:
+        return {name: np.nan_to_num(file[name][:]).tolist() for name in file}
+
+
+@pytest.mark.parametrize("format", ["hdf5", "folder"])
+@pytest.mark.parametrize("refuses", [None, EVEN], ids=["all", "some refused"])
+def test_an_interrupted_set_goes_on_and_is_the_same(trained, tmp_path, monkeypatch, format, refuses):
+    counts = trained.counts(PER_CLASS)
+    whole = Watch(monkeypatch)
+    ag.write_samples(trained, counts, tmp_path / "whole", format, refuses=refuses, on_batch=whole)
+    before = Watch(monkeypatch, stop_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        ag.write_samples(trained, counts, tmp_path / "out", format, refuses=refuses, on_batch=before)
+    assert not (tmp_path / "out").exists()
+    after = Watch(monkeypatch)
+    total = ag.write_samples(trained, counts, tmp_path / "out", format, refuses=refuses, on_batch=after)
+    assert total == sum(counts.values())
+    assert after.passes == whole.passes - before.passes
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
+
+
+def test_a_killed_process_loses_no_finished_piece(trained, tmp_path):
+    code = f"""
+import os, signal
+from pathlib import Path
+import augmentgan as ag
+from augmentgan.data import spool
+spool.PIECE_ROWS = 100
+run, n = ag.Run({str(trained.folder)!r}, "cpu"), 0
+def die(batch):
+    global n
+    n += 1
+    if n == 3: os.kill(os.getpid(), signal.SIGKILL)
+ag.write_samples(run, run.counts({PER_CLASS}), Path({str(tmp_path / "out")!r}), on_batch=die)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    kept = tmp_path / ".out.partial"
+    assert [path.name for path in kept.glob("rows-*")] == ["rows-000000.safetensors"]
+    assert list(kept.glob(".out.*.part"))
+    seen = []
+    ag.write_samples(
+        trained, trained.counts(PER_CLASS), tmp_path / "out", on_batch=lambda batch: seen.append(len(batch.labels))
+    )
+    assert seen[0] == 128
+    with h5py.File(tmp_path / "out") as file:
+        assert (file["images"][:] == trained.generate(PER_CLASS).images).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def interrupted(trained, out, **options):
+    def stop(batch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ag.write_samples(trained, trained.counts(PER_CLASS), out, on_batch=stop, **options)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other columns", "missing key", "other command"])
+def test_rows_that_cannot_be_used_are_made_again(trained, tmp_path, damage):
+    out = tmp_path / "out.h5"
+    interrupted(trained, out, seed=99 if damage == "other command" else None)
+    (piece,) = (tmp_path / ".out.h5.partial").glob("rows-*")
+    if damage == "cut":
+        piece.write_bytes(piece.read_bytes()[:-10])
+    elif damage == "other columns":
+        piece.write_bytes(spool.safetensors.numpy.save({"labels": np.zeros(3, np.int64)}))
+    elif damage == "missing key":
+        (tmp_path / ".out.h5.partial" / "key.json").unlink()
+    ag.write_samples(trained, trained.counts(PER_CLASS), out)
+    with h5py.File(out) as file:
+        assert (file["images"][:] == trained.generate(PER_CLASS).images).all()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_processes_do_not_write_one_output(trained, tmp_path):
+    kept = tmp_path / ".out.h5.partial"
+    kept.mkdir()
+    with filelock.FileLock(kept / ".lock"), pytest.raises(OutputError, match="written by another process"):
+        ag.write_samples(trained, trained.counts(1), tmp_path / "out.h5")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "rows-mine.safetensors").touch()
+    (tmp_path / ".b.h5.partial").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link"):
+        ag.write_samples(trained, trained.counts(1), tmp_path / "b.h5")
+    assert (tmp_path / "elsewhere" / "rows-mine.safetensors").exists()
+
+
+def test_only_synthetic_folders_are_replaced(trained, tree, tmp_path):
+    with pytest.raises(OutputError, match="holds no synthetic set"):
+        ag.write_samples(trained, trained.counts(1), tree, "folder", overwrite=True)
+    assert (tree / "class_0" / "0.png").exists()
+    for n in (2, 1):
+        ag.write_samples(trained, trained.counts(n), tmp_path / "out", "folder", overwrite=True)
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "tree"]
