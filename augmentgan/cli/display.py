@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from augmentgan.data.plan import Plan
     from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
     from augmentgan.gan.training import Status
+    from augmentgan.gan.watch import Rollback
 
 LOW_DIVERSITY = 0.5
 """Below this share of the real images' variation a class is called collapsing."""
@@ -98,6 +99,14 @@ class TrainingDisplay:
             *([f"samples  {self._quality}"] if self._quality else []),
         ]
         self._live.update(Group(self._progress, Text("\n".join(lines))))
+
+    def tell(self, rollback: Rollback) -> None:
+        """Say that training went wrong and goes on from the last good checkpoint; also when quiet."""
+        line = (
+            f"{rollback.reason}; back to update {rollback.updates}, with learning rates times "
+            f"{rollback.rate_generator:g} (generator) and {rollback.rate_discriminator:g} (discriminator)"
+        )
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -157,6 +157,7 @@ def learn(
             command=command_line(),
             on_plan=show_plan,
             on_status=lambda status: plans[0].show(status),
+            on_rollback=lambda rollback: plans[0].tell(rollback),
         )
     if interrupted() and not run.finished:
         raise KeyboardInterrupt

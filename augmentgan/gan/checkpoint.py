@@ -45,7 +45,10 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
     metadata = {name: repr(value) for name, value in numbers.items()}
     with whole_file(folder / TENSORS) as part:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise OSError(str(error)) from error
     write_json(folder / NUMBERS, numbers)
 
 

@@ -21,7 +21,7 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
-from augmentgan.gan.checkpoint import average_of, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.checkpoint import average_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
@@ -33,11 +33,14 @@ from augmentgan.gan.run_folder import (
     prepare,
     read_events,
     read_info,
+    read_rollbacks,
+    roll_back,
     truncate_events,
     write_state,
 )
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
+from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
@@ -56,6 +59,7 @@ def fit(
     command: str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
+    on_rollback: Callable[[Rollback], object] | None = None,
 ) -> Run:
     """Learn a class-conditional generator; an unfinished run in `out` with the same data and recipe is continued.
 
@@ -71,14 +75,15 @@ def fit(
         command: what the user typed, kept in run.json.
         on_plan: called once, with everything that was settled, before anything is learned or written.
         on_status: called with every `Status`.
+        on_rollback: called when training went wrong and goes on from the last good checkpoint, more gently.
 
     Returns:
         The run, finished or stopped by `max_time_s` or `should_stop`.
 
     Raises:
         DataError, RecipeError: the data or the recipe cannot be used.
-        OutputError: `out` holds something else.
-        TrainingError: training went wrong.
+        OutputError: `out` holds something else, or cannot be written.
+        TrainingError: training went wrong, also after gentler attempts (`augmentgan.gan.watch`), or out of memory.
     """
     plan, where = plan_fit(data, recipe, seed), resolve_device(device)
     folder = Path(out)
@@ -89,17 +94,25 @@ def fit(
         torch.random.fork_rng(devices=[where] if where.type == "cuda" else []),
         _memory_errors_explained(plan.recipe),
     ):
-        fresh = prepare(folder, plan, overwrite, command)
-        trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)
-        if not fresh:
-            restore_checkpoint(trainer, folder)
+        prepare(folder, plan, overwrite, command, where)
         started = time.monotonic()
 
         def stopping() -> bool:
             out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
             return out_of_time or (should_stop is not None and should_stop())
 
-        _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
+        while True:
+            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)
+            if has_checkpoint(folder):
+                restore_checkpoint(trainer, folder)
+            slow_down(trainer, read_rollbacks(folder))
+            try:
+                _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
+                break
+            except Trouble as trouble:
+                rollback = roll_back(folder, trouble, trainer.updates)
+                if on_rollback:
+                    on_rollback(rollback)
     return Run(folder)
 
 
@@ -150,6 +163,9 @@ class Run:
             self.data = read_hdf5(self.folder / DATA_FILE)
         except DataError as error:
             raise RunError(f"run {str(self.folder)!r} has lost its images: {error}") from error
+        size_px, channels = self.recipe.data.size_px, self.recipe.data.channels
+        if self.data.images.shape[1:] != (size_px, size_px, channels):
+            raise RunError(f"run {str(self.folder)!r}: {DATA_FILE} is not the data of {RUN_FILE}; fit again")
         self._device = resolve_device(device)
         self._generator: Generator | None = None
 
@@ -178,6 +194,8 @@ class Run:
                 generator.load_state_dict(average_of(tensors))
             except RuntimeError as error:
                 raise RunError(f"checkpoint in {str(self.folder)!r} does not fit its recipe; fit again") from error
+            if not all(weight.isfinite().all() for weight in generator.parameters()):
+                raise RunError(f"checkpoint in {str(self.folder)!r} has weights that are no numbers; fit again")
             generator.requires_grad_(False).to(self._device)
             calibrate_for_sampling(generator, self.seed)
             self._generator = generator
@@ -264,6 +282,7 @@ def _learn(
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
     truncate_events(folder, trainer.updates)
+    watch = Watch(plan.recipe.objective.loss, read_events(folder))
     while trainer.updates < training.updates:
         trainer.update()
         done = trainer.updates
@@ -271,13 +290,16 @@ def _learn(
         last = stops or done == training.updates
         saves = done % training.checkpoint_updates == 0 or last
         if done % training.status_updates == 0 or saves:
-            status = trainer.status()  # raises where a loss is no number: such weights are never saved
+            status = trainer.status()
+            watch.see(status)
+            if saves:
+                check_weights(trainer)
             with trainer.paused_clock():
                 if done % training.quality_updates == 0 or last:
                     status = _look(trainer, train, folder, plan.seed, status)
                 append_event(folder, status)
                 on_status(status)
-        if saves:
+        if saves and (last or not watch.in_doubt):
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
         if stops:

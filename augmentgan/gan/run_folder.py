@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,20 +13,25 @@ from typing import Any
 
 import filelock
 import numpy as np
+import PIL
 import torch
 
 import augmentgan
 from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.plan import Plan
-from augmentgan.errors import AugmentGANError, OutputError, RunError
-from augmentgan.files import refuse_existing, whole_file, write_json
-from augmentgan.gan.checkpoint import has_checkpoint
+from augmentgan.errors import OutputError, RunError, TrainingError
+from augmentgan.files import append_line, parse_json, read_json, refuse_existing, whole_file, write_json
+from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
+from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
+from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
 from augmentgan.recipe import ResolvedRecipe
 
 RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
 LOCK_FILE = ".lock"
+FORMAT = 1
+"""Of run.json; a newer one is refused."""
 
 
 @contextlib.contextmanager
@@ -61,8 +67,13 @@ def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
         lock.release()
 
 
-def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None) -> bool:
-    """Fill the run folder, or check that the run in it is this one; True where it starts afresh."""
+def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, device: torch.device) -> None:
+    """Fill the run folder, or check that the run in it is this one.
+
+    Raises:
+        OutputError: it cannot be written.
+        RunError: the folder holds a run of other data or another recipe.
+    """
     for litter in folder.glob(".*.part"):  # a killed process could not remove its own
         litter.unlink(missing_ok=True)
     if (folder / RUN_FILE).exists():
@@ -71,19 +82,27 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None) -> b
         else:
             _check_same(folder, plan)
             if has_checkpoint(folder):
-                return False
+                return
     train, test = (plan.data.part(which).counts.tolist() for which in (TRAIN, TEST))
     # first the file that marks the folder as ours: whatever is missing after a crash is then written again
     write_json(
         folder / RUN_FILE,
         {
+            "format": FORMAT,
             "state": "started",
             "recipe": plan.recipe.model_dump(),
             "seed": plan.seed,
             "data_fingerprint": plan.fingerprint,
             "class_names": list(plan.data.class_names),
             "counts": {"train": train, "test": test},
-            "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__, "numpy": np.__version__},
+            "versions": _versions(),
+            # what else the bytes depend on: the same seed promises the same ones on the same machine only
+            "machine": {
+                "device": str(device),
+                "precision": str(resolve_precision(plan.recipe.training.precision, device)).removeprefix("torch."),
+                "threads": torch.get_num_threads(),
+                "platform": platform.platform(),
+            },
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
@@ -91,7 +110,16 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None) -> b
     write_hdf5(folder / DATA_FILE, plan.data, overwrite=True)
     rows = {name: getattr(plan.split, name).tolist() for name in ("train", "test", "dropped")}
     write_json(folder / SPLIT_FILE, {"source": plan.split.source, "seed": plan.seed, **rows})
-    return True
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "augmentgan": augmentgan.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _is_free(folder: Path) -> bool:
@@ -136,25 +164,59 @@ def read_info(folder: Path) -> dict[str, Any]:
         RunError: missing, or not what this version writes.
     """
     try:
-        info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        info = read_json(folder / RUN_FILE)
+        if isinstance(info, dict) and isinstance(info.get("format", FORMAT), int) and info.get("format", 0) > FORMAT:
+            raise RunError(
+                f"run {str(folder)!r} has format {info['format']}, this version reads {FORMAT}; "
+                "use the version of augmentgan that made it"
+            )
         needed = {"recipe", "seed", "state", "data_fingerprint", "class_names"}
         if not isinstance(info, dict) or not needed <= info.keys():
             raise ValueError("keys are missing")
         if type(info["seed"]) is not int or not isinstance(info["state"], str):
             raise ValueError("values are of the wrong type")
+        if not 0 <= info["seed"] < 2**63:
+            raise ValueError("the seed is out of range")
         ResolvedRecipe.model_validate(info["recipe"])
+        parse_rollbacks(info.get("rollbacks", []))
     except FileNotFoundError as error:
         raise RunError(
             f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
         ) from error
-    except (OSError, ValueError, AugmentGANError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with --overwrite") from error
     return info
 
 
+def read_rollbacks(folder: Path) -> list[Rollback]:
+    """The rollbacks that run.json names, in order."""
+    return parse_rollbacks(read_info(folder).get("rollbacks", []))
+
+
+def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
+    """Record the return to the checkpoint that is on the disk, or to the beginning where there is none.
+
+    Raises:
+        TrainingError: it has been tried often enough; the state becomes "failed", with the reason.
+    """
+    before = read_rollbacks(folder)
+    to_updates = read_checkpoint(folder)[0].updates if has_checkpoint(folder) else 0
+    try:
+        rollback = next_rollback(trouble, before, from_updates, to_updates)
+    except TrainingError:
+        write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": trouble.reason})
+        raise
+    rollbacks = [each.to_json() for each in (*before, rollback)]
+    write_json(folder / RUN_FILE, {**read_info(folder), "rollbacks": rollbacks})
+    truncate_events(folder, to_updates)
+    append_line(folder / EVENTS_FILE, json.dumps({"updates": to_updates, "rollback": rollback.to_json()}))
+    return rollback
+
+
 def write_state(folder: Path, state: str) -> None:
-    """Replace the state in run.json."""
-    write_json(folder / RUN_FILE, {**read_info(folder), "state": state})
+    """Replace the state in run.json; the reason of an earlier failure goes with it."""
+    info = {key: value for key, value in read_info(folder).items() if key != "reason"}
+    write_json(folder / RUN_FILE, {**info, "state": state})
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -163,7 +225,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     events = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
-            event = json.loads(line)
+            event = parse_json(line)
             if isinstance(event, dict) and isinstance(event.get("updates"), int):
                 events.append(event)
     return events
@@ -171,8 +233,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
 
 def append_event(folder: Path, status: Status) -> None:
     """Add a line to events.jsonl."""
-    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(status.to_json()) + "\n")
+    append_line(folder / EVENTS_FILE, json.dumps(status.to_json()))
 
 
 def truncate_events(folder: Path, updates: int) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.errors import TrainingError
 from augmentgan.gan import augment, objectives
 from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
@@ -182,23 +181,13 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
 
     def status(self) -> Status:
-        """Means since the last call.
-
-        Raises:
-            TrainingError: a loss is not a finite number.
-        """
+        """Means since the last call; `augmentgan.gan.watch` judges them."""
         loss_d, loss_g, loss_coverage, d_real, d_fake = (self._sums / max(1, self._summed)).tolist()
         now = time.perf_counter()
         elapsed = now - self._since
         self.seconds += elapsed
         images = self._summed * self.recipe.training.batch_images * self.recipe.training.n_discriminator_updates
         total = self.updates * self.recipe.training.batch_images * self.recipe.training.n_discriminator_updates
-        for name, value in (("discriminator", loss_d), ("generator", loss_g), ("coverage", loss_coverage)):
-            if not abs(value) < float("inf"):
-                raise TrainingError(
-                    f"the {name} loss became {value} before update {self.updates}; try --set "
-                    "training.learning_rate_discriminator=1e-4 --set training.learning_rate_generator=1e-4"
-                )
         self._sums.zero_()
         self._summed, self._since = 0, now
         return Status(
