@@ -76,7 +76,9 @@ def fit(
         images, chosen, seed = repeat_of(from_run)
         folder = out or from_run.with_name(f"{from_run.name}-again")
     elif data is None:
-        raise typer.BadParameter("missing; give a folder with one folder a class, or an HDF5 file", param_hint="DATA")
+        raise typer.BadParameter(
+            "missing; give a folder with one folder a class, or an HDF5, .npz or .csv file", param_hint="DATA"
+        )
     else:
         chosen = load_recipe(recipe, wishes)
         images = load_for(chosen, data, skip_bad=skip_bad)

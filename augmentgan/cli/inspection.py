@@ -51,9 +51,7 @@ def _lines(found: Inspection) -> list[str]:
     lines += [f"  {reason}" for reason in list(found.bad.values())[:_MOST]]
     if len(found.bad) > _MOST:
         lines.append(f"  and {len(found.bad) - _MOST} more (--json lists all)")
-    lines.append(
-        f"ignored     {found.n_ignored} hidden or system files, {found.n_loose} files beside the class folders"
-    )
+    lines.append(f"ignored     {found.n_ignored} hidden or system files, {found.n_loose} files that belong to no class")
     lines.append("policies")
     lines += [f"  {name}: {policy}" for name, policy in found.policies.items()]
     if found.refusal is not None:

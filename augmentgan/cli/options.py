@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
-DATA_HELP = "A folder with one folder a class, or an HDF5 file."
+DATA_HELP = (
+    "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a CSV of "
+    "path,label."
+)
 DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP)]
 RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder (default: the newest under runs/).")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]

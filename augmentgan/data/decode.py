@@ -83,6 +83,8 @@ def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: 
 
 
 def _opened(path: Path) -> Image.Image:
+    if not path.is_file():  # a pipe would be waited for without end
+        raise DataError(f"file {str(path)!r} {'is no plain file' if path.exists() else 'does not exist'}; remove it")
     try:
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from augmentgan.data.images import TEST, TRAIN
+from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
+from augmentgan.data.hints import no_data_set
+from augmentgan.data.images import TRAIN
 from augmentgan.errors import DataError
 
-_SPLIT_NAMES = {"train": TRAIN, "training": TRAIN, "val": TRAIN, "valid": TRAIN, "validation": TRAIN, "test": TEST}
 _LITTER = {"desktop.ini", "thumbs.db", "metadata.jsonl"}
 
 
-@dataclass(frozen=True)
-class FolderScan:
-    """The files of a class-per-folder tree, not yet opened.
-
-    Attributes:
-        class_names: in label order.
-        files, labels, split: one entry a file; split is None where the tree has no train/ and test/.
-        n_ignored: dot files and system litter that were passed over.
-        loose: files that lie beside the class folders and belong to none.
-    """
-
-    class_names: tuple[str, ...]
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
-    split: tuple[int, ...] | None
-    n_ignored: int
-    loose: tuple[Path, ...]
-
-
-def scan_folder(root: Path) -> FolderScan:
+def scan_folder(root: Path) -> FileList:
     """List the candidate files of every class; nothing is opened.
 
     Raises:
@@ -52,37 +33,42 @@ def scan_folder(root: Path) -> FolderScan:
                 if file.name.startswith(".") or file.name.lower() in _LITTER:
                     n_ignored += 1
                     continue
-                if file.is_symlink() and not _leads_inside(file, inside):
-                    raise DataError(f"file {str(file)!r} is a link that leaves the folder; copy the image instead")
+                if file.is_symlink():
+                    refuse_leaving(file, inside)
                 files.append(file)
                 labels.append(names.index(folder.name))
                 split.append(which)
     has_split = len({which for which, _ in parts}) == 2
-    return FolderScan(
-        tuple(names), tuple(files), tuple(labels), tuple(split) if has_split else None, n_ignored, tuple(loose)
+    return FileList(
+        root,
+        tuple(names),
+        tuple(files),
+        tuple(labels),
+        split=tuple(split) if has_split else None,
+        n_ignored=n_ignored,
+        loose=tuple(loose),
     )
 
 
-def _leads_inside(link: Path, folder: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # a loop of links; which error it is depends on Python's version
-        return True  # it leads nowhere, and opening it will say so
+def split_folders(root: Path) -> dict[str, Path]:
+    """The parts of a tree by their names in lower case, where it has `train/` and `test/` and nothing else on top.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    folders, _ = _entries(root)
+    by_name = {folder.name.lower(): folder for folder in folders}
+    return by_name if {"train", "test"} <= set(by_name) <= set(SPLIT_WORDS) else {}
 
 
 def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path]]:
     """(split, class folders) of each part of the tree, and the loose files of its root."""
     folders, loose = _entries(root)
-    by_name = {folder.name.lower(): folder for folder in folders}
-    if "test" in by_name and "train" in by_name and all(name in _SPLIT_NAMES for name in by_name):
-        parts = [(_SPLIT_NAMES[name], _entries(folder)[0]) for name, folder in by_name.items()]
-        if any(classes for _, classes in parts):
-            return parts, loose
+    parts = [(SPLIT_WORDS[name], _entries(folder)[0]) for name, folder in split_folders(root).items()]
+    if any(classes for _, classes in parts):
+        return parts, loose
     if not folders:
-        found = f"{len(loose)} loose files" if loose else "nothing"
-        raise DataError(
-            f"folder {str(root)!r} holds {found} and no class folders; put each class in a folder of its own"
-        )
+        raise no_data_set(root)
     return [(TRAIN, folders)], loose
 
 

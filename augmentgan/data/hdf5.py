@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from augmentgan.data.arrays import check_images, check_labels, numbered_classes
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError, OutputError
 from augmentgan.files import refuse_existing, whole_file
 
-MAX_BYTES = 16 * 2**30
 EXTRA_COLUMNS = ("sample_index", "score", "nearest_real")
 _CHUNK_BYTES = 512 * 1024
 _CHILD_SECONDS = 10
@@ -50,19 +50,13 @@ def read_hdf5(path: Path) -> LabelledImages:
 def _read(file: Any, path: Path) -> LabelledImages:
     images = _dataset(file, "images", path)
     labels = _dataset(file, "labels", path)
-    if images.dtype != np.uint8:
-        raise DataError(f"{str(path)!r}: images have dtype {images.dtype}; store uint8 from 0 to 255")
     shape = images.shape
-    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))):
-        raise DataError(f"{str(path)!r}: images have shape {shape}; (n, h, w, c) with c = 1 or 3 is needed")
-    if int(np.prod(shape, dtype=object)) > MAX_BYTES:
-        raise DataError(f"{str(path)!r}: images declare shape {shape}, over {MAX_BYTES // 2**30} GiB; store fewer")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (shape[0],):
-        raise DataError(
-            f"{str(path)!r}: labels have dtype {labels.dtype} and shape {labels.shape}; store int64 of shape ({shape[0]},)"
-        )
-    label_values = labels[:].astype(np.int64)
-    names = _class_names(label_values, path)
+    check_images(f"{str(path)!r}: images", images.dtype, shape, images.id.get_storage_size())
+    check_labels(f"{str(path)!r}: labels", labels.dtype, labels.shape, shape[0])
+    label_values = labels[:].reshape(-1).astype(np.int64)
+    names = _class_names(path)
+    if names is None:
+        label_values, names = numbered_classes(label_values)
     columns = {name: _column(file, name, shape[0], path) for name in ("split", "group", *EXTRA_COLUMNS) if name in file}
     pixels = images[:]
     try:
@@ -104,10 +98,10 @@ def _column(file: Any, name: str, n: int, path: Path) -> NDArray[Any]:
     return values.astype(np.int64) if name in ("split", "group") else values
 
 
-def _class_names(labels: NDArray[np.int64], path: Path) -> tuple[str, ...]:
+def _class_names(path: Path) -> tuple[str, ...] | None:
     raw = _text_attribute(path, "class_names")
     if raw is None:
-        return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
+        return None
     try:
         names = json.loads(raw)
     except (TypeError, ValueError) as error:

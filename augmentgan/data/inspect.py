@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from augmentgan.data.decode import POLICIES
-from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import existing, is_hdf5, read_folder, refusal, unknown_kind
+from augmentgan.data.load import read_files, refusal
 from augmentgan.data.plan import plan_fit
+from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images
 from augmentgan.errors import AugmentGANError, DataError
 from augmentgan.recipe import Recipe
@@ -27,14 +27,14 @@ class Inspection:
 
     Attributes:
         data: the path.
-        kind: "folder" or "hdf5".
+        kind: "folder", "imagefolder" (with a metadata file), "table", "hdf5", "npz" or "idx".
         counts: usable images of each class.
         test_counts: those that the data marks as test; empty where it has no split.
         sizes: how often each width x height occurs, as seen after the EXIF orientation.
         modes: how often each pixel format occurs.
         bad: file and reason of each file that cannot be used.
         n_ignored: dot files and system litter passed over.
-        n_loose: files beside the class folders.
+        n_loose: files that belong to no class.
         duplicates_within: surplus images with the same pixels as another of their class.
         duplicates_across: images whose pixels occur under more than one class.
         duplicate_examples: some duplicates, as lists of files or rows.
@@ -70,34 +70,31 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
     """Look at a data set as `fit` would.
 
     Raises:
-        DataError: nothing there, no class folders, or an HDF5 file that is not of the schema.
+        DataError: nothing there, no known kind, or arrays or a table that cannot be used.
     """
-    path = existing(path)
-    recipe = recipe or Recipe()
-    if is_hdf5(path):
-        data = read_hdf5(path)
-        height, width, channels = data.images.shape[1:]
-        sizes = Counter({f"{width}x{height}": len(data)})
-        modes = Counter({"grey" if channels == 1 else "RGB": len(data)})
-        names = [f"row {row}" for row in range(len(data))]
-        return _inspection(path, "hdf5", data, names, sizes, modes, {}, 0, 0, None, recipe, seed)
-    if not path.is_dir():
-        raise unknown_kind(path)
+    path, recipe = Path(path), recipe or Recipe()
+    kind, source = read_source(path)
+    if isinstance(source, LabelledImages):
+        height, width, n_channels = source.images.shape[1:]
+        sizes = Counter({f"{width}x{height}": len(source)})
+        modes = Counter({"grey" if n_channels == 1 else "RGB": len(source)})
+        names = [f"row {row}" for row in range(len(source))]
+        return _inspection(path, kind, source, names, sizes, modes, {}, 0, 0, None, recipe, seed)
     size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
     channels = None if recipe.data.channels == "auto" else recipe.data.channels
-    found = read_folder(path, size_px, channels, recipe.data.resize, stop_at_bad=False)
+    found = read_files(source, size_px, channels, recipe.data.resize, stop_at_bad=False)
     good = [probe for probe in found.probes if probe is not None]
     return _inspection(
         path,
-        "folder",
+        kind,
         found.data,
-        [str(file.relative_to(path)) for file in found.files],
+        [str(file.relative_to(source.root)) for file in found.files],
         Counter(f"{probe.width}x{probe.height}" for probe in good),
         Counter(probe.mode for probe in good),
-        {str(file.relative_to(path)): reason for file, reason in sorted(found.bad.items())},
-        found.scan.n_ignored,
-        len(found.scan.loose),
-        refusal(found, path),
+        {str(file.relative_to(source.root)): reason for file, reason in sorted(found.bad.items())},
+        source.n_ignored,
+        len(source.loose),
+        refusal(source, found),
         recipe,
         seed,
     )

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.data.decode import Probe, Resize, decode, probe, resize_array
-from augmentgan.data.folder import FolderScan, scan_folder
-from augmentgan.data.hdf5 import read_hdf5
+from augmentgan.data.file_list import FileList
 from augmentgan.data.images import LabelledImages
+from augmentgan.data.sources import read_source
 from augmentgan.errors import DataError
 from augmentgan.recipe import DataFacts, automatic_size
 
 _THREADS = 4
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def load(
@@ -33,7 +32,8 @@ def load(
     """Read a labelled image set and bring it to the working size.
 
     Args:
-        path: a class-per-folder tree, or an HDF5 file.
+        path: a class-per-folder tree, a folder with metadata.jsonl or MNIST's IDX files, or a file: HDF5, .npz, IDX or a
+            CSV of path,label.
         size_px: side of the result; by default near the native size (`recipe.automatic_size`).
         channels: 1 or 3; by default 1 where every image is grey.
         resize: what happens to images that are not square.
@@ -46,46 +46,10 @@ def load(
     Raises:
         DataError: nothing there, or something that cannot be used.
     """
-    path = existing(path)
-    tell = on_notice or (lambda line: None)
-    if path.is_dir():
-        return _load_folder(path, size_px, channels, resize, skip_bad, tell)
-    if is_hdf5(path):
-        return working_size(read_hdf5(path), size_px, channels, resize)
-    raise unknown_kind(path)
-
-
-def existing(path: str | Path) -> Path:
-    """The path, if there is something.
-
-    Raises:
-        DataError: there is nothing.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"data {str(path)!r} does not exist; give a folder with one folder a class, or an HDF5 file")
-    return path
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5, by its first bytes or its name.
-
-    Raises:
-        DataError: the file cannot be opened.
-    """
-    if path.is_dir():
-        return False
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_HDF5_MAGIC))
-    except OSError as error:
-        raise DataError(f"file {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
-    return start == _HDF5_MAGIC or path.suffix.lower() in (".h5", ".hdf5")
-
-
-def unknown_kind(path: Path) -> DataError:
-    """The error for a file of no known kind."""
-    return DataError(f"data {str(path)!r} is neither a folder with one folder a class nor an HDF5 file; convert it")
+    _, source = read_source(Path(path))
+    if isinstance(source, LabelledImages):
+        return working_size(source, size_px, channels, resize)
+    return _load_files(source, size_px, channels, resize, skip_bad, on_notice or (lambda line: None))
 
 
 def working_size(
@@ -125,37 +89,30 @@ def probe_all(files: tuple[Path, ...]) -> tuple[list[Probe | None], dict[Path, s
 
 
 @dataclass(frozen=True)
-class FolderImages:
-    """A class-per-folder tree, read.
+class ReadFiles:
+    """A list of image files, read.
 
     Attributes:
-        scan: its files.
         probes: the header of each file; None for a bad one.
         bad: the reason for each file that cannot be used.
         files: the file behind each image.
         data: the images; None where there is none, or where reading stopped at a bad file.
     """
 
-    scan: FolderScan
     probes: list[Probe | None]
     bad: dict[Path, str]
     files: tuple[Path, ...]
     data: LabelledImages | None
 
 
-def read_folder(
-    root: Path, size_px: int | None, channels: int | None, resize: Resize, *, stop_at_bad: bool
-) -> FolderImages:
-    """Read every image of a tree, noting the bad ones; with `stop_at_bad`, decode nothing when a header is bad.
-
-    Raises:
-        DataError: no class folders.
-    """
-    scan = scan_folder(root)
-    probes, bad = probe_all(scan.files)
+def read_files(
+    listed: FileList, size_px: int | None, channels: int | None, resize: Resize, *, stop_at_bad: bool
+) -> ReadFiles:
+    """Read every image of a list, noting the bad ones; with `stop_at_bad`, decode nothing when a header is bad."""
+    probes, bad = probe_all(listed.files)
     good = [found for found in probes if found is not None]
     if not good or (bad and stop_at_bad):
-        return FolderImages(scan, probes, bad, (), None)
+        return ReadFiles(probes, bad, (), None)
     side = size_px or automatic_size(int(np.median([min(found.width, found.height) for found in good])))
     wanted = channels or max(found.channels for found in good)
 
@@ -169,47 +126,56 @@ def read_folder(
             return None
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        decoded = list(pool.map(one, scan.files))
+        decoded = list(pool.map(one, listed.files))
     keep = [row for row, image in enumerate(decoded) if image is not None]
     if not keep:
-        return FolderImages(scan, probes, bad, (), None)
+        return ReadFiles(probes, bad, (), None)
     images = np.stack([image for image in decoded if image is not None])
     if channels is None and wanted == 3 and _all_grey(images):
         images = np.ascontiguousarray(images[..., :1])
     data = LabelledImages(
         images,
-        np.array(scan.labels, dtype=np.int64)[keep],
-        scan.class_names,
-        None if scan.split is None else np.array(scan.split, dtype=np.int64)[keep],
+        np.array(listed.labels, dtype=np.int64)[keep],
+        listed.class_names,
+        split=None if listed.split is None else np.array(listed.split, dtype=np.int64)[keep],
+        group=None if listed.group is None else np.array(listed.group, dtype=np.int64)[keep],
     )
-    return FolderImages(scan, probes, bad, tuple(scan.files[row] for row in keep), data)
+    return ReadFiles(probes, bad, tuple(listed.files[row] for row in keep), data)
 
 
-def refusal(found: FolderImages, root: Path) -> DataError | None:
-    """Why a tree is refused where bad files are not left out; None where it is not."""
-    if not found.scan.files or len(found.bad) == len(found.scan.files):
-        n = len(found.scan.files)
-        return DataError(f"folder {str(root)!r} holds {n} files and no image; put images in its class folders")
+def refusal(listed: FileList, found: ReadFiles) -> DataError | None:
+    """Why a list of files is refused where bad ones are not left out; None where it is not."""
+    if not listed.files or len(found.bad) == len(listed.files):
+        first = f" ({found.bad[listed.files[0]]})" if listed.files else ""
+        return DataError(
+            f"folder {str(listed.root)!r} holds {len(listed.files)} files and no image{first}; "
+            "put images in its class folders"
+        )
     if not found.bad:
         return None
-    first = next(file for file in found.scan.files if file in found.bad)
+    first_bad = next(file for file in listed.files if file in found.bad)
     more = f" ({len(found.bad)} bad files in all)" if len(found.bad) > 1 else ""
-    return DataError(f"{found.bad[first]}{more}, or leave bad files out with --skip-bad")
+    return DataError(f"{found.bad[first_bad]}{more}, or leave bad files out with --skip-bad")
 
 
-def _load_folder(
-    root: Path, size_px: int | None, channels: int | None, resize: Resize, skip_bad: bool, tell: Callable[[str], None]
+def _load_files(
+    listed: FileList,
+    size_px: int | None,
+    channels: int | None,
+    resize: Resize,
+    skip_bad: bool,
+    tell: Callable[[str], None],
 ) -> LabelledImages:
-    found = read_folder(root, size_px, channels, resize, stop_at_bad=not skip_bad)
-    problem = refusal(found, root)
+    found = read_files(listed, size_px, channels, resize, stop_at_bad=not skip_bad)
+    problem = refusal(listed, found)
     if problem is not None and (found.data is None or not skip_bad):
         raise problem
     assert found.data is not None
     if found.bad:
-        first = next(file for file in found.scan.files if file in found.bad)
+        first = next(file for file in listed.files if file in found.bad)
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
-    if found.scan.loose:
-        tell(f"{len(found.scan.loose)} files beside the class folders ignored; the first: {found.scan.loose[0].name!r}")
+    if listed.loose:
+        tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
     return found.data
 
 

@@ -1,0 +1,51 @@
+"""Image files with their labels, not yet opened: what a folder or a table comes down to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from augmentgan.data.images import TEST, TRAIN
+from augmentgan.errors import DataError
+
+SPLIT_WORDS = {"train": TRAIN, "training": TRAIN, "val": TRAIN, "valid": TRAIN, "validation": TRAIN, "test": TEST}
+"""What parts of a set are called; the generator may learn from a validation part, for our own choices never look at it."""
+
+
+@dataclass(frozen=True)
+class FileList:
+    """The files of a set, not yet opened.
+
+    Attributes:
+        root: the folder that the files lie in.
+        class_names: in label order.
+        files, labels: one entry a file.
+        split: one entry a file, 0 train and 1 test; None where the source has no split.
+        group: one number a file; None where the source has no groups.
+        n_ignored: dot files and system litter that were passed over.
+        loose: files that lie beside the set and belong to no class.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    split: tuple[int, ...] | None = None
+    group: tuple[int, ...] | None = None
+    n_ignored: int = 0
+    loose: tuple[Path, ...] = ()
+
+
+def refuse_leaving(file: Path, inside: Path) -> None:
+    """Refuse a file that leads out of the resolved folder `inside`, by a link or by its name.
+
+    Raises:
+        DataError: it does.
+    """
+    try:
+        stays = file.resolve().is_relative_to(inside)
+    except (OSError, RuntimeError):  # a loop of links; which error it is depends on Python's version
+        return  # it leads nowhere, and opening it will say so
+    if not stays:
+        how = "is a link that leaves" if file.is_symlink() else "lies outside"
+        raise DataError(f"file {str(file)!r} {how} the folder; copy the image into it")

@@ -1,0 +1,223 @@
+"""Tables of image files and labels: a CSV of `path,label`, and Hugging Face's "imagefolder" with its metadata file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
+from augmentgan.data.folder import split_folders
+from augmentgan.data.images import TEST, TRAIN
+from augmentgan.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
+MAX_TABLE_BYTES = 256 * 2**20
+
+_METADATA = ("metadata.jsonl", "metadata.csv")
+_FILE_COLUMNS = ("file_name", "path")
+_DIGITS = 18
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One image of a table; `split` and `group` are None where the table has no such column."""
+
+    file: Path
+    label: str
+    split: int | None
+    group: str | None
+
+
+def scan_table(path: Path) -> FileList:
+    """The files that a table names; nothing is opened but the table.
+
+    Columns: `path` (or `file_name`), relative to the table, and `label`; optional `split` (train, val or test) and `group`.
+
+    Raises:
+        DataError: not such a table, a row that cannot be used, or a file outside the table's folder.
+    """
+    rows = _read(path)
+    split = tuple(row.split for row in rows if row.split is not None)
+    return _file_list(path.parent, rows, split)
+
+
+def metadata_files(root: Path) -> dict[Path, int | None]:
+    """The labelled metadata files of a Hugging Face "imagefolder": the root's, or one in each of its train/ and test/.
+
+    Returns:
+        The split of each file's rows, None for the root's; empty where there are none, or none with labels.
+
+    Raises:
+        DataError: a metadata file that cannot be read.
+    """
+    at_root = _labelled_metadata(root)
+    if at_root is not None:
+        return {at_root: None}
+    found = {
+        file: SPLIT_WORDS[name]
+        for name, folder in split_folders(root).items()
+        if (file := _labelled_metadata(folder)) is not None
+    }
+    return {**found} if set(found.values()) == {TRAIN, TEST} else {}
+
+
+def scan_imagefolder(root: Path) -> FileList:
+    """The files that the metadata of an "imagefolder" names; other images are loose.
+
+    Raises:
+        DataError: as `scan_table`.
+    """
+    rows: list[_Row] = []
+    split: list[int] = []
+    for file, which in metadata_files(root).items():
+        read = _read(file)
+        rows += read
+        split += [] if which is None else [which] * len(read)
+    split = split or [row.split for row in rows if row.split is not None]
+    named = {os.path.normpath(row.file) for row in rows}
+    loose = tuple(file for file in _images_below(root) if os.path.normpath(file) not in named)
+    return _file_list(root, rows, tuple(split), loose)
+
+
+def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tuple[Path, ...] = ()) -> FileList:
+    labels = {row.label for row in rows}
+    # whole numbers count as numbers, so that label 10 does not come before label 2
+    whole = all(label.removeprefix("-").isdecimal() and len(label) <= _DIGITS for label in labels)
+    names = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
+    numbers = {name: number for number, name in enumerate(names)}
+    groups: dict[str, int] = {}
+    group = None
+    if any(row.group is not None for row in rows):
+        # an image without a group is a group of its own
+        keys = [row.group or f"\0{number}" for number, row in enumerate(rows)]
+        group = tuple(groups.setdefault(key, len(groups)) for key in keys)
+    return FileList(
+        root,
+        tuple(names),
+        tuple(row.file for row in rows),
+        tuple(numbers[row.label] for row in rows),
+        split=split if {TRAIN, TEST} <= set(split) else None,
+        group=group,
+        loose=loose,
+    )
+
+
+def _read(path: Path) -> list[_Row]:
+    folder, inside = path.parent, path.parent.resolve()
+    rows = []
+    for line, record in _records(path):
+        where = f"table {str(path)!r}, line {line}"
+        column = next((name for name in _FILE_COLUMNS if name in record), None)
+        if column is None or "label" not in record:
+            found = ", ".join(map(repr, record))[:80]
+            raise DataError(
+                f"{where} has no path or no label (columns: {found}); a CSV names its columns on the first line"
+            )
+        name, label = record[column], record["label"]
+        if not isinstance(name, str) or not _is_text(name) or "\0" in name:
+            raise DataError(f"{where}: {column} is {name!r:.60}; name an image file")
+        if isinstance(label, bool) or not isinstance(label, str | int) or not _is_text(str(label)):
+            raise DataError(f"{where}: label is {label!r:.60}; give a text or a whole number")
+        file = folder / name.strip().replace("\\", "/")
+        refuse_leaving(file, inside)
+        rows.append(_Row(file, str(label).strip(), _split(record, where), _group(record)))
+    if not rows:
+        raise DataError(f"table {str(path)!r} names no image; give rows of path,label")
+    return rows
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()  # JSON may hold half of a surrogate pair, which can be written nowhere
+    except UnicodeEncodeError:
+        return False
+    return bool(value.strip())
+
+
+def _split(record: dict[str, Any], where: str) -> int | None:
+    if "split" not in record:
+        return None
+    word = str(record["split"]).strip().lower()
+    if word in ("0", "1"):
+        return int(word)
+    if word not in SPLIT_WORDS:
+        raise DataError(f"{where}: split is {record['split']!r:.60}; train, val and test are known")
+    return SPLIT_WORDS[word]
+
+
+def _group(record: dict[str, Any]) -> str | None:
+    if "group" not in record:
+        return None
+    return "" if record["group"] is None else str(record["group"]).strip()
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, columns) of each row that is not blank."""
+    text = _text(path)
+    if path.suffix.lower() == ".jsonl":
+        # not splitlines: JSON may hold its exotic line ends unescaped
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"table {str(path)!r}, line {number} is not JSON; write one object a line") from error
+            if not isinstance(record, dict):
+                raise DataError(f"table {str(path)!r}, line {number} is {line.strip()!r:.40}; write one object a line")
+            yield number, record
+        return
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restkey="", restval=None)
+    try:
+        for record in reader:
+            if None in record.values() or "" in record:
+                n = len(reader.fieldnames or ())
+                raise DataError(
+                    f"table {str(path)!r}, line {reader.line_num} has not {n} columns, as the first line has; "
+                    "quote what holds a comma"
+                )
+            yield reader.line_num, record
+    except csv.Error as error:
+        raise DataError(f"table {str(path)!r}, line {reader.line_num} is no CSV ({error}); write it again") from error
+
+
+def _delimiter(text: str) -> str:
+    """The comma, unless the first line makes sense with another (spreadsheets in much of Europe write semicolons)."""
+    first = text.split("\n", 1)[0].strip("\r\ufeff")
+    return next((each for each in ";\t" if "label" in [word.strip('" ') for word in first.split(each)]), ",")
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TABLE_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"table {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
+    if len(content) > MAX_TABLE_BYTES:
+        raise DataError(f"table {str(path)!r} is over {MAX_TABLE_BYTES // 2**20} MiB; keep path and label only")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"table {str(path)!r} is not UTF-8 text (byte {error.start:,}); save it as UTF-8") from error
+
+
+def _labelled_metadata(folder: Path) -> Path | None:
+    for name in _METADATA:
+        file = folder / name
+        if file.is_file() and not file.is_symlink():
+            first = next((record for _, record in _records(file)), {})
+            return file if "label" in first and "file_name" in first else None
+    return None
+
+
+def _images_below(root: Path) -> Iterator[Path]:
+    walk = chain.from_iterable(((Path(at) / name for name in files) for at, _, files in os.walk(root)))
+    return (file for file in walk if file.suffix.lower() in _IMAGE_SUFFIXES and not file.name.startswith("."))

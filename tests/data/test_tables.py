@@ -1,0 +1,227 @@
+"""A CSV of path,label and Hugging Face's "imagefolder"; and what is said of something that is no data set."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import augmentgan as ag
+from augmentgan.errors import DataError
+
+
+def refused(path, *words):
+    with pytest.raises(DataError) as caught:
+        ag.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def csv(tree, *rows, header="path,label", name="table.csv"):
+    path = tree / name
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def rows_of(tree, *columns):
+    """A row for each file of the tree, with the given further columns."""
+    files = sorted(tree.glob("class_*/*.png"))
+    return [",".join([f"{file.parent.name}/{file.name}", file.parent.name, *columns]) for file in files]
+
+
+def jsonl(folder, *records):
+    path = folder / "metadata.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def records_of(folder):
+    return [
+        {"file_name": file.relative_to(folder).as_posix(), "label": file.parent.name, "text": "a picture"}
+        for file in sorted(folder.glob("**/*.png"))
+    ]
+
+
+def test_a_csv_of_the_same_files_is_the_same_set(tree):
+    assert ag.load(csv(tree, *rows_of(tree))).fingerprint() == ag.load(tree).fingerprint()
+    found = ag.inspect(tree / "table.csv")
+    assert (found.kind, found.counts) == ("table", {f"class_{label}": 6 for label in range(3)})
+
+
+@pytest.mark.parametrize("spelling", ["semicolons", "tabs", "BOM and CRLF", "backslashes", "file_name"])
+def test_csv_as_spreadsheets_write_it(tree, spelling):
+    path = csv(tree, *rows_of(tree))
+    change = {
+        "semicolons": lambda text: text.replace(",", ";"),
+        "tabs": lambda text: text.replace(",", "\t"),
+        "BOM and CRLF": lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+        "backslashes": lambda text: text.replace("/", "\\"),
+        "file_name": lambda text: text.replace("path", "file_name", 1),
+    }[spelling]
+    path.write_bytes(change(path.read_text()).encode())
+    assert ag.load(path).fingerprint() == ag.load(tree).fingerprint()
+
+
+def test_split_and_group_of_a_csv_are_honoured(tree):
+    words = ["train", "val", "test"] * 6
+    rows = [f"{row},{word},{number // 2}" for number, (row, word) in enumerate(zip(rows_of(tree), words, strict=True))]
+    rows[0] = rows[0].rsplit(",", 1)[0] + ","  # without a group: on its own
+    data = ag.load(csv(tree, *rows, header="path,label,split,group"))
+    assert data.split.tolist() == [0, 0, 1] * 6
+    assert data.group.tolist()[:6] == [0, 1, 2, 2, 3, 3]
+    assert sum(ag.inspect(tree / "table.csv").test_counts.values()) == 6
+
+
+def test_labels_that_are_numbers_stand_in_the_order_of_numbers(tree):
+    rows = [f"{row.split(',')[0]},{number}" for number, row in enumerate(rows_of(tree)[:12])]
+    assert ag.load(csv(tree, *rows)).class_names == tuple(str(number) for number in range(12))
+
+
+def test_a_file_that_is_missing_is_a_bad_file(tree):
+    path = csv(tree, *rows_of(tree), "class_0/gone.png,class_0")
+    refused(path, "gone.png", "does not exist", "--skip-bad")
+    assert len(ag.load(path, skip_bad=True)) == 18
+    assert list(ag.inspect(path).bad) == [os.path.join("class_0", "gone.png")]
+
+
+@pytest.mark.parametrize("way_out", ["../secret.png", "class_0/../../secret.png", "link.png", "{absolute}"])
+def test_files_outside_the_folder_of_the_table(tree, way_out):
+    secret = tree.parent / "secret.png"
+    Image.new("L", (8, 8)).save(secret)
+    (tree / "link.png").symlink_to(secret)
+    path = csv(tree, *rows_of(tree), f"{way_out.format(absolute=secret)},class_0")
+    refused(path, "secret.png" if "link" not in way_out else "link.png", "the folder")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", ["names no image"]),
+        ("path,label\n", ["names no image"]),
+        ("a.png,cat\nb.png,dog\n", ["line 2", "no path or no label", "a CSV names its columns"]),
+        ("path,label\na.png\n", ["line 2", "2 columns"]),
+        ("path,label\na.png,cat,dog\n", ["line 2", "2 columns"]),
+        ("path,label\na.png,\n", ["line 2", "label is ''"]),
+        ("path,label\n ,cat\n", ["line 2", "path is"]),
+        ("path,label,split\na.png,cat,maybe\n", ["line 2", "'maybe'", "train, val and test"]),
+        ('path,label\n"a.png,cat\n' + "x" * 200_000, ["no CSV", "field"]),
+        (b"path,label\na.png,caf\xe9\n", ["not UTF-8"]),
+        ("path,label\na\0.png,cat\n", ["table.csv"]),
+        ("path,label\n.,cat\n", ["no plain file"]),
+    ],
+)
+def test_tables_that_make_no_sense(tmp_path, content, words):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(path, str(path.name) if "plain" not in words[0] else str(tmp_path), *words)
+
+
+def test_imagefolder_with_metadata(tree):
+    flat = tree.parent / "flat"
+    flat.mkdir()
+    records = records_of(tree)
+    for number, record in enumerate(records):
+        (tree / record["file_name"]).rename(flat / f"{number:02}.png")
+        record["file_name"] = f"{number:02}.png"
+    jsonl(flat, *records[:-1])
+    notices = []
+    data = ag.load(flat, on_notice=notices.append)
+    assert data.counts.tolist() == [6, 6, 5]
+    assert data.class_names == ("class_0", "class_1", "class_2")
+    assert notices == ["1 files that belong to no class ignored; the first: '17.png'"]
+    assert ag.load(flat / "metadata.jsonl").fingerprint() == data.fingerprint()
+    found = ag.inspect(flat)
+    assert (found.kind, found.n_loose) == ("imagefolder", 1)
+
+
+def test_imagefolder_with_train_and_test(tree):
+    for part, names in {"train": ["class_0", "class_1"], "test": ["class_2"]}.items():
+        (tree / part).mkdir()
+        for name in names:
+            (tree / name).rename(tree / part / name)
+        rows = [f"{record['file_name']},{record['label'].replace('2', '1')}" for record in records_of(tree / part)]
+        csv(tree / part, *rows, header="file_name,label", name="metadata.csv")
+    data = ag.load(tree)
+    assert data.class_names == ("class_0", "class_1")  # the metadata's, not the folders'
+    assert data.split.tolist() == [1] * 6 + [0] * 12
+    assert data.part(1).counts.tolist() == [0, 6]
+
+
+def test_metadata_without_labels_leaves_the_class_folders(tree):
+    before = ag.load(tree).fingerprint()
+    jsonl(tree, *({"file_name": record["file_name"], "text": "x"} for record in records_of(tree)))
+    assert ag.inspect(tree).kind == "folder"
+    assert ag.load(tree).fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", ["line 2", "not JSON"]),
+        ("[1]", ["line 2", "one object a line"]),
+        ("[" * 100_000, ["line 2", "not JSON"]),
+        ('{"file_name": 7, "label": "a"}', ["line 2", "file_name is 7"]),
+        ('{"file_name": "class_0/0.png", "label": 1.5}', ["line 2", "label is 1.5", "whole number"]),
+        ('{"file_name": "class_0/0.png", "label": true}', ["label is True"]),
+        ('{"file_name": "class_0/0.png", "label": null}', ["label is None"]),
+        ('{"file_name": "class_0/0.png", "label": "\\ud800"}', ["label is"]),
+        ('{"file_name": "\\ud800.png", "label": "a"}', ["file_name is"]),
+        ('{"file_name": "class_0/0.png"}', ["no path or no label"]),
+        ('{"file_name": "../0.png", "label": "a"}', ["lies outside the folder"]),
+    ],
+)
+def test_metadata_that_makes_no_sense(tree, line, words):
+    path = jsonl(tree, records_of(tree)[0])
+    path.write_text(path.read_text() + line + "\n")
+    refused(tree, *words)
+
+
+def test_numbers_that_no_machine_holds(tree):
+    digits = "9" * 5000
+    path = csv(tree, *rows_of(tree), f"class_0/0.png,{digits}")
+    assert ag.load(path).class_names[0] == digits
+    refused(jsonl(tree, {"file_name": "class_0/0.png", "label": "a"}).rename(tree / "x.txt"), "looked for")
+
+
+# what is said of something that is no data set
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("photo.png", ["one image", "class folders"]),
+        ("set.zip", ["archive: unpack it"]),
+        ("set.pkl", ["nothing is ever unpickled"]),
+        ("set.npy", ["numpy.savez"]),
+        ("set.parquet", ["convert it"]),
+    ],
+)
+def test_a_file_of_no_known_kind(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    refused(tmp_path / name, name, "looked for HDF5", ".npz", "path,label", "IDX", *words)
+
+
+def test_a_folder_of_no_known_kind(tmp_path):
+    refused(tmp_path, "nothing", "looked for one folder a class, train/ and test/", "metadata.jsonl", "IDX")
+    (tmp_path / "data.h5").touch()
+    refused(tmp_path, "1 loose files", f"did you mean {str(tmp_path / 'data.h5')!r}?")
+    (tmp_path / "run.json").touch()
+    refused(tmp_path, "is a run", "--from-run")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_among_the_images_is_not_waited_for(tree):
+    os.mkfifo(tree / "class_0" / "pipe.png")
+    refused(tree, "pipe.png", "no plain file")
+
+
+def test_fit_takes_every_kind(tree, tmp_path, small_recipe):
+    from augmentgan.data.plan import plan_fit
+
+    images, labels = ag.load(tree).images, ag.load(tree).labels
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    plans = [plan_fit(ag.load(path), small_recipe) for path in (tree, csv(tree, *rows_of(tree)), tmp_path / "a.npz")]
+    assert len({plan.data.images.tobytes() for plan in plans}) == 1
