@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from augmentgan.data.inspect import Inspection as Inspection
     from augmentgan.data.inspect import inspect as inspect
     from augmentgan.data.load import load as load
+    from augmentgan.data.well_known import fetch as fetch
+    from augmentgan.data.writers import save as save
     from augmentgan.errors import AugmentGANError as AugmentGANError
     from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
@@ -45,11 +47,13 @@ _HOMES = {
     "as_torch_dataset": "evaluate.mixing",
     "digits": "data.digits",
     "evaluate_run": "evaluate.evaluation",
+    "fetch": "data.well_known",
     "fit": "gan.run",
     "inspect": "data.inspect",
     "load": "data.load",
     "load_recipe": "recipe",
     "run_benchmark": "evaluate.benchmark",
+    "save": "data.writers",
     "write_report": "report.page",
     "write_samples": "gan.generating",
 }

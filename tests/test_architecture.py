@@ -34,7 +34,8 @@ def test_imports_point_down(path):
             assert FLOORS[parts[1]] <= floor, f"{path.name} imports {name}"
         assert parts[0] not in ("pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
         assert parts[0] != "rich" or floor == FLOORS["cli"]
-        assert parts[0] not in ("torch", "torchvision") or floor >= FLOORS["gan"]
+        # torchvision's sets are data, and the room that reads them asks for torchvision only inside a function
+        assert parts[0] not in ("torch", "torchvision") or floor >= FLOORS["gan"] or path.stem == "well_known"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -56,7 +57,9 @@ def test_nothing_runs_code_from_files(path):
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0; "
         "assert CliRunner().invoke(app, ['fit', '--nonsense']).exit_code == 2; "
         "assert CliRunner().invoke(app, ['recipes']).exit_code == 0; "
-        "assert CliRunner().invoke(app, ['fit', 'nowhere']).exit_code == 1",
+        "assert CliRunner().invoke(app, ['fit', 'nowhere']).exit_code == 1; "
+        "assert CliRunner().invoke(app, ['data', '--list']).exit_code == 0; "
+        "assert CliRunner().invoke(app, ['data', 'mnits', 'x.h5']).exit_code == 1",
     ],
 )
 def test_torch_is_not_loaded_for(code):
@@ -85,11 +88,13 @@ def test_public_names():
         "as_torch_dataset",
         "digits",
         "evaluate_run",
+        "fetch",
         "fit",
         "inspect",
         "load",
         "load_recipe",
         "run_benchmark",
+        "save",
         "write_report",
         "write_samples",
     ]

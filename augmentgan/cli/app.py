@@ -10,6 +10,7 @@ import typer
 
 from augmentgan import __version__
 from augmentgan.cli.demo import demo
+from augmentgan.cli.fetching import data
 from augmentgan.cli.fitting import fit
 from augmentgan.cli.inspection import inspect
 from augmentgan.cli.judging import evaluate
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (fit, generate, benchmark, inspect, evaluate, report, demo, recipes):
+for _command in (fit, generate, benchmark, inspect, evaluate, report, demo, data, recipes):
     app.command()(_command)
 
 INTERRUPTED = 130

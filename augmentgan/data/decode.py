@@ -31,7 +31,7 @@ POLICIES: dict[str, str] = {
     "metadata": "never copied",
 }
 
-_GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "LA", "La"}
+GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "LA", "La"}
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 
 
@@ -59,7 +59,7 @@ def probe(path: Path) -> Probe:
             raise _undecodable(path, error) from error
         if turned:
             width, height = height, width
-        return Probe(width, height, image.mode, 1 if image.mode in _GREY_MODES else 3)
+        return Probe(width, height, image.mode, 1 if image.mode in GREY_MODES else 3)
 
 
 def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
@@ -70,11 +70,16 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     """
     with _opened(path) as image:
         try:
-            return _to_array(_plain(image, path), size_px, channels, resize)
+            return to_square(image, path, size_px, channels, resize)
         except DataError:
             raise
         except Exception as error:  # decoders raise whatever a broken file brings them to
             raise _undecodable(path, error) from error
+
+
+def to_square(image: Image.Image, path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
+    """An open image as `decode` would give it; `path` is for errors."""
+    return _to_array(_plain(image, path), size_px, channels, resize)
 
 
 def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
@@ -118,7 +123,7 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
             white = Image.new("RGBA", image.size, "white")
             flat = Image.alpha_composite(white, image.convert("RGBA"))
             return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
-        return image.convert("L" if image.mode in _GREY_MODES else "RGB")
+        return image.convert("L" if image.mode in GREY_MODES else "RGB")
 
 
 def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:

@@ -1,15 +1,18 @@
-"""Both ways to write a synthetic set, behind one door."""
+"""Both ways to write a set, behind one door."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from numpy.typing import DTypeLike
 
-from augmentgan.data.hdf5 import Hdf5Writer
+from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
 from augmentgan.data.image_folder import FolderWriter
+from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.files import whole_folder
 
 Format = Literal["hdf5", "folder"]
 
@@ -43,6 +46,55 @@ def open_writer(
         overwrite=overwrite,
         scratch=scratch,
     )
+
+
+def save(
+    data: LabelledImages,
+    path: str | Path,
+    format: Format | None = None,
+    *,
+    attributes: Mapping[str, str | int | float] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a set; `load` gives it back, and so do other libraries.
+
+    Args:
+        data: with its split, which becomes `train/` and `test/` in a folder.
+        path: the file or folder.
+        format: by default "hdf5" for a name that ends in .h5 or .hdf5, otherwise "folder".
+        attributes: provenance, kept beside the images.
+        overwrite: whether what is there may be replaced.
+
+    Raises:
+        OutputError: the output exists, cannot be written, or a class name cannot be a folder's.
+    """
+    path, attributes = Path(path), attributes or {}
+    if (format or format_for(path)) == "hdf5":
+        write_hdf5(path, data, attributes, overwrite=overwrite)
+        return
+    if data.split is None:
+        _save_folder(data, path, attributes, overwrite)
+        return
+    FolderWriter(
+        path, class_names=data.class_names, attributes=attributes, overwrite=overwrite
+    )  # refuses what it would
+    with whole_folder(path, overwrite=overwrite) as part:
+        (part / "augmentgan.json").write_text(json.dumps(dict(attributes), indent=2) + "\n", encoding="utf-8")
+        for name, which in (("train", TRAIN), ("test", TEST)):
+            _save_folder(data.part(which), part / name, attributes, overwrite=False)
+
+
+def _save_folder(
+    data: LabelledImages, path: Path, attributes: Mapping[str, str | int | float], overwrite: bool
+) -> None:
+    columns = data.extra if data.group is None else {"group": data.group, **data.extra}
+    with FolderWriter(path, class_names=data.class_names, attributes=attributes, overwrite=overwrite) as writer:
+        writer.append(data.images, data.labels, **columns)
+
+
+def format_for(path: Path) -> Format:
+    """The format that a name asks for."""
+    return "hdf5" if path.suffix.lower() in (".h5", ".hdf5") else "folder"
 
 
 def how_to_load(path: Path, format: Format) -> str:

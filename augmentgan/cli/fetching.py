@@ -1,0 +1,80 @@
+"""`augmentgan data`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augmentgan import __version__
+from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice
+from augmentgan.errors import DataError, OutputError
+
+
+def data(
+    name: Annotated[str | None, typer.Argument(help="Which set; --list shows them.")] = None,
+    out: Annotated[Path | None, typer.Argument(help="A folder, or a file that ends in .h5.")] = None,
+    per_class: Annotated[int | None, typer.Option(help="Only this many training images a class.")] = None,
+    seed: SeedOption = 0,
+    format: Annotated[str | None, typer.Option(help="hdf5 or folder (default: as OUT is named).")] = None,
+    size_px: Annotated[
+        int | None, typer.Option(min=4, max=1024, help="Side of the images (their own; photos 64).")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where downloads are kept (the user's cache folder).")] = None,
+    list_sets: Annotated[bool, typer.Option("--list", help="List the sets.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a well-known set to a folder or HDF5: digits offline, others through torchvision."""
+    from augmentgan.data.images import TEST, TRAIN
+    from augmentgan.data.well_known import TORCHVISION_SETS, WELL_KNOWN, cache_folder, fetch
+    from augmentgan.data.writers import format_for, how_to_load, save
+    from augmentgan.files import refuse_existing
+
+    if list_sets:
+        lines = [f"{each:16} {about}" for each, about in WELL_KNOWN.items()]
+        typer.echo(json.dumps(WELL_KNOWN) if as_json else "\n".join(lines))
+        return
+    if name is None or out is None:
+        missing = "NAME" if name is None else "OUT"
+        raise typer.BadParameter("missing; augmentgan data --list shows the sets", param_hint=missing)
+    if format not in (None, "hdf5", "folder"):
+        raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
+    kind = format_for(out) if format is None else "hdf5" if format == "hdf5" else "folder"
+    try:
+        refuse_existing(out, overwrite=overwrite)
+    except OutputError as error:  # here the place is no option
+        raise OutputError(
+            f"output {str(out)!r} exists already; --overwrite replaces it, or name another OUT"
+        ) from error
+    if name in TORCHVISION_SETS and not quiet:
+        notice(f"{name}: downloaded once, to {cache or cache_folder()}")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # stdout is for results, torchvision talks there
+        if quiet:
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        images = fetch(name, per_class=per_class, seed=seed, size_px=size_px, cache=cache)
+    known = TORCHVISION_SETS.get(name)
+    attributes: dict[str, str | int | float] = {
+        "augmentgan_version": __version__,
+        "source": "sklearn.datasets.load_digits" if known is None else f"torchvision.datasets.{known.source}",
+        "seed": seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+    }
+    save(images, out, kind, attributes=attributes, overwrite=overwrite)
+    n_train, n_test = len(images.part(TRAIN)), len(images.part(TEST))
+    loading = how_to_load(out / "train" if kind == "folder" and n_test else out, kind)
+    if as_json:
+        written = {"out": str(out), "name": name, "format": kind, "classes": list(images.class_names)}
+        typer.echo(json.dumps({**written, "train": n_train, "test": n_test, "load": loading}))
+        return
+    parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images without a split"
+    typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px, to {out}")
+    typer.echo(f"next: augmentgan fit {out}")
