@@ -1,1 +1,1 @@
-"""Reading, checking, splitting and writing labelled images. Nothing here loads torch, but for a torchvision set that is asked for."""
+"""Reading, checking, splitting and writing labelled images; no torch, but for sets that torchvision downloads."""
