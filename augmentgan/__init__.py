@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from augmentgan.gan.run import fit as fit
     from augmentgan.recipe import Recipe as Recipe
     from augmentgan.recipe import load_recipe as load_recipe
+    from augmentgan.report.export import Export as Export
+    from augmentgan.report.export import export_run as export_run
     from augmentgan.report.page import write_report as write_report
 
 __version__ = "0.1.0"
@@ -40,6 +42,7 @@ _HOMES = {
     "AugmentGANError": "errors",
     "BenchmarkReport": "evaluate.benchmark",
     "Evaluation": "evaluate.evaluation",
+    "Export": "report.export",
     "Inspection": "data.inspect",
     "LabelledImages": "data.images",
     "Recipe": "recipe",
@@ -47,6 +50,7 @@ _HOMES = {
     "as_torch_dataset": "evaluate.mixing",
     "digits": "data.digits",
     "evaluate_run": "evaluate.evaluation",
+    "export_run": "report.export",
     "fetch": "data.well_known",
     "fit": "gan.run",
     "inspect": "data.inspect",

@@ -5,6 +5,7 @@
     |-- DataError       images or labels that cannot be used
     |-- RunError        a run folder that is missing, incomplete or made from something else
     |-- OutputError     an output that exists already or cannot be written
+    |-- ExtraError      an optional library that is not installed
     `-- TrainingError   training that went wrong and was stopped
 
 Each message is one line: the thing, the value that was found, and what to do about it.
@@ -31,6 +32,10 @@ class RunError(AugmentGANError):
 
 class OutputError(AugmentGANError):
     """An output exists already or cannot be written."""
+
+
+class ExtraError(AugmentGANError):
+    """An optional library is not installed."""
 
 
 class TrainingError(AugmentGANError):

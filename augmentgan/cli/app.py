@@ -10,6 +10,7 @@ import typer
 
 from augmentgan import __version__
 from augmentgan.cli.demo import demo
+from augmentgan.cli.exporting import export
 from augmentgan.cli.fetching import data
 from augmentgan.cli.fitting import fit
 from augmentgan.cli.inspection import inspect
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (fit, generate, benchmark, inspect, evaluate, report, demo, data, recipes):
+for _command in (fit, generate, benchmark, inspect, evaluate, report, export, demo, data, recipes):
     app.command()(_command)
 
 INTERRUPTED = 130

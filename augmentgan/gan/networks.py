@@ -108,7 +108,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1]."""
         x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
-        x = x.view(len(latents), self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
+        x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
         x = F.relu(self.norm[0](x, labels))
         for up, norm in zip(self.up, self.norm[1:], strict=True):
             x = F.relu(norm(double(x, cast(Tensor, up.weight)), labels))

@@ -1,0 +1,52 @@
+"""`augmentgan export`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from augmentgan.cli.options import JsonOption, OutOption, OverwriteOption, QuietOption, RunOption, notice, open_run
+from augmentgan.errors import OutputError
+
+
+def export(
+    run: RunOption = None,
+    format: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
+    out: OutOption = None,
+    pixels: Annotated[
+        str, typer.Option(help="What the ONNX graph gives: uint8 (n, h, w, c), or float (n, c, h, w) in [-1, 1].")
+    ] = "uint8",
+    license: Annotated[
+        str, typer.Option(help="For the model card: what the rights in the training images allow, such as cc-by-4.0.")
+    ] = "unknown",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the generator as ONNX, or as safetensors with a model card."""
+    if format not in ("onnx", "safetensors"):
+        raise OutputError(f"--format {format!r} is not known; use onnx or safetensors")
+    if pixels not in ("uint8", "float"):
+        raise OutputError(f"--pixels {pixels!r} is not known; use uint8 or float")
+    kind: Literal["onnx", "safetensors"] = "onnx" if format == "onnx" else "safetensors"
+    output: Literal["uint8", "float"] = "uint8" if pixels == "uint8" else "float"
+    from augmentgan.report.export import export_run
+
+    opened = open_run(run, "cpu")
+    if kind == "onnx" and not quiet:
+        notice("making the graph and comparing it with the generator")
+    done = export_run(opened, kind, out, pixels=output, license=license, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(done.to_json()))
+        return
+    typer.echo(f"wrote {done.out} ({done.size_bytes / 1e6:.1f} MB)")
+    if done.max_difference is not None:
+        unit = "grey levels" if done.pixels == "uint8" else "in [-1, 1]"
+        typer.echo(f"onnxruntime gives the generator's own images: largest difference {done.max_difference:.2g} {unit}")
+        typer.echo(
+            f"load it with onnxruntime.InferenceSession({done.out!r}): latent (n, {opened.recipe.model.latent_dim}), label (n,)"
+        )
+    elif license == "unknown":
+        typer.echo(f"state a licence before you publish it: {done.out}/README.md, or --license NAME")

@@ -1,0 +1,194 @@
+"""The model card: a README.md with the front matter that hubs read, from what the run folder knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import augmentgan
+from augmentgan.errors import OutputError, RunError
+from augmentgan.evaluate.benchmark import BENCHMARK_FILE
+from augmentgan.evaluate.evaluation import EVALUATE_FILE
+from augmentgan.gan.run import Run
+
+TAGS = (
+    "augmentgan",
+    "gan",
+    "dcgan",
+    "conditional-image-generation",
+    "data-augmentation",
+    "synthetic-data",
+    "safetensors",
+)
+UNKNOWN_LICENSE = "unknown"
+_MOST_CLASSES = 100
+
+
+def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
+    """README.md of an exported generator: front matter, training data, figures where they were measured, limits.
+
+    Raises:
+        OutputError: a licence identifier that is none.
+        RunError: evaluate.json or benchmark.json of the run cannot be read.
+    """
+    if not license or not all(
+        character.isascii() and (character.isalnum() or character in "-.") for character in license
+    ):
+        raise OutputError(f"--license {license!r} is no identifier; use one such as cc-by-4.0, mit or other")
+    recipe, events = run.recipe, run.events()
+    colour = "grey" if recipe.data.channels == 1 else "RGB"
+    front = {
+        "license": license,
+        "library_name": "augmentgan",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": list(TAGS),
+    }
+    lines = [
+        "---",
+        *(f"{key}: {json.dumps(value)}" for key, value in front.items()),  # JSON is YAML
+        "---",
+        "",
+        f"# {_plain(run.folder.name)}: a class-conditional DCGAN",
+        "",
+        f"Makes {recipe.data.size_px}x{recipe.data.size_px} {colour} images of {len(run.class_names)} classes. Made with "
+        f"augmentgan {augmentgan.__version__}, recipe {_plain(recipe.name)}, "
+        f"{events[-1]['updates'] if events else 0} updates, seed {run.seed}.",
+        "",
+        "![Samples, one row a class](samples.png)",
+        "",
+        "## Use",
+        "",
+        _USE,
+        "",
+        "## Training data",
+        "",
+        *_data(run),
+        "",
+        "## Figures",
+        "",
+        *_figures(run),
+        "",
+        "## Limits",
+        "",
+        _LIMITS,
+        "",
+        "## Licence",
+        "",
+        _UNKNOWN if license == UNKNOWN_LICENSE else f"{license}, as stated by who exported it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_USE = """\
+```python
+import json
+from pathlib import Path
+
+import torch
+from augmentgan.gan.networks import Generator, to_uint8
+from safetensors.torch import load_file
+
+config = json.loads(Path("config.json").read_text())
+generator = Generator(**config["generator"])
+generator.load_state_dict(load_file("model.safetensors"))
+generator.eval()
+labels = torch.tensor([0, 1])  # places in config["class_names"]
+with torch.no_grad():
+    images = to_uint8(generator(torch.randn(2, generator.latent_dim), labels))  # uint8 (2, h, w, c)
+```"""
+
+_LIMITS = """\
+- Made to add training images to classifiers of these very classes. Whether they help must be measured on real images: a table
+  above says so where that was done, and nothing is promised where it was not.
+- The samples show what the training images show, with their gaps and biases, and nothing else.
+- A generator learned from private images is not private: single samples can come near to training images, and there is no
+  differential privacy here.
+- Not for diagnosis, identification, or as evidence that something looks like this."""
+
+_UNKNOWN = """\
+Not stated. The rights in the training images decide what may be done with this model; whoever publishes it puts the licence into
+the front matter above (`augmentgan export --license NAME` does)."""
+
+
+def _data(run: Run) -> list[str]:
+    train, test = run.train.counts, run.test.counts
+    lines = [
+        f"{int(train.sum())} real images to learn from and {int(test.sum())} held out, at working size. "
+        f"Fingerprint of the data (SHA-256): `{run.info['data_fingerprint']}`.",
+        "",
+        "| label | class | training images | held out |",
+        "|---|---|---|---|",
+    ]
+    rows = list(enumerate(zip(run.class_names, train.tolist(), test.tolist(), strict=True)))
+    lines += [f"| {label} | {_plain(name)} | {n} | {m} |" for label, (name, n, m) in rows[:_MOST_CLASSES]]
+    if len(rows) > _MOST_CLASSES:
+        lines.append(f"| | and {len(rows) - _MOST_CLASSES} more, in config.json | | |")
+    return lines
+
+
+def _figures(run: Run) -> list[str]:
+    lines: list[str] = []
+    found = _document(run, EVALUATE_FILE, {"features", "frechet_distance", "precision", "recall", "label_agreement"})
+    if found is not None:
+        div = [value for value in found.get("diversity_per_class", []) if value is not None]
+        figures = {
+            "Frechet distance (0: alike)": _number(found["frechet_distance"]),
+            "precision, recall (1, 1: best)": f"{_number(found['precision'])}, {_number(found['recall'])}",
+            "diversity, mean and worst class (1: as varied as real)": f"{np.mean(div):.2f}, {min(div):.2f}"
+            if div
+            else "unknown",
+            "label agreement": _percent(found["label_agreement"]),
+            "near copies of training images (1 %: what held-out real images give)": _percent(
+                found.get("memorised_fraction")
+            ),
+        }
+        lines += [f"Samples against the training images; features: {_plain(str(found['features']))}.", ""]
+        lines += ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items()), ""]
+    document = _document(run, BENCHMARK_FILE, {"protocol", "runs", "verdict"})
+    if document is not None:
+        protocol = document["protocol"]
+        lines += [
+            f"Worth to a classifier: balanced accuracy in % on {protocol['sizes']['test']} real held-out images, mean and "
+            f"standard deviation over {protocol['repeats']} repeats.",
+            "",
+            "| trained on | balanced accuracy |",
+            "|---|---|",
+        ]
+        for arm in protocol["arms"]:
+            values = [100 * row["balanced_accuracy"] for row in document["runs"] if row["arm"] == arm]
+            lines.append(f"| {arm} | {np.mean(values):.1f} \u00b1 {np.std(values, ddof=1):.1f} |")
+        lines += ["", f"Verdict: {_plain(document['verdict']['text'])}"]
+    return lines or ["None were measured. `augmentgan evaluate` and `augmentgan benchmark` measure them."]
+
+
+def _document(run: Run, name: str, needed: set[str]) -> dict[str, Any] | None:
+    """A JSON document of the run; None where there is none."""
+    path: Path = run.folder / name
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or not needed <= document.keys():
+            raise ValueError("keys are missing")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(path)!r} cannot be used ({error}); make it again or remove it") from error
+    return document
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave as it is."""
+    return "".join(
+        f"\\{character}" if character in "\\`*_{}[]<>()#+!|&~" else character for character in text if character >= " "
+    )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{100 * value:.1f} %"
