@@ -314,6 +314,17 @@ def recipe_text(name: str) -> str:
     return str((_recipe_folder() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
+def recipe_keys() -> dict[str, str]:
+    """Every `section.key` and what it means."""
+    return {
+        f"{name}.{key}": str(section.model_fields[key].description)
+        for name, field in Recipe.model_fields.items()
+        for section in [field.annotation]
+        if isinstance(section, type) and issubclass(section, BaseModel)
+        for key in section.model_fields
+    }
+
+
 def _recipe_folder() -> Any:
     """Inside the wheel the recipes lie in the package; in a checkout they lie beside it."""
     packaged = resources.files("augmentgan") / "recipes"

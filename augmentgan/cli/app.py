@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -10,6 +11,7 @@ import typer
 
 from augmentgan import __version__
 from augmentgan.cli.demo import demo
+from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS, epilog
 from augmentgan.cli.exporting import export
 from augmentgan.cli.fetching import data
 from augmentgan.cli.fitting import fit
@@ -18,17 +20,20 @@ from augmentgan.cli.judging import evaluate
 from augmentgan.cli.listing import recipes
 from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.sampling import generate
+from augmentgan.cli.verbose import with_verbose
 from augmentgan.errors import AugmentGANError
 
 app = typer.Typer(
     name="augmentgan",
     help="Grow a small labelled image set with a conditional DCGAN, and measure honestly whether it helps.",
+    epilog=epilog(FIRST_STEPS),
     no_args_is_help=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for _command in (fit, generate, benchmark, inspect, evaluate, report, export, demo, data, recipes):
-    app.command()(_command)
+    app.command(epilog=epilog(EXAMPLES[_command.__name__]))(with_verbose(_command))
 
 INTERRUPTED = 130
 
@@ -62,6 +67,7 @@ def main() -> NoReturn:
         show = getattr(error, "show", None)  # click's usage errors, whose class moved between typer's versions
         if show is None or not isinstance(getattr(error, "exit_code", None), int):
             raise
+        _suggest(error)
         show()
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(status if isinstance(status, int) else 0)
@@ -70,6 +76,15 @@ def main() -> NoReturn:
 def _interrupt(number: int, frame: object) -> NoReturn:
     """SIGTERM is an interruption like Ctrl-C."""
     raise KeyboardInterrupt
+
+
+def _suggest(error: Exception) -> None:
+    """For a mistyped option, the one that was meant instead of all that look like it."""
+    wrong, known = getattr(error, "option_name", None), getattr(error, "possibilities", None)
+    close = difflib.get_close_matches(wrong, known, n=1) if isinstance(wrong, str) and known else []
+    if close:
+        error.message = f"No such option {wrong}; did you mean {close[0]}?"  # type: ignore[attr-defined]
+        error.possibilities = None  # type: ignore[attr-defined]
 
 
 @app.callback(invoke_without_command=True)

@@ -32,7 +32,7 @@ def demo(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """fit, generate and benchmark in a row, on the digits that ship with scikit-learn."""
+    """fit, generate and benchmark in a row, on digits. They ship with scikit-learn: no download."""
     from augmentgan.cli.display import progress
     from augmentgan.data.digits import digits
     from augmentgan.gan.generating import write_samples
@@ -65,3 +65,4 @@ def demo(
     typer.echo(f"samples      {samples}")
     typer.echo(f"sample sheet {sheet}")
     typer.echo(f"page         {page}")
+    typer.echo("next: augmentgan inspect DATA looks at a folder of your own, augmentgan fit DATA learns from it")

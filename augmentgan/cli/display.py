@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,11 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
     return lines
 
 
+def moves(console: Console) -> bool:
+    """Whether a display may redraw itself: in a terminal that somebody watches, and not in the log of a CI machine."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty() and not os.environ.get("CI")
+
+
 class TrainingDisplay:
     """Shows training: a live panel in a terminal, a line a status elsewhere, nothing when quiet."""
 
@@ -67,7 +73,7 @@ class TrainingDisplay:
         self._quality = ""
 
     def __enter__(self) -> TrainingDisplay:
-        if not self._quiet and self._console.is_terminal:
+        if not self._quiet and moves(self._console):
             self._live = Live(self._progress, console=self._console, refresh_per_second=4)
             self._live.__enter__()
         return self
@@ -119,7 +125,7 @@ class TrainingDisplay:
 def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar in a terminal; in a pipe a line every ten seconds. Gives a function of the number done."""
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet or not moves(console):
         last = time.monotonic()
 
         def line(done: int) -> None:

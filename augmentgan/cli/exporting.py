@@ -8,24 +8,31 @@ from typing import Annotated, Literal
 import typer
 
 from augmentgan.cli.options import JsonOption, OutOption, OverwriteOption, QuietOption, RunOption, notice, open_run
+from augmentgan.cli.units import file_size
 from augmentgan.errors import OutputError
 
 
 def export(
     run: RunOption = None,
-    format: Annotated[str, typer.Option(help="onnx or safetensors.")] = "onnx",
+    format: Annotated[str, typer.Option(metavar="KIND", help="onnx or safetensors.")] = "onnx",
     out: OutOption = None,
     pixels: Annotated[
-        str, typer.Option(help="What the ONNX graph gives: uint8 (n, h, w, c), or float (n, c, h, w) in [-1, 1].")
+        str,
+        typer.Option(
+            metavar="KIND", help="What the ONNX graph gives: uint8 (n, h, w, c), or float (n, c, h, w) in [-1, 1]."
+        ),
     ] = "uint8",
     license: Annotated[
-        str, typer.Option(help="For the model card: what the rights in the training images allow, such as cc-by-4.0.")
+        str,
+        typer.Option(
+            metavar="NAME", help="For the model card: what the rights in the training images allow, such as cc-by-4.0."
+        ),
     ] = "unknown",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the generator as ONNX, or as safetensors with a model card."""
+    """Write the generator for other programs. ONNX, or safetensors with a model card."""
     if format not in ("onnx", "safetensors"):
         raise OutputError(f"--format {format!r} is not known; use onnx or safetensors")
     if pixels not in ("uint8", "float"):
@@ -41,7 +48,7 @@ def export(
     if as_json:
         typer.echo(json.dumps(done.to_json()))
         return
-    typer.echo(f"wrote {done.out} ({done.size_bytes / 1e6:.1f} MB)")
+    typer.echo(f"wrote {done.out} ({file_size(done.size_bytes)})")
     if done.max_difference is not None:
         unit = "grey levels" if done.pixels == "uint8" else "in [-1, 1]"
         typer.echo(f"onnxruntime gives the generator's own images: largest difference {done.max_difference:.2g} {unit}")

@@ -28,6 +28,7 @@ from augmentgan.cli.options import (
     notice,
     parse_duration,
 )
+from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -38,20 +39,25 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: Annotated[Path | None, typer.Argument(help=DATA_HELP)] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)] = None,
     out: OutOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue; an error where there is nothing to.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
-    test: Annotated[Path | None, typer.Option(help="A separate test set, never learned from.")] = None,
+    test: Annotated[Path | None, typer.Option(metavar="PATH", help="A separate test set, never learned from.")] = None,
     test_fraction: TestFractionOption = None,
     from_run: Annotated[
-        Path | None, typer.Option(help="Repeat this run: its images, recipe and seed, in another folder.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Repeat this run: its images, recipe and seed, in another folder."),
     ] = None,
-    train_per_class: Annotated[int | None, typer.Option(help="Learn from this many images a class.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Stop cleanly after, such as 90s, 10m or 2h.")] = None,
-    updates: Annotated[int | None, typer.Option(help="Generator updates.")] = None,
+    train_per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Learn from this many images a class.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop cleanly after, such as 90s, 10m or 2h.")
+    ] = None,
+    updates: Annotated[int | None, typer.Option(metavar="N", help="Generator updates.")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     skip_bad: SkipBadOption = False,
@@ -108,7 +114,8 @@ def fit(
     else:
         state = "finished" if run.finished else "stopped; the same command continues"
         nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
-        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{nothing}")
+        learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
+        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}")
         typer.echo(f"next: augmentgan generate --run {run.folder} --per-class 1000")
 
 

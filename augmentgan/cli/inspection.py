@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from augmentgan.cli.layout import hanging
 from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
-    typer.echo("\n".join(_lines(found)))
+    typer.echo("\n".join(hanging(line, 12) for line in _lines(found)))
+    if found.fit is not None:
+        typer.echo(f"next: augmentgan fit {data}{' --skip-bad' if found.refusal is not None else ''}")
 
 
 def _lines(found: Inspection) -> list[str]:

@@ -17,13 +17,13 @@ _MOST = 20
 
 def evaluate(
     run: RunOption = None,
-    per_class: Annotated[int | None, typer.Option(help="Samples a class to judge (200).")] = None,
+    per_class: Annotated[int | None, typer.Option(metavar="N", help="Samples a class to judge (200).")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Say how good the samples are: fidelity, coverage, collapse, labels, near copies."""
+    """Say how good the samples are. Fidelity, coverage, collapse, labels, near copies."""
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.evaluation import EVALUATE_FILE, OFFENDERS_FILE, evaluate_run, n_classifiers
 

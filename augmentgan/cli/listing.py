@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
-from augmentgan.cli.options import JsonOption
+from augmentgan.cli.layout import hanging
+from augmentgan.cli.options import JsonOption, recipe_completions
 from augmentgan.errors import RecipeError
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe.")] = None, as_json: JsonOption = False
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Print this recipe.", autocompletion=recipe_completions)
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the recipes that ship with augmentgan, or print one."""
     from augmentgan.recipe import load_recipe, recipe_names, recipe_text
@@ -28,4 +32,5 @@ def recipes(
         typer.echo(json.dumps(described))
         return
     for each, description in described.items():
-        typer.echo(f"{each:14} {description}")
+        typer.echo(hanging(f"{each:14} {description}", 15))
+    typer.echo(hanging("next: augmentgan recipes NAME prints one; augmentgan fit DATA --recipe NAME uses it", 6))

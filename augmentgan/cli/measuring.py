@@ -18,6 +18,7 @@ from augmentgan.cli.options import (
     open_run,
     words,
 )
+from augmentgan.cli.units import file_size
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import BenchmarkReport
@@ -28,15 +29,15 @@ HURTS = 3
 
 def benchmark(
     run: RunOption = None,
-    repeats: Annotated[int | None, typer.Option(help="Classifier seeds an arm (the recipe's: 5).")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    repeats: Annotated[int | None, typer.Option(metavar="N", help="Classifier seeds an arm (the recipe's: 5).")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="A,B", help="Only these arms, separated by commas.")] = None,
     seed: SeedOption = 0,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure what the synthetic images are worth to a classifier, on real images that were held out."""
+    """Measure what the samples are worth to a classifier. On real images that were held out."""
     opened = open_run(run, device)
     result = measure(opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet)
     if as_json:
@@ -44,6 +45,7 @@ def benchmark(
     else:
         show(result)
         typer.echo(f"written: {opened.folder / 'benchmark.json'}, {opened.folder / 'benchmark.png'}")
+        typer.echo(f"next: augmentgan report --run {opened.folder}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
@@ -97,10 +99,14 @@ def report(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page of a run: verdict, samples, training, protocol."""
+    """Write one self-contained HTML page of a run. Verdict, samples, training, protocol."""
     from augmentgan.report.page import write_report
 
     opened = open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
     page = write_report(opened, out, overwrite=overwrite or out is None)
-    typer.echo(json.dumps({"page": str(page)}) if as_json else f"wrote {page}")
+    typer.echo(
+        json.dumps({"page": str(page)})
+        if as_json
+        else f"wrote {page} ({file_size(page.stat().st_size)}); open it in a browser"
+    )

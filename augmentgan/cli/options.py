@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 import sys
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
     from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
+<<<<<<< HEAD
 DATA_HELP = (
     "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a CSV of "
     "path,label."
@@ -27,11 +29,63 @@ SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Every draw 
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:K or mps.")]
 RecipeOption = Annotated[str | None, typer.Option(help="A recipe's name or a TOML file.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable.")]
+=======
+
+def _seed(value: int | None) -> int | None:
+    if value is not None and not 0 <= value < 2**63:
+        raise typer.BadParameter(f"{value} is out of range; use 0 to 2**63 - 1")
+    return value
+
+
+def recipe_completions(incomplete: str) -> list[tuple[str, str]]:
+    """Recipes for the shell, with what they are for."""
+    from augmentgan.recipe import load_recipe, recipe_names
+
+    return [(name, load_recipe(name).description) for name in recipe_names() if name.startswith(incomplete)]
+
+
+def _runs(incomplete: str) -> list[str]:
+    return [str(path.parent) for path in sorted(Path("runs").glob("*/run.json")) if str(path).startswith(incomplete)]
+
+
+def _devices(incomplete: str) -> list[str]:
+    return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
+
+
+def _settings(incomplete: str) -> list[tuple[str, str]]:
+    from augmentgan.recipe import recipe_keys
+
+    return [(f"{key}=", text) for key, text in recipe_keys().items() if f"{key}=".startswith(incomplete)]
+
+
+DATA_HELP = "A folder with one folder a class, or an HDF5 file."
+DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="RUN", help="Run folder (default: the newest under runs/).", autocompletion=_runs),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="Where the result goes.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Every draw follows from it.")]
+OptionalSeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", callback=_seed, help="Sampling seed (default: the run's).")
+]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:K or mps.", autocompletion=_devices)
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="A recipe's name or a TOML file.", autocompletion=recipe_completions),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting; repeatable.", autocompletion=_settings),
+]
+>>>>>>> 546fbbf (Command line: examples in every help, completion, suggestions, --verbose, plain output in CI logs)
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out instead of refusing the set.")]
-TestFractionOption = Annotated[float | None, typer.Option(help="Share of each class held out (0.2).")]
+TestFractionOption = Annotated[float | None, typer.Option(metavar="SHARE", help="Share of each class held out (0.2).")]
 
 
 def open_run(folder: Path | None, device: str) -> Run:
@@ -41,6 +95,13 @@ def open_run(folder: Path | None, device: str) -> Run:
     if folder is None:
         folder = newest_run()
         notice(f"run {folder}")
+    elif not folder.exists():
+        known = [str(path.parent) for path in sorted(Path("runs").glob("*/run.json"))]
+        close = difflib.get_close_matches(str(folder), known, n=1) or [
+            run for run in known if Path(run).name == str(folder)
+        ]
+        if close:
+            raise RunError(f"run {str(folder)!r} does not exist; did you mean {close[0]!r}?")
     return Run(folder, device)
 
 

@@ -10,6 +10,7 @@ import typer
 from augmentgan.cli.options import (
     DeviceOption,
     JsonOption,
+    OptionalSeedOption,
     OutOption,
     OverwriteOption,
     QuietOption,
@@ -26,21 +27,25 @@ if TYPE_CHECKING:
 
 def generate(
     run: RunOption = None,
-    per_class: Annotated[int | None, typer.Option(help="Exactly this many samples of every class.")] = None,
-    fill: Annotated[str | None, typer.Option(help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Only these classes, separated by commas.")] = None,
-    format: Annotated[str, typer.Option(help="hdf5 or folder.")] = "hdf5",
+    per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Exactly this many samples of every class.")
+    ] = None,
+    fill: Annotated[
+        str | None, typer.Option(metavar="WISH", help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Only these classes, separated by commas.")] = None,
+    format: Annotated[str, typer.Option(metavar="KIND", help="hdf5 or folder.")] = "hdf5",
     no_copies: Annotated[
         bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")
     ] = False,
     out: OutOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Sampling seed (default: the run's).")] = None,
+    seed: OptionalSeedOption = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a synthetic set, exactly balanced, to HDF5 or an image folder."""
+    """Write an exactly balanced synthetic set. HDF5 or an image folder."""
     if format not in ("hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
     kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"

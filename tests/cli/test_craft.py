@@ -1,0 +1,198 @@
+"""The command line as a newcomer meets it: help with examples, suggestions, completion, plain output where it belongs."""
+
+import contextlib
+import os
+import re
+import shlex
+import sys
+
+import pytest
+import typer.testing
+
+from augmentgan.cli.app import app, main
+from augmentgan.cli.display import TrainingDisplay, moves, progress
+from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS
+from augmentgan.cli.units import duration, file_size
+from augmentgan.gan.training import Status
+
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+STATUS = Status(10, 640, 1.0, 640.0, 1.0, 0.5, 0.1, 0.6, 0.4)
+ESCAPE = "\x1b"
+
+
+def invoke(*words, columns=80):
+    return typer.testing.CliRunner().invoke(app, list(words), env={"COLUMNS": str(columns), "TERMINAL_WIDTH": ""})
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """What a command line gives in a folder that holds the run runs/photos: exit status, stdout, stderr."""
+    (tmp_path / "runs" / "photos").mkdir(parents=True)
+    (tmp_path / "runs" / "photos" / "run.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["augmentgan", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return left.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples_that_parse_and_fits_the_terminal(command, columns):
+    text = invoke(command, "--help", columns=columns).stdout
+    assert "Examples:" in text
+    for line, purpose in EXAMPLES[command]:
+        assert f"  {line}\n" in text
+        assert purpose in text
+        words = shlex.split(line.partition(" > ")[0])
+        assert words[:2] == ["augmentgan", command]
+        assert invoke(*words[1:], "--help").exit_code == 0
+    assert max(map(len, text.splitlines())) <= columns
+    assert "--verbose" in text
+    assert "-h, --help" in text
+
+
+def test_the_first_screen_says_what_to_do_first():
+    text = invoke("--help").stdout
+    for line, _ in FIRST_STEPS:
+        assert f"  {line}\n" in text
+    assert not re.search(r"^  \w+ .*\.\.\.$", text, re.MULTILINE), "a command's line is cut off"
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_json_is_offered_wherever_something_is_told():
+    for command in COMMANDS:
+        assert "--json" in invoke(command, "--help").stdout, command
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["generate", "--per-clas", "5"], "did you mean --per-class?"),
+        (["fit", "data", "--recpie", "digits"], "did you mean --recipe?"),
+        (["generat"], "Did you mean 'generate'?"),
+        (["recipes", "digts"], "did you mean 'digits'?"),
+        (["report", "--run", "photos"], "did you mean 'runs/photos'?"),
+        (["report", "--run", "runs/photo"], "did you mean 'runs/photos'?"),
+        (["fit", "data", "--seed", "-1"], "-1 is out of range"),
+    ],
+)
+def test_what_was_meant_is_suggested(typed, words, meant):
+    status, out, err = typed(*words)
+    assert status in (1, 2)
+    assert meant in err
+    assert not out
+    assert "Traceback" not in err
+
+
+def test_verbose_shows_where_an_error_came_from(typed):
+    status, _, err = typed("fit", "nowhere", "-v")
+    assert status == 1
+    assert "Traceback" in err
+    assert "torch" in err
+    assert re.search(r"took \d+\.\d s", err)
+    assert err.splitlines()[-1].startswith("error: data 'nowhere'")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("augmentgan gen", "generate"),
+        ("augmentgan fit --rec", "--recipe"),
+        ("augmentgan fit --recipe sc", "scarce-20"),
+        ("augmentgan recipes ph", "photos-64"),
+        ("augmentgan fit --set training.up", "training.updates="),
+        ("augmentgan generate --run runs/p", "runs/photos"),
+        ("augmentgan fit --device c", "cpu"),
+    ],
+)
+@pytest.mark.usefixtures("typed")
+def test_the_shell_completes(line, offered):
+    asked = {"_AUGMENTGAN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    done = typer.testing.CliRunner().invoke(app, [], prog_name="augmentgan", env=asked)
+    assert offered in done.stdout.split()
+
+
+def test_recipes_wrap_in_a_narrow_terminal_and_not_in_a_wide_one():
+    narrow, wide = (invoke("recipes", columns=columns).stdout.splitlines() for columns in (60, 200))
+    assert max(map(len, narrow)) <= 60 < max(map(len, wide))
+    assert len(narrow) > len(wide)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a Unix matter")
+@pytest.mark.parametrize(
+    ("environment", "moving", "coloured"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"CI": "true"}, False, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
+)
+def test_colour_and_motion_only_where_somebody_watches(monkeypatch, environment, moving, coloured):
+    import pty
+
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress(3, "images", quiet=False) as advance:
+            advance(3)
+        with TrainingDisplay(100, quiet=False) as display:
+            display.show(STATUS)
+        monkeypatch.undo()
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while part := os.read(ours, 4096):
+            seen += part
+    os.close(ours)
+    text = seen.decode()
+    assert "D(G(z))" in text
+    assert (ESCAPE in text) == moving
+    assert bool(re.search(ESCAPE + r"\[[\d;]*3[0-9]", text)) == coloured
+
+
+def test_a_pipe_never_moves(monkeypatch):
+    from rich.console import Console
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with open(os.devnull, "w") as file:
+        assert not moves(Console(file=file))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "said"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1200, "1.2 kB"),
+        (34_400_000, "34 MB"),
+        (999_600, "1.0 MB"),
+        (5 * 10**12, "5000 GB"),
+    ],
+)
+def test_sizes(n_bytes, said):
+    assert file_size(n_bytes) == said
