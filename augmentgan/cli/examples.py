@@ -46,6 +46,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("augmentgan demo", "a few minutes on two cores"),
         ("augmentgan demo --seed 1 --out runs/demo-1", "another draw, in another folder"),
     ),
+    "data": (
+        ("augmentgan data mnist mnist/ --per-class 100", "a hundred digits a class, as an image folder"),
+        ("augmentgan data --list", "the names it knows"),
+    ),
     "recipes": (
         ("augmentgan recipes", "their names and what they are for"),
         ("augmentgan recipes digits", "one of them, to copy and change"),

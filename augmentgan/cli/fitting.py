@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
     from augmentgan.data.plan import Plan
     from augmentgan.gan.run import Run
+    from augmentgan.gan.training import Status
     from augmentgan.recipe import Recipe
 
 
@@ -58,6 +59,9 @@ def fit(
         str | None, typer.Option(metavar="TIME", help="Stop cleanly after, such as 90s, 10m or 2h.")
     ] = None,
     updates: Annotated[int | None, typer.Option(metavar="N", help="Generator updates.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write a TensorBoard log, in the run folder.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     skip_bad: SkipBadOption = False,
@@ -106,7 +110,15 @@ def fit(
         return
     done_before = _updates_done(folder) if not overwrite else 0
     run = learn(
-        images, chosen, folder, seed=seed, device=device, overwrite=overwrite, max_time_s=max_time_s, quiet=quiet
+        images,
+        chosen,
+        folder,
+        seed=seed,
+        device=device,
+        overwrite=overwrite,
+        max_time_s=max_time_s,
+        quiet=quiet,
+        tensorboard=tensorboard,
     )
     last = (run.events() or [{}])[-1]
     if as_json:
@@ -135,6 +147,7 @@ def learn(
     overwrite: bool,
     max_time_s: float | None = None,
     quiet: bool = False,
+    tensorboard: bool = False,
 ) -> Run:
     """Print the plan, then learn with the display on. An interruption saves, and then goes on its way.
 
@@ -143,15 +156,22 @@ def learn(
     """
     from augmentgan.cli.display import TrainingDisplay, plan_lines
     from augmentgan.gan.run import fit as fit_run
+    from augmentgan.report.tensorboard import TensorBoardLog
 
     plans: list[TrainingDisplay] = []
     with contextlib.ExitStack() as stack:
+        log = stack.enter_context(TensorBoardLog(folder)) if tensorboard else None
 
         def show_plan(plan: Plan) -> None:
             if not quiet:
                 for line in plan_lines(plan, folder):
                     notice(line)
             plans.append(stack.enter_context(TrainingDisplay(plan.recipe.training.updates, quiet=quiet)))
+
+        def take(status: Status) -> None:
+            plans[0].show(status)
+            if log is not None:
+                log.add(status)
 
         interrupted = stack.enter_context(_until_interrupted())
         run = fit_run(
@@ -165,7 +185,7 @@ def learn(
             should_stop=interrupted,
             command=command_line(),
             on_plan=show_plan,
-            on_status=lambda status: plans[0].show(status),
+            on_status=take,
             on_rollback=lambda rollback: plans[0].tell(rollback),
         )
     if interrupted() and not run.finished:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import typer.testing
+from tests_support import write_tree
 
 from augmentgan.cli.app import app, main
 from augmentgan.cli.display import TrainingDisplay, moves, progress
@@ -62,6 +63,21 @@ def test_the_first_screen_says_what_to_do_first():
         assert f"  {line}\n" in text
     assert not re.search(r"^  \w+ .*\.\.\.$", text, re.MULTILINE), "a command's line is cut off"
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_fit_writes_a_tensorboard_log_when_asked(typed, digits, tmp_path):
+    write_tree(tmp_path / "data", digits, classes=2, per_class=6)
+    small = [
+        "training.updates=4",
+        "training.status_updates=2",
+        "model.generator_width=4",
+        "model.discriminator_width=4",
+    ]
+    words = [word for setting in small for word in ("--set", setting)]
+    status, out, _ = typed("fit", "data", "--tensorboard", "--quiet", *words)
+    assert status == 0
+    assert re.search(r"run runs/data: finished after 4 updates \(\d+\.\d s of learning\)", out)
+    assert list(tmp_path.glob("runs/data/tensorboard/events.out.tfevents.*"))
 
 
 def test_json_is_offered_wherever_something_is_told():

@@ -1,0 +1,96 @@
+"""A run's figures and sample sheets for TensorBoard. `events.jsonl` stays the source: the log can always be made again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from augmentgan.extras import require_extra
+from augmentgan.gan.run_folder import read_events, read_info
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+LOG_FOLDER = "tensorboard"
+TAGS = {
+    "loss_d": "loss/discriminator",
+    "loss_g": "loss/generator",
+    "loss_coverage": "loss/coverage",
+    "d_real": "game/D(x)",
+    "d_fake": "game/D(G(z))",
+    "div": "samples/div",
+    "div_worst": "samples/div_worst_class",
+    "near": "samples/near",
+    "images_per_s": "speed/images_per_s",
+}
+
+
+class TensorBoardLog:
+    """Writes `RUN/tensorboard` while a run learns: `with TensorBoardLog(folder) as log: fit(..., on_status=log.add)`.
+
+    The first `add` writes everything that `events.jsonl` holds, so that a continued run has one unbroken log.
+
+    Args:
+        run_folder: the run folder; it need not exist yet.
+
+    Raises:
+        ExtraError: tensorboard is not installed.
+    """
+
+    def __init__(self, run_folder: str | Path) -> None:
+        require_extra("tensorboard", ("tensorboard",), "--tensorboard")
+        self._run, self._started_s = Path(run_folder), 0.0
+        self._writer: SummaryWriter | None = None
+
+    def __enter__(self) -> TensorBoardLog:
+        return self
+
+    def add(self, status: object = None) -> None:
+        """Take what `events.jsonl` has gained."""
+        events = read_events(self._run)
+        if self._writer is None:
+            self._open()
+        else:
+            events = events[-1:]
+        for event in events:
+            self._write(event)
+        if self._writer is not None:
+            self._writer.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = self._run / LOG_FOLDER
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._started_s = datetime.fromisoformat(read_info(self._run)["created"]).timestamp()
+        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def _write(self, event: dict[str, Any]) -> None:
+        writer: Any = self._writer
+        step, when = event["updates"], self._started_s + event.get("seconds", 0.0)
+        for key, tag in TAGS.items():
+            if event.get(key) is not None:
+                writer.add_scalar(tag, event[key], step, walltime=when)
+        sheet = self._run / "samples" / f"{step:06d}.png"
+        if sheet.exists():
+            with Image.open(sheet) as image:
+                writer.add_image("samples/sheet", np.asarray(image.convert("RGB")), step, when, dataformats="HWC")
+
+
+def write_tensorboard(run_folder: str | Path) -> Path:
+    """Write the log of a run that exists, and give its folder."""
+    with TensorBoardLog(run_folder) as log:
+        log.add()
+    return Path(run_folder) / LOG_FOLDER

@@ -1,0 +1,63 @@
+"""TensorBoard's own reader finds what events.jsonl holds."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import augmentgan as ag
+from augmentgan.errors import ExtraError
+from augmentgan.report.tensorboard import TAGS, TensorBoardLog, write_tensorboard
+
+
+def read(folder):
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    log = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    log.Reload()
+    return log
+
+
+def check(run, log):
+    for key, tag in TAGS.items():
+        wanted = [(event["updates"], event[key]) for event in run.events() if key in event]
+        found = log.Scalars(tag)
+        assert [each.step for each in found] == [step for step, _ in wanted]
+        np.testing.assert_allclose([each.value for each in found], [value for _, value in wanted], rtol=1e-6)
+    sheets = sorted((run.folder / "samples").glob("*.png"))
+    shown = log.Images("samples/sheet")
+    assert [each.step for each in shown] == [int(path.stem) for path in sheets]
+    last = Image.open(io.BytesIO(shown[-1].encoded_image_string))
+    assert (np.asarray(last.convert("RGB")) == np.asarray(Image.open(sheets[-1]).convert("RGB"))).all()
+
+
+def test_a_live_log_of_a_run_that_was_stopped_and_continued(digits, small_recipe, tmp_path):
+    recipe, folder = small_recipe.with_settings(["coverage.weight=1"]), tmp_path / "run"
+    seen = []
+
+    def stops():
+        return len(seen) == 2
+
+    for stopping in (stops, None):
+        with TensorBoardLog(folder) as log:
+
+            def take(status, log=log):
+                log.add(status)
+                seen.append(status.updates)
+
+            run = ag.fit(digits, recipe, folder, device="cpu", should_stop=stopping, on_status=take)
+    assert run.finished
+    check(run, read(folder / "tensorboard"))
+
+
+def test_a_finished_run_is_converted(digits, small_recipe, tmp_path):
+    run = ag.fit(digits, small_recipe.with_settings(["training.updates=20"]), tmp_path / "run", device="cpu")
+    for _ in range(2):  # the second time replaces the first
+        check(run, read(write_tensorboard(run.folder)))
+
+
+def test_a_missing_library_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("augmentgan.extras.find_spec", lambda name: None)
+    with pytest.raises(ExtraError, match=r"pip install 'augmentgan\[tensorboard\]'"):
+        TensorBoardLog(tmp_path)
