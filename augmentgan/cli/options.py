@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from augmentgan.gan.run import Run
     from augmentgan.recipe import Recipe
 
-<<<<<<< HEAD
-DATA_HELP = (
-    "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a CSV of "
-    "path,label."
-)
-DataArgument = Annotated[Path, typer.Argument(help=DATA_HELP)]
-RunOption = Annotated[Path | None, typer.Option("--run", help="Run folder (default: the newest under runs/).")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Every draw follows from it.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:K or mps.")]
-RecipeOption = Annotated[str | None, typer.Option(help="A recipe's name or a TOML file.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable.")]
-=======
 
 def _seed(value: int | None) -> int | None:
     if value is not None and not 0 <= value < 2**63:
@@ -58,7 +45,10 @@ def _settings(incomplete: str) -> list[tuple[str, str]]:
     return [(f"{key}=", text) for key, text in recipe_keys().items() if f"{key}=".startswith(incomplete)]
 
 
-DATA_HELP = "A folder with one folder a class, or an HDF5 file."
+DATA_HELP = (
+    "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a CSV of "
+    "path,label."
+)
 DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
 RunOption = Annotated[
     Path | None,
@@ -80,7 +70,6 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting; repeatable.", autocompletion=_settings),
 ]
->>>>>>> 546fbbf (Command line: examples in every help, completion, suggestions, --verbose, plain output in CI logs)
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
