@@ -83,6 +83,9 @@ class ObjectiveSection(_Section):
     gradient_penalty_weight: float = Field(
         10.0, ge=0, description="Weight of the Wasserstein gradient penalty (used by that loss only)."
     )
+    lecam_weight: float = Field(
+        0.0, ge=0, description="Weight of the LeCam penalty, which holds logits of scarce images together; 0 is off."
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,

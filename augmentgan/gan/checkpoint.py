@@ -37,6 +37,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
         **_optimizer_tensors("optimizer_discriminator", trainer.optimizer_discriminator),
         "coverage.rows": trainer.coverage.rows,
         "coverage.latents": trainer.coverage.latents,
+        "lecam.anchors": trainer.anchors,
         "random.cpu": torch.get_rng_state(),
     }
     if trainer.device.type == "cuda":
@@ -71,6 +72,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
             _restore_optimizer(getattr(trainer, name), _section(tensors, name))
         trainer.coverage.rows = tensors["coverage.rows"]
         trainer.coverage.latents = tensors["coverage.latents"]
+        trainer.anchors.copy_(tensors["lecam.anchors"])
         torch.set_rng_state(tensors["random.cpu"])
         if trainer.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)

@@ -102,6 +102,9 @@ class Generator(nn.Module):
         self.norm = nn.ModuleList(ConditionalBatchNorm(each, n_classes) for each in widths)
         # transposed as in DCGAN; at stride 1 that is a convolution with its kernel turned, whose backward is faster
         self.to_image = nn.ConvTranspose2d(widths[-1], channels, 3, padding=1)
+        # torch takes a transposed layer's outputs for its inputs: it would start 6 times as large, in tanh's flat ends, where
+        # the discriminator wins before the generator learns anything
+        nn.init.kaiming_uniform_(self.to_image.weight.transpose(0, 1), a=5**0.5)
         nn.init.normal_(self.label.weight, std=0.5)
         self.to(memory_format=torch.channels_last)
 

@@ -104,6 +104,20 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     return ((input_gradient(logits, images) + 1e-12).sqrt() - 1.0).square().mean()
 
 
+def lecam_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
+    """Mean squared distance of real logits from the fake ones' running mean and of fake from real's, where they exceed it.
+
+    From Tseng et al. 2021 (arXiv 2104.03310, equation 4): a discriminator that is sure of few images is pulled
+    back, so that it goes on teaching. Only logits beyond the other side's mean count, as in the authors' practice.
+
+    Args:
+        real: logits (n,).
+        fake: logits (n,).
+        anchors: (2,) running means of real and of fake logits.
+    """
+    return F.relu(real - anchors[1]).square().mean() + F.relu(anchors[0] - fake).square().mean()
+
+
 def probabilities(objective: ObjectiveSection, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Mean D(x) and D(G(z)) as probabilities, for people to watch; at the fixed point both are 0.5.
 

@@ -24,6 +24,9 @@ from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
+ANCHOR_DECAY = 0.99
+"""Decay of the running mean logits that the LeCam penalty looks at."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -82,6 +85,7 @@ class Trainer:
         self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
         self.batches = BalancedBatches(data, seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
+        self.anchors = torch.zeros(2, device=device)
         self.precision = resolve_precision(training.precision, device)
         self.updates = 0
         self.seconds = 0.0
@@ -140,6 +144,11 @@ class Trainer:
         penalised = loss
         if objective.r1_weight:
             penalised = penalised + objective.r1_weight * self._r1(both[: len(real)], labels)
+        if objective.lecam_weight:
+            means = torch.stack([logits_real.mean(), logits_fake.mean()]).detach()
+            self.anchors.lerp_(means, 1 - ANCHOR_DECAY)
+            lecam = objectives.lecam_penalty(logits_real, logits_fake, self.anchors)
+            penalised = penalised + objective.lecam_weight * lecam
         if objective.loss == "wasserstein" and objective.gradient_penalty_weight:
             weight = objective.gradient_penalty_weight
             penalised = penalised + weight * self._gradient_penalty(both[: len(real)], both[len(real) :], labels)

@@ -102,3 +102,11 @@ def test_the_minibatch_statistic_enters_as_one_more_channel():
     in_parts = torch.nn.functional.conv2d(features, weight[:, :3], padding=1)
     in_parts = in_parts + networks._convolved_constant(stddev, weight[:, 3:], 6)
     torch.testing.assert_close(in_parts, torch.nn.functional.conv2d(whole, weight, padding=1), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size_px", [8, 28, 64])
+def test_a_fresh_generator_is_not_saturated(size_px):
+    """Where tanh is flat no gradient comes through: images start grey, not black and white."""
+    forger = Generator(size_px=size_px, channels=3, n_classes=2, latent_dim=16, label_dim=4, width=16)
+    images = forger(torch.randn(64, 16), torch.arange(64) % 2)
+    assert images.abs().mean() < 0.4
