@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.evaluation import evaluate_run as evaluate_run
     from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.generating import write_samples as write_samples
+    from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
     from augmentgan.gan.run import Run as Run
     from augmentgan.gan.run import fit as fit
     from augmentgan.recipe import Recipe as Recipe
@@ -64,14 +65,18 @@ _HOMES = {
 
 __all__ = [*sorted(_HOMES)]
 
+# names that need an optional library, so that `from augmentgan import *` does not
+_OPTIONAL_HOMES = {"GANOverSampler": "gan.oversampler"}
+
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    home = {**_HOMES, **_OPTIONAL_HOMES}.get(name)
+    if home is None:
         raise AttributeError(f"module 'augmentgan' has no attribute {name!r}")
-    value: object = getattr(import_module(f"augmentgan.{_HOMES[name]}"), name)
+    value: object = getattr(import_module(f"augmentgan.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOMES]
+    return [*globals(), *_HOMES, *_OPTIONAL_HOMES]

@@ -22,8 +22,8 @@ class RecipeError(AugmentGANError):
     """A recipe has an unknown key or a value out of range."""
 
 
-class DataError(AugmentGANError):
-    """The data set cannot be read or cannot be learned from."""
+class DataError(AugmentGANError, ValueError):
+    """The data set cannot be read or cannot be learned from; a `ValueError` too, as scikit-learn's tools expect of bad data."""
 
 
 class RunError(AugmentGANError):

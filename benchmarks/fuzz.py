@@ -1,4 +1,4 @@
-"""Mutated inputs over every parser of ours: images, HDF5, recipes, checkpoints, run folders.
+"""Mutated inputs over every parser of ours: images, HDF5, npz, IDX, tables, recipes, checkpoints, run folders.
 
     python benchmarks/fuzz.py [--n 100000] [--seed 0]
 
@@ -10,6 +10,7 @@ outside the scratch folder) is a failure and is kept in the result. Work is done
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import multiprocessing
@@ -30,7 +31,9 @@ from PIL import Image
 
 import augmentgan as ag
 from augmentgan.data.decode import decode, probe
-from augmentgan.data.hdf5 import read_hdf5, write_hdf5
+from augmentgan.data.hdf5 import write_hdf5
+from augmentgan.data.idx import read_idx
+from augmentgan.data.sources import read_source
 from augmentgan.errors import AugmentGANError
 from augmentgan.gan.checkpoint import read_checkpoint
 from augmentgan.recipe import load_recipe, recipe_text
@@ -136,6 +139,18 @@ def make_corpus(folder: Path) -> Path:
     with h5py.File(folder / "data-numbered.h5", "a") as file:
         del file.attrs["class_names"]
         file["split"] = np.arange(12) % 2
+    np.savez_compressed(
+        folder / "data.npz", images=digits.images, labels=digits.labels, class_names=np.array(digits.class_names)
+    )
+    np.savez(folder / "data-medmnist.npz", train_images=digits.images, train_labels=digits.labels[:, None])
+    content = bytes([0, 0, 8, 3, 0, 0, 0, 12, 0, 0, 0, 8, 0, 0, 0, 8]) + digits.images.tobytes()
+    (folder / "data-images-idx3-ubyte").write_bytes(content)
+    (folder / "data-images-idx3-ubyte.gz").write_bytes(gzip.compress(content))
+    names = [f"{label}/{row:02}.png" for row, label in enumerate(digits.labels)]
+    lines = [f'"{name}",{name[0]},train,{name[-5]}' for name in names]
+    (folder / "data.csv").write_text("\n".join(["path,label,split,group", *lines]) + "\n")
+    records = [json.dumps({"file_name": name, "label": int(name[0])}) for name in names]
+    (folder / "data.jsonl").write_text("\n".join(records) + "\n")
     (folder / "recipe.toml").write_text(recipe_text("photos-64"))
     recipe = ag.Recipe().with_settings(
         [
@@ -210,8 +225,13 @@ def read(path: Path) -> None:
         read_info(path.parent)
     elif path.suffix == ".toml":
         load_recipe(path)
-    elif path.suffix == ".h5":
-        read_hdf5(path)
+    elif "-idx3-ubyte" in path.name:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            shutil.copy(path, Path(folder) / path.name)
+            (Path(folder) / "data-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 12, *range(12)]))
+            read_idx(Path(folder))
+    elif path.name.startswith("data"):
+        read_source(path)
     else:
         probe(path)
         decode(path, 8, 3, "crop")

@@ -49,3 +49,48 @@ def test_the_articles_thousand_digits():
     assert plan.data.part(0).counts.tolist() == [100] * 10
     assert len(plan.split.test) == 10_000
     assert (plan.recipe.data.size_px, plan.recipe.data.channels) == (28, 1)
+
+
+@needs("mnist.h5")
+def test_mnist_in_its_own_format_is_the_same_set(tmp_path):
+    import gzip
+    import struct
+
+    data = ag.load(DATA / "mnist.h5")
+    for part, which in {"train": 0, "t10k": 1}.items():
+        rows = data.part(which)
+        header = struct.pack(">IIII", 0x803, len(rows), 28, 28)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(header + rows.images.tobytes())
+        labels = struct.pack(">II", 0x801, len(rows)) + rows.labels.astype(np.uint8).tobytes()
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels, 1))
+    again = ag.load(tmp_path)
+    for which in (0, 1):
+        one, other = data.part(which), again.part(which)
+        assert (one.images == other.images).all()
+        assert (one.labels == other.labels).all()
+
+
+@needs("pneumonia_mnist.h5")
+def test_a_medmnist_file_is_the_same_set(tmp_path):
+    data = ag.load(DATA / "pneumonia_mnist.h5")
+    train, test = data.part(0), data.part(1)
+    arrays = {"train_images": train.images[:4000], "train_labels": train.labels[:4000, None].astype(np.uint8)}
+    arrays |= {"val_images": train.images[4000:], "val_labels": train.labels[4000:, None].astype(np.uint8)}
+    arrays |= {"test_images": test.images, "test_labels": test.labels[:, None].astype(np.uint8)}
+    np.savez_compressed(tmp_path / "pneumoniamnist.npz", **arrays)
+    again = ag.load(tmp_path / "pneumoniamnist.npz")
+    assert (again.part(0).images == train.images).all()
+    assert (again.part(1).labels == test.labels).all()
+
+
+@needs("raw/rice_disease")
+def test_a_table_of_a_messy_folder_leaves_the_mess_out(tmp_path):
+    import shutil
+
+    folder = tmp_path / "rice"
+    shutil.copytree(DATA / "raw" / "rice_disease", folder)
+    bad = ag.inspect(folder).bad
+    files = [file.relative_to(folder) for file in sorted(folder.glob("*/*")) if file.is_file()]
+    rows = [f"{file},{file.parent}" for file in files if str(file) not in bad and file.name != "desktop.ini"]
+    (folder / "table.csv").write_text("\n".join(["path,label", *rows]))
+    assert ag.load(folder / "table.csv").fingerprint() == ag.load(folder, skip_bad=True).fingerprint()

@@ -84,7 +84,16 @@ def to_square(image: Image.Image, path: Path, size_px: int, channels: int, resiz
 
 def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
     """Bring a uint8 (h, w, c) array to (size_px, size_px, channels) as `decode` would."""
-    return _to_array(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), size_px, channels, resize)
+    return _to_array(_to_image(image), size_px, channels, resize)
+
+
+def stretch_array(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Scale a uint8 (h, w, c) array to (height, width, c), whatever that does to its proportions."""
+    return np.asarray(_scaled(_to_image(image), width, height)).reshape(height, width, image.shape[2])
+
+
+def _to_image(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
 def _opened(path: Path) -> Image.Image:
@@ -139,11 +148,14 @@ def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -
         pixels = np.asarray(image)
         edges = ((top, side - height - top), (left, side - width - left), (0, 0))[: pixels.ndim]
         image = Image.fromarray(np.pad(pixels, edges, mode="edge"))
-    if image.size != (size_px, size_px):
-        shrinks = min(image.size) > size_px
-        filter_ = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-        image = image.resize((size_px, size_px), filter_)
-    return np.asarray(image).reshape(size_px, size_px, channels)
+    return np.asarray(_scaled(image, size_px, size_px)).reshape(size_px, size_px, channels)
+
+
+def _scaled(image: Image.Image, width: int, height: int) -> Image.Image:
+    if image.size == (width, height):
+        return image
+    shrinks = min(image.size) > min(width, height)
+    return image.resize((width, height), Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC)
 
 
 def _undecodable(path: Path, error: Exception) -> DataError:

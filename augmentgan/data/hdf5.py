@@ -55,11 +55,11 @@ def _read(file: Any, path: Path) -> LabelledImages:
     check_labels(f"{str(path)!r}: labels", labels.dtype, labels.shape, shape[0])
     label_values = labels[:].reshape(-1).astype(np.int64)
     names = _class_names(path)
-    if names is None:
-        label_values, names = numbered_classes(label_values)
     columns = {name: _column(file, name, shape[0], path) for name in ("split", "group", *EXTRA_COLUMNS) if name in file}
     pixels = images[:]
     try:
+        if names is None:
+            label_values, names = numbered_classes(label_values)
         return LabelledImages(
             images=pixels[..., None] if pixels.ndim == 3 else pixels,
             labels=label_values,
