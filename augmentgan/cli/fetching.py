@@ -16,16 +16,28 @@ from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, See
 from augmentgan.errors import DataError, OutputError
 
 
+def _names(incomplete: str) -> list[tuple[str, str]]:
+    from augmentgan.data.well_known import WELL_KNOWN
+
+    return [(name, about) for name, about in WELL_KNOWN.items() if name.startswith(incomplete)]
+
+
 def data(
-    name: Annotated[str | None, typer.Argument(help="Which set; --list shows them.")] = None,
-    out: Annotated[Path | None, typer.Argument(help="A folder, or a file that ends in .h5.")] = None,
-    per_class: Annotated[int | None, typer.Option(help="Only this many training images a class.")] = None,
-    seed: SeedOption = 0,
-    format: Annotated[str | None, typer.Option(help="hdf5 or folder (default: as OUT is named).")] = None,
-    size_px: Annotated[
-        int | None, typer.Option(min=4, max=1024, help="Side of the images (their own; photos 64).")
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Which set; --list shows them.", autocompletion=_names)
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Where downloads are kept (the user's cache folder).")] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="A folder, or a file that ends in .h5.")] = None,
+    per_class: Annotated[int | None, typer.Option(metavar="N", help="Only this many training images a class.")] = None,
+    seed: SeedOption = 0,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="hdf5 or folder (default: as OUT is named).")
+    ] = None,
+    size_px: Annotated[
+        int | None, typer.Option(metavar="N", min=4, max=1024, help="Side of the images (their own; photos 64).")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where downloads are kept (the user's cache folder).")
+    ] = None,
     list_sets: Annotated[bool, typer.Option("--list", help="List the sets.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
