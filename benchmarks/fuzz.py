@@ -41,7 +41,7 @@ from augmentgan.recipe import load_recipe, recipe_text
 CHUNK = 1000
 HANG_S = 120.0
 """An input that takes longer counts as a hang; generous, for the machine may be busy with other things."""
-WEIGHTS = {"image": 6, "data-numbered": 15, "data-named": 2, "recipe": 8, "run": 8}
+WEIGHTS = {"image": 6, "data-numbered": 15, "data-named": 2, "data": 8, "recipe": 8, "run": 8}
 """How often each kind is drawn, by the start of its name. Named classes are read by a child process, which is slow."""
 
 

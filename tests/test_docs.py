@@ -47,8 +47,9 @@ def test_commands_that_are_shown_parse(page):
 
     from augmentgan.cli.app import app
 
-    for block in re.findall(r"```(?:sh|\n)(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-        for line in block.splitlines():
+    text = page.read_text(encoding="utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines() if language in ("", "sh") else []:
             words = shlex.split(line.partition("#")[0].split("&&")[-1])
             if words[:1] == ["augmentgan"]:
                 # --help after the options: click parses them and stops before anything runs

@@ -43,7 +43,7 @@ def data(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write a well-known set to a folder or HDF5: digits offline, others through torchvision."""
+    """Write a well-known set: digits offline, others by torchvision."""
     from augmentgan.data.images import TEST, TRAIN
     from augmentgan.data.well_known import TORCHVISION_SETS, WELL_KNOWN, cache_folder, fetch
     from augmentgan.data.writers import format_for, how_to_load, save
