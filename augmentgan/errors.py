@@ -14,6 +14,11 @@ Each message is one line: the thing, the value that was found, and what to do ab
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """The text on one line of a terminal: control characters, and those that turn the writing round, are spelled out."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class AugmentGANError(Exception):
     """Base of every error that augmentgan raises on purpose."""
 

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from augmentgan.errors import RecipeError
 
 Auto = Literal["auto"]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Width = Annotated[int, Field(ge=4, le=1024)]
-PerClass = Annotated[int, Field(ge=2)]
+PerClass = Annotated[int, Field(ge=2, le=10**9)]
 Size = Literal[8, 16, 28, 32, 48, 64, 96, 128]
 SIZES: tuple[int, ...] = get_args(Size)
 """Image sizes (pixels a side) that the networks are built for."""
@@ -79,9 +79,11 @@ class ObjectiveSection(_Section):
     loss: Literal["minimax", "non-saturating", "hinge", "least-squares", "wasserstein"] = Field(
         "hinge", description="The adversarial loss."
     )
-    r1_weight: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 is off.")
+    r1_weight: float = Field(
+        0.0, ge=0, le=1e6, description="Weight of the R1 gradient penalty on real images; 0 is off."
+    )
     gradient_penalty_weight: float = Field(
-        10.0, ge=0, description="Weight of the Wasserstein gradient penalty (used by that loss only)."
+        10.0, ge=0, le=1e6, description="Weight of the Wasserstein gradient penalty (used by that loss only)."
     )
     lecam_weight: float = Field(
         0.0, ge=0, description="Weight of the LeCam penalty, which holds logits of scarce images together; 0 is off."
@@ -106,14 +108,16 @@ class CoverageSection(_Section):
     """The coverage term: every real image must have a sample near it (implicit maximum likelihood)."""
 
     weight: float = Field(
-        10.0, ge=0, description="Weight of the mean squared error to the matched real images; 0 is off."
+        10.0, ge=0, le=1e6, description="Weight of the mean squared error to the matched real images; 0 is off."
     )
     latents_per_image: int = Field(8, ge=1, le=1024, description="Latents drawn for each real image at a matching.")
     share: float = Field(
         0.5, gt=0, le=1, description="Share of every batch of fake images whose latents are matched ones."
     )
-    refresh_updates: int = Field(100, ge=1, description="Updates between two matchings.")
-    latent_noise: float = Field(0.05, ge=0, description="Standard deviation of the noise added to a matched latent.")
+    refresh_updates: int = Field(100, ge=1, le=10**9, description="Updates between two matchings.")
+    latent_noise: float = Field(
+        0.05, ge=0, le=100, description="Standard deviation of the noise added to a matched latent."
+    )
 
 
 class TrainingSection(_Section):
@@ -137,10 +141,12 @@ class TrainingSection(_Section):
         "auto",
         description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",
     )
-    status_updates: int = Field(100, ge=1, description="Updates between two lines of events.jsonl.")
-    quality_updates: int = Field(500, ge=1, description="Updates between two looks at diversity and nearness.")
-    sheet_updates: int = Field(500, ge=1, description="Updates between two sample sheets.")
-    checkpoint_updates: int = Field(500, ge=1, description="Updates between two checkpoints.")
+    status_updates: int = Field(100, ge=1, le=10**9, description="Updates between two lines of events.jsonl.")
+    quality_updates: int = Field(
+        500, ge=1, le=10**9, description="Updates between two looks at diversity and nearness."
+    )
+    sheet_updates: int = Field(500, ge=1, le=10**9, description="Updates between two sample sheets.")
+    checkpoint_updates: int = Field(500, ge=1, le=10**9, description="Updates between two checkpoints.")
 
 
 class BenchmarkSection(_Section):
@@ -151,7 +157,7 @@ class BenchmarkSection(_Section):
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak of the one-cycle learning rate (AdamW).")
     repeats: int = Field(5, ge=2, le=1000, description="Classifier seeds an arm.")
     synthetic_per_class: int = Field(
-        1000, ge=1, description="Synthetic images a class offered to the arms that use them."
+        1000, ge=1, le=10**6, description="Synthetic images a class offered to the arms that use them."
     )
     synthetic_share: float = Field(0.5, ge=0, le=1, description="Share of a mixed batch that is synthetic.")
     synthetic_until: float = Field(
@@ -301,8 +307,9 @@ def load_recipe(name_or_file: str | Path | None, settings: Sequence[str] = ()) -
         name, content = text, recipe_text(text)
     try:
         tree = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {text!r} is not valid TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise RecipeError(f"recipe {text!r} is not valid TOML: {reason}") from error
     tree.setdefault("name", name)
     return _validate(tree, source=f"recipe {text!r}").with_settings(settings)
 
@@ -361,7 +368,7 @@ def _settle(section: dict[str, Any], key: str, value: object) -> None:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         return text  # a bare word: loss=hinge needs no quotes on a command line
 
 

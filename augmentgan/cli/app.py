@@ -21,7 +21,7 @@ from augmentgan.cli.listing import recipes
 from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.sampling import generate
 from augmentgan.cli.verbose import with_verbose
-from augmentgan.errors import AugmentGANError
+from augmentgan.errors import AugmentGANError, printable
 
 app = typer.Typer(
     name="augmentgan",
@@ -47,7 +47,7 @@ def main() -> NoReturn:
         if status == INTERRUPTED:  # newer versions of typer turn Ctrl-C into a status themselves
             raise KeyboardInterrupt
     except AugmentGANError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; what was finished is kept, and the same command continues", err=True)
@@ -57,7 +57,7 @@ def main() -> NoReturn:
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that vanished: the world's doing, wherever we met it
         place = f" {error.filename!r}" if error.filename else ""
-        typer.echo(f"error: {error.strerror or error}{place}; check the disk and the permissions", err=True)
+        typer.echo(printable(f"error: {error.strerror or error}{place}; check the disk and the permissions"), err=True)
         sys.exit(1)
     except MemoryError as error:
         detail = " ".join(str(error).split())[:120]

@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from augmentgan.errors import printable
+
 if TYPE_CHECKING:
     from augmentgan.data.plan import Plan
     from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
@@ -86,7 +88,9 @@ class TrainingDisplay:
             )
             learned_a_while = status.updates >= self._updates / 4
             if learned_a_while and status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
-                self._quality += f"; class {status.div_worst_class} collapses: div {status.div_worst:.2f}"
+                self._quality += (
+                    f"; class {printable(status.div_worst_class or '')} collapses: div {status.div_worst:.2f}"
+                )
         if self._quiet:
             return
         if self._live is None:
@@ -173,7 +177,7 @@ def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
     for label in sorted(order):
         change = after[label] - before[label]
         table.add_row(
-            escape(report.class_names[label]),
+            escape(printable(report.class_names[label])),
             *(f"{100 * value:.1f}" for value in (before[label], after[label])),
             f"{100 * change:+.1f}",
         )

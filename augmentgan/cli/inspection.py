@@ -9,6 +9,7 @@ import typer
 
 from augmentgan.cli.layout import hanging
 from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption
+from augmentgan.errors import printable
 
 if TYPE_CHECKING:
     from augmentgan.data.inspect import Inspection
@@ -31,9 +32,9 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(found.to_json()))
         return
-    typer.echo("\n".join(hanging(line, 12) for line in _lines(found)))
+    typer.echo("\n".join(hanging(printable(line), 12) for line in _lines(found)))
     if found.fit is not None:
-        typer.echo(f"next: augmentgan fit {data}{' --skip-bad' if found.refusal is not None else ''}")
+        typer.echo(printable(f"next: augmentgan fit {data}{' --skip-bad' if found.refusal is not None else ''}"))
 
 
 def _lines(found: Inspection) -> list[str]:
@@ -54,7 +55,10 @@ def _lines(found: Inspection) -> list[str]:
     lines += [f"  {reason}" for reason in list(found.bad.values())[:_MOST]]
     if len(found.bad) > _MOST:
         lines.append(f"  and {len(found.bad) - _MOST} more (--json lists all)")
-    lines.append(f"ignored     {found.n_ignored} hidden or system files, {found.n_loose} files that belong to no class")
+    lines.append(
+        f"ignored     {found.n_ignored} hidden or system files and links to folders, "
+        f"{found.n_loose} files that belong to no class"
+    )
     lines.append("policies")
     lines += [f"  {name}: {policy}" for name, policy in found.policies.items()]
     if found.refusal is not None:

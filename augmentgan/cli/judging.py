@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run
+from augmentgan.errors import printable
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.evaluation import Evaluation
@@ -33,7 +34,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
-    typer.echo("\n".join(_lines(result)))
+    typer.echo("\n".join(printable(line) for line in _lines(result)))
     typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
 
 

@@ -63,6 +63,7 @@ def measure(
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.benchmark import run_benchmark
     from augmentgan.evaluate.mixing import ARMS
+    from augmentgan.gan.run_folder import only_writer
     from augmentgan.report.plots import plot_arms, save_png
 
     chosen = ARMS if arms is None else arms
@@ -75,7 +76,8 @@ def measure(
             done += 1
             advance(done)
 
-        report = run_benchmark(run, repeats=repeats, arms=chosen, device=device, seed=seed, on_row=count)
+        with only_writer(run.folder):  # two at once would lose each other's finished classifiers
+            report = run_benchmark(run, repeats=repeats, arms=chosen, device=device, seed=seed, on_row=count)
     save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
     return report
 

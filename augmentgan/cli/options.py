@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.errors import DataError, RunError
+from augmentgan.errors import DataError, RunError, printable
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -109,7 +109,7 @@ def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages
 
 def notice(line: str) -> None:
     """A line for people, on stderr."""
-    typer.echo(line, err=True)
+    typer.echo(printable(line), err=True)
 
 
 def command_line() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +101,16 @@ def _opened(path: Path) -> Image.Image:
     if not path.is_file():  # a pipe would be waited for without end
         raise DataError(f"file {str(path)!r} {'is no plain file' if path.exists() else 'does not exist'}; remove it")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe waits for ever
+            raise DataError(f"file {str(path)!r} is no ordinary file; remove it")
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
             warnings.simplefilter("ignore")
             image = Image.open(path)
+    except DataError:
+        raise
     except UnidentifiedImageError as error:
-        empty = path.stat().st_size == 0
+        empty = path.exists() and path.stat().st_size == 0
         raise DataError(f"file {str(path)!r} is {'empty' if empty else 'not an image'}; remove it") from error
     except Exception as error:
         raise DataError(f"file {str(path)!r} cannot be opened ({_one_line(error)}); replace or remove it") from error

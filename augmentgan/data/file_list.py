@@ -22,7 +22,7 @@ class FileList:
         files, labels: one entry a file.
         split: one entry a file, 0 train and 1 test; None where the source has no split.
         group: one number a file; None where the source has no groups.
-        n_ignored: dot files and system litter that were passed over.
+        n_ignored: dot files, system litter and links to folders that were passed over.
         loose: files that lie beside the set and belong to no class.
     """
 

@@ -18,7 +18,7 @@ def scan_folder(root: Path) -> FileList:
     """List the candidate files of every class; nothing is opened.
 
     Raises:
-        DataError: no class folders, or links that lead out of the tree.
+        DataError: no class folders, links that lead out of the tree, or a folder that cannot be read.
     """
     parts, loose = _parts(root)
     names = sorted({folder.name for _, folders in parts for folder in folders})
@@ -29,14 +29,15 @@ def scan_folder(root: Path) -> FileList:
     inside = root.resolve()
     for which, folders in parts:
         for folder in folders:
-            for file in _files_below(folder):
-                if file.name.startswith(".") or file.name.lower() in _LITTER:
+            label = names.index(folder.name)
+            for file, is_link in _files_below(folder):
+                if file.name.startswith(".") or file.name.lower() in _LITTER or (is_link and file.is_dir()):
                     n_ignored += 1
                     continue
-                if file.is_symlink():
+                if is_link:
                     refuse_leaving(file, inside)
                 files.append(file)
-                labels.append(names.index(folder.name))
+                labels.append(label)
                 split.append(which)
     has_split = len({which for which, _ in parts}) == 2
     return FileList(
@@ -75,14 +76,35 @@ def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path]]:
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         entries = sorted(folder.iterdir())
+        visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+        folders = [entry for entry in visible if entry.is_dir() and not entry.is_symlink()]
+        return folders, [entry for entry in visible if not entry.is_dir()]
     except OSError as error:
-        raise DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); check its permissions") from error
-    visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-    folders = [entry for entry in visible if entry.is_dir() and not entry.is_symlink()]
-    return folders, [entry for entry in visible if not entry.is_dir()]
+        raise _unreadable(folder, error) from error
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(parent) / name for name in sorted(files))
+def _files_below(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Every file and whether it is a link, folder by folder in order; links to folders are given as the links they are.
+
+    Without recursion: a tree may be deeper than Python's stack.
+
+    Raises:
+        DataError: a folder that cannot be read; its images would be missing and nobody would know.
+    """
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
+            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            raise _unreadable(parent, error) from error
+        yield from (
+            (parent / entry.name, entry.is_symlink()) for entry in entries if not entry.is_dir(follow_symlinks=False)
+        )
+        waiting += [parent / name for name in reversed(below) if not name.startswith((".", "__MACOSX"))]
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); check its permissions")

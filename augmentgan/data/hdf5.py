@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,130 +17,144 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from augmentgan.data.arrays import check_images, check_labels, numbered_classes
+from augmentgan.data.arrays import check_expansion, check_images, check_labels, numbered_classes
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError, OutputError
-from augmentgan.files import refuse_existing, whole_file
+from augmentgan.files import parse_json, refuse_existing, whole_file
 
-EXTRA_COLUMNS = ("sample_index", "score", "nearest_real")
 _CHUNK_BYTES = 512 * 1024
-_CHILD_SECONDS = 10
 
 
-def read_hdf5(path: Path) -> LabelledImages:
+def read_hdf5(path: Path, class_names: Sequence[str] | None = None) -> LabelledImages:
     """Read `images`, `labels` and what else the schema knows, at native size.
+
+    A child process does the reading (`hdf5_child`): what a hostile file does to the HDF5 library, it does not do to us.
+
+    Args:
+        path: the file.
+        class_names: in label order, where they are known from elsewhere; the file's own are passed over then.
 
     Raises:
         DataError: not HDF5, or content that is not the schema's.
     """
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"file {str(path)!r} is not a readable HDF5 file; check that it is complete") from error
-    with file:
+    # what runs is this interpreter with our own file, and nothing from the working folder (-P); the path is an argument
+    command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_child.py")), os.path.abspath(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
         try:
-            return _read(file, path)
-        except DataError:
-            raise
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise DataError(f"HDF5 file {str(path)!r} cannot be read ({reason}); check that it is complete") from error
+            return _received(child, path, class_names)
+        finally:
+            child.kill()  # where we refused what it announced, it need not go on
 
 
-def _read(file: Any, path: Path) -> LabelledImages:
-    images = _dataset(file, "images", path)
-    labels = _dataset(file, "labels", path)
-    shape = images.shape
-    check_images(f"{str(path)!r}: images", images.dtype, shape, images.id.get_storage_size())
-    check_labels(f"{str(path)!r}: labels", labels.dtype, labels.shape, shape[0])
-    label_values = labels[:].reshape(-1).astype(np.int64)
-    names = _class_names(path)
-    columns = {name: _column(file, name, shape[0], path) for name in ("split", "group", *EXTRA_COLUMNS) if name in file}
-    pixels = images[:]
+def _received(child: subprocess.Popen[bytes], path: Path, class_names: Sequence[str] | None) -> LabelledImages:
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    if not line.endswith(b"\n"):
+        raise _unreadable(child, path)
+    header = json.loads(line)
+    columns: dict[str, dict[str, Any]] = header["columns"]
+    images, labels = (_needed(columns, name, header["found"], path) for name in ("images", "labels"))
+    shape = _shape(images)
+    check_images(f"{str(path)!r}: images", _dtype(images), shape, images["stored_bytes"])
+    check_labels(f"{str(path)!r}: labels", _dtype(labels), _shape(labels), shape[0])
+    for name, column in columns.items():
+        if not column["stored_here"]:
+            raise _elsewhere(path, name)
+        if name not in ("images", "labels"):
+            _check_column(name, column, shape[0], path)
+        if not column["plain"]:
+            raise DataError(f"{str(path)!r}: {name} has dtype {column['dtype']}; store numbers of at most 64 bits")
+        check_expansion(
+            f"{str(path)!r}: {name}", math.prod(_shape(column)) * _dtype(column).itemsize, column["stored_bytes"]
+        )
     try:
+        # in the order in which the child sends them
+        values = {name: _receive(child, path, columns[name]) for name in columns}
+        pixels, label_values = values.pop("images"), values.pop("labels").reshape(-1).astype(np.int64)
+        names = _class_names(header["class_names"], path) if class_names is None else tuple(class_names)
         if names is None:
             label_values, names = numbered_classes(label_values)
         return LabelledImages(
             images=pixels[..., None] if pixels.ndim == 3 else pixels,
             labels=label_values,
             class_names=names,
-            split=columns.pop("split", None),
-            group=columns.pop("group", None),
-            extra=columns,
+            split=_whole(values.pop("split", None)),
+            group=_whole(values.pop("group", None)),
+            extra=values,
         )
+    except MemoryError as error:
+        gib = math.prod(shape) / 2**30
+        raise DataError(f"{str(path)!r}: there is no memory for {gib:.1f} GiB of images; store fewer") from error
     except DataError as error:
-        raise DataError(f"{str(path)!r}: {error}") from error
+        raise error if str(path) in str(error) else DataError(f"{str(path)!r}: {error}") from error
 
 
-def _dataset(file: Any, name: str, path: Path) -> Any:
-    import h5py
+def _needed(columns: Mapping[str, dict[str, Any]], name: str, found: Sequence[str], path: Path) -> dict[str, Any]:
+    if name not in columns:
+        listed = ", ".join(repr(each)[1:-1] for each in found) or "nothing"
+        raise DataError(f"{str(path)!r} has no dataset {name!r} (found: {listed}); add it")
+    if not columns[name]["stored_here"]:
+        raise _elsewhere(path, name)
+    return columns[name]
 
-    if name not in file:
+
+def _elsewhere(path: Path, name: str) -> DataError:
+    return DataError(f"{str(path)!r}: {name!r} is not a dataset stored in this file; links elsewhere are not followed")
+
+
+def _unreadable(child: subprocess.Popen[bytes], path: Path) -> DataError:
+    """What the child's end says; it may have been ended by its limits, or by the HDF5 library."""
+    assert child.stderr is not None
+    said = child.stderr.read().decode(errors="replace").strip()
+    reason = " ".join(said.split())[:120] if child.wait() == 1 and said else "it is damaged"
+    return DataError(f"file {str(path)!r} is not a readable HDF5 file ({reason}); check that it is complete")
+
+
+def _receive(child: subprocess.Popen[bytes], path: Path, column: Mapping[str, Any]) -> NDArray[Any]:
+    values: NDArray[Any] = np.empty(column["shape"], dtype=column["dtype"])
+    if values.size:
+        assert child.stdout is not None
+        left = memoryview(values.data).cast("B")
+        while left:
+            n = child.stdout.readinto(left)  # type: ignore[attr-defined]
+            if not n:
+                raise _unreadable(child, path)
+            left = left[n:]
+    return values
+
+
+def _whole(values: NDArray[Any] | None) -> NDArray[np.int64] | None:
+    return None if values is None else values.astype(np.int64)
+
+
+def _check_column(name: str, column: Mapping[str, Any], n: int, path: Path) -> None:
+    kinds = "iu" if name in ("split", "group", "sample_index") else "iuf"
+    if column["shape"] != [n] or column["dtype"][0] not in kinds:
+        noun = "whole numbers" if kinds == "iu" else "numbers"
         raise DataError(
-            f"{str(path)!r} has no dataset {name!r} (found: {', '.join(list(file)[:6]) or 'nothing'}); add it"
+            f"{str(path)!r}: {name} has dtype {_dtype(column)} and shape {_shape(column)}; {n} {noun} are needed"
         )
-    link = file.get(name, getlink=True)
-    dataset = file[name] if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise DataError(
-            f"{str(path)!r}: {name!r} is not a dataset stored in this file; links elsewhere are not followed"
-        )
-    return dataset
 
 
-def _column(file: Any, name: str, n: int, path: Path) -> NDArray[Any]:
-    dataset = _dataset(file, name, path)
-    if dataset.dtype.kind not in "iuf" or dataset.shape != (n,):
-        raise DataError(
-            f"{str(path)!r}: {name} has dtype {dataset.dtype} and shape {dataset.shape}; {n} numbers are needed"
-        )
-    values: NDArray[Any] = dataset[:]
-    return values.astype(np.int64) if name in ("split", "group") else values
+def _shape(column: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(column["shape"] or ())
 
 
-def _class_names(path: Path) -> tuple[str, ...] | None:
-    raw = _text_attribute(path, "class_names")
+def _dtype(column: Mapping[str, Any]) -> np.dtype[Any]:
+    """The dtype; object for all that are not plain numbers."""
+    return np.dtype(column["dtype"] if column["plain"] else object)
+
+
+def _class_names(raw: str | None, path: Path) -> tuple[str, ...] | None:
     if raw is None:
         return None
     try:
-        names = json.loads(raw)
-    except (TypeError, ValueError) as error:
+        names = parse_json(raw)
+    except ValueError as error:
         raise DataError(f"{str(path)!r}: attribute class_names is not JSON; store a JSON list of strings") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{str(path)!r}: attribute class_names is {raw!r:.60}; store a JSON list of strings")
     return tuple(names)
-
-
-def _text_attribute(path: Path, name: str) -> str | None:
-    """A text attribute, or None where the file has none; read by a child process.
-
-    Text of variable length lies in HDF5's global heap, and a damaged heap sends the C library into an endless loop or a
-    segmentation fault (our fuzzing found both). A child's end is an error message; our own would be a crash.
-    """
-    code = (
-        "import signal, sys\n"
-        # should we be killed while we wait, the child still ends
-        f"getattr(signal, 'alarm', lambda seconds: None)({_CHILD_SECONDS})\n"
-        "import h5py\n"
-        "with h5py.File(sys.argv[1], 'r') as file:\n"
-        "    if sys.argv[2] not in file.attrs: sys.exit(0)\n"
-        "    value = file.attrs[sys.argv[2]]\n"
-        "text = value if isinstance(value, bytes) else str(value).encode()\n"
-        "sys.stdout.buffer.write(b'=' + text)"
-    )
-    try:
-        # what runs is this interpreter with our own text, and nothing from the working folder (-P); the path is an argument
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-P", "-c", code, os.path.abspath(path), name],
-            capture_output=True,
-            timeout=_CHILD_SECONDS,
-            check=True,
-        )
-    except (subprocess.SubprocessError, OSError) as error:
-        raise DataError(f"{str(path)!r}: attribute {name} is damaged; write the file again") from error
-    return done.stdout[1:].decode(errors="replace") if done.stdout else None
 
 
 class Hdf5Writer:
@@ -180,8 +196,9 @@ class Hdf5Writer:
 
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(whole_file(self._path, self._scratch))
-            stack.enter_context(_hdf5_errors_explained())
-            self._file = stack.enter_context(h5py.File(part, "w"))
+            self._disk = stack.enter_context(_CalmFile(part, "w+b"))
+            stack.callback(self._disk.check)  # after HDF5 has closed, before the file is taken for whole
+            self._file = stack.enter_context(h5py.File(self._disk, "w"))
             rows = max(1, _CHUNK_BYTES // int(np.prod(self._shape)))
             self._create("images", np.uint8, self._shape, (rows, *self._shape))
             self._create("labels", np.int64, (), (8192,))
@@ -201,6 +218,7 @@ class Hdf5Writer:
             dataset.resize(stop, axis=0)
             dataset[self._n : stop] = values
         self._n = stop
+        self._disk.check()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -221,13 +239,32 @@ class Hdf5Writer:
         )
 
 
-@contextlib.contextmanager
-def _hdf5_errors_explained() -> Iterator[None]:
-    """HDF5 reports a full disk as a `RuntimeError` at times; to us it is an `OSError` like any other."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(" ".join(str(error).split())[:120]) from error
+class _CalmFile(io.FileIO):
+    """A file that keeps a failure to itself until it is asked: the HDF5 library may crash when a full disk stops it."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        left = memoryview(content).cast("B")
+        n = len(left)
+        while left and self.failure is None:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.failure = error
+        return n
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self.failure is not None:
+            raise self.failure
 
 
 def write_hdf5(

@@ -33,7 +33,7 @@ class Inspection:
         sizes: how often each width x height occurs, as seen after the EXIF orientation.
         modes: how often each pixel format occurs.
         bad: file and reason of each file that cannot be used.
-        n_ignored: dot files and system litter passed over.
+        n_ignored: dot files, system litter and links to folders passed over.
         n_loose: files that belong to no class.
         duplicates_within: surplus images with the same pixels as another of their class.
         duplicates_across: images whose pixels occur under more than one class.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 MAX_ROWS = 40
@@ -32,7 +33,7 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     sheet = Image.new("RGB", (_NAME_PX + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
     draw = ImageDraw.Draw(sheet)
     for y, (row, name) in enumerate(shown):
-        draw.text((2, y * cell + cell // 2 - 6), name[:13], fill="black")
+        draw.text((2, y * cell + cell // 2 - 6), printable(name)[:13], fill="black")
         for x, image in enumerate(row):
             tile = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
             sheet.paste(tile.resize((side * scale,) * 2, Image.Resampling.NEAREST), (_NAME_PX + x * cell, y * cell))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.files import write_json
+from augmentgan.files import read_json, write_json
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import BenchmarkRow
@@ -31,10 +31,10 @@ class FinishedRows:
         self._key = json.loads(json.dumps(key))
         self._rows: dict[str, dict[str, Any]] = {}
         try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
+            document = read_json(self._path)
             if document["key"] == self._key:
-                self._rows = dict(document["rows"])
-        except (OSError, ValueError, KeyError, TypeError):
+                self._rows = {name: kept for name, kept in document["rows"].items() if _is_sound(kept)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # nothing kept, or nothing that can be used: the classifiers are trained again
 
     def get(self, arm: str, repeat: int) -> tuple[dict[str, Any], NDArray[np.int64]] | None:
@@ -50,3 +50,17 @@ class FinishedRows:
     def clear(self) -> None:
         """Remove what was kept: the benchmark is whole."""
         self._path.unlink(missing_ok=True)
+
+
+def _is_sound(kept: Any) -> bool:
+    """Whether an entry has the form that `FinishedRows.add` gives it."""
+    figures = ("train_per_class", "repeat", "accuracy", "balanced_accuracy", "time_s")
+    return (
+        isinstance(kept, dict)
+        and isinstance(kept.get("row"), dict)
+        and kept["row"].keys() == {"arm", *figures, "recall_per_class"}
+        and all(isinstance(kept["row"][name], int | float) for name in figures)
+        and isinstance(kept["row"]["recall_per_class"], list)
+        and isinstance(kept.get("predicted"), list)
+        and all(type(each) is int for each in kept["predicted"])
+    )

@@ -29,6 +29,7 @@ from augmentgan.gan.run_folder import (
     DATA_FILE,
     RUN_FILE,
     append_event,
+    check_there,
     only_writer,
     prepare,
     read_events,
@@ -160,7 +161,7 @@ class Run:
         self.seed = int(self.info["seed"])
         self.finished = self.info["state"] == "finished"
         try:
-            self.data = read_hdf5(self.folder / DATA_FILE)
+            self.data = read_hdf5(self.folder / DATA_FILE, self.info["class_names"])
         except DataError as error:
             raise RunError(f"run {str(self.folder)!r} has lost its images: {error}") from error
         size_px, channels = self.recipe.data.size_px, self.recipe.data.channels
@@ -290,6 +291,7 @@ def _learn(
         last = stops or done == training.updates
         saves = done % training.checkpoint_updates == 0 or last
         if done % training.status_updates == 0 or saves:
+            check_there(folder)
             status = trainer.status()
             watch.see(status)
             if saves:
@@ -300,6 +302,7 @@ def _learn(
                 append_event(folder, status)
                 on_status(status)
         if saves and (last or not watch.in_doubt):
+            check_there(folder)
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
         if stops:

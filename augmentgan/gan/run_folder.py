@@ -177,6 +177,9 @@ def read_info(folder: Path) -> dict[str, Any]:
             raise ValueError("values are of the wrong type")
         if not 0 <= info["seed"] < 2**63:
             raise ValueError("the seed is out of range")
+        names = info["class_names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("class names are no strings")
         ResolvedRecipe.model_validate(info["recipe"])
         parse_rollbacks(info.get("rollbacks", []))
     except FileNotFoundError as error:
@@ -213,6 +216,16 @@ def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
     return rollback
 
 
+def check_there(folder: Path) -> None:
+    """Notice that the run folder was moved or removed, before parts of it are made anew.
+
+    Raises:
+        OutputError: it has vanished.
+    """
+    if not (folder / RUN_FILE).exists():
+        raise OutputError(f"run folder {str(folder)!r} has vanished; put it back, and the same command continues")
+
+
 def write_state(folder: Path, state: str) -> None:
     """Replace the state in run.json; the reason of an earlier failure goes with it."""
     info = {key: value for key, value in read_info(folder).items() if key != "reason"}
@@ -226,9 +239,16 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
             event = parse_json(line)
-            if isinstance(event, dict) and isinstance(event.get("updates"), int):
+            if isinstance(event, dict) and type(event.get("updates")) is int and all(map(_is_plain, event.values())):
                 events.append(event)
     return events
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an event's value is what we write there: a number that plots can show, words, or a rollback."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return abs(value) < 2**63  # false for NaN
+    return isinstance(value, str | dict)
 
 
 def append_event(folder: Path, status: Status) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from markupsafe import Markup
 from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import RunError
 from augmentgan.evaluate.benchmark import BENCHMARK_FILE
-from augmentgan.files import refuse_existing, whole_file
+from augmentgan.files import read_json, refuse_existing, whole_file
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import Run
 from augmentgan.report.plots import as_svg, plot_arms, plot_recall, plot_training
@@ -55,7 +54,7 @@ def _content(run: Run) -> dict[str, Any]:
     train = run.train.counts
     return {
         "title": run.folder.name,
-        "benchmark": None if document is None else _benchmark_content(document),
+        "benchmark": None if document is None else _checked_content(run, document),
         "counts": [(name, int(n), int(m)) for name, n, m in zip(run.class_names, train, run.test.counts, strict=True)],
         "sheet": _picture(sheets[-1].read_bytes()) if sheets else None,
         "nearest": _nearest(run),
@@ -73,13 +72,21 @@ def _benchmark(run: Run) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if not {"protocol", "runs", "comparisons", "verdict", "class_names"} <= document.keys():
             raise ValueError("keys are missing")
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{str(path)!r} cannot be used ({error}); run augmentgan benchmark again") from error
     found: dict[str, Any] = document
     return found
+
+
+def _checked_content(run: Run, document: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _benchmark_content(document)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        path = run.folder / BENCHMARK_FILE
+        raise RunError(f"{str(path)!r} is not what a benchmark writes; run augmentgan benchmark again") from error
 
 
 def _benchmark_content(document: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
@@ -62,7 +64,7 @@ def plot_recall(
         axes.plot(pair, [place, place], "-", color=_LIGHT, linewidth=2, zorder=1)
         axes.plot(pair[:1], [place], "o", color="white", markeredgecolor=_DARK, markersize=7)
         axes.plot(pair[1:], [place], "D", color=_DARK, markersize=6)
-    axes.set_yticks(range(len(order)), [names[label] for label in order])
+    axes.set_yticks(range(len(order)), [_label(names[label]) for label in order])
     axes.set_xlabel(f"recall, %  (circle: {titles[0]}, diamond: {titles[1]})")
     _plain(axes)
     return figure
@@ -90,7 +92,8 @@ def plot_training(events: Sequence[dict[str, Any]]) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with whole_file(path) as part:
+    with whole_file(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a class name that the font lacks letters of
         figure.savefig(part, format="png", dpi=120)
 
 
@@ -99,10 +102,16 @@ def as_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     import matplotlib as mpl
 
-    with mpl.rc_context({"svg.hashsalt": "augmentgan", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": "augmentgan", "svg.fonttype": "path"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _label(name: str) -> str:
+    """A class name that matplotlib takes for text and not for mathematics."""
+    return printable(name).replace("$", r"\$")
 
 
 def _curves(axes: Axes, events: Sequence[dict[str, Any]], names: dict[str, str]) -> None:

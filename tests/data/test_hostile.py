@@ -101,7 +101,7 @@ def hdf5(path, **replaced):
 def test_object_and_string_columns(tmp_path):
     strings = np.array(["a", "b", "a", "b"], dtype=h5py.string_dtype())
     refused(hdf5(tmp_path / "a.h5", labels=strings), "labels", "int64")
-    refused(hdf5(tmp_path / "b.h5", group=strings), "group", "numbers are needed")
+    refused(hdf5(tmp_path / "b.h5", group=strings), "group", "whole numbers are needed")
 
 
 def test_virtual_datasets(tmp_path):
@@ -131,7 +131,7 @@ def test_class_names_that_make_no_sense(tmp_path, names):
 
 def test_a_split_that_is_no_split(tmp_path):
     refused(hdf5(tmp_path / "a.h5", split=np.array([0, 1, 2, 7])), "split", "0 (train) and 1 (test)")
-    refused(hdf5(tmp_path / "b.h5", split=np.array([0, 1])), "split", "4 numbers")
+    refused(hdf5(tmp_path / "b.h5", split=np.array([0, 1])), "split", "4 whole numbers")
 
 
 def test_no_metadata_of_the_source_reaches_the_output(trained, tmp_path):
@@ -182,7 +182,7 @@ def test_a_damaged_heap_of_attribute_text_is_one_line_and_no_crash(tmp_path):
     heap = content.index(b"GCOL")
     content[heap + 8 : heap + 40] = b"\xff" * 32  # sizes of the collection and of its first object
     path.write_bytes(content)
-    refused(path, "class_names is damaged")
+    refused(path, "not a readable HDF5 file")
 
 
 def test_nothing_from_the_working_folder_runs(tmp_path, monkeypatch):
