@@ -136,5 +136,9 @@ def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) 
         if value.shape == parameter.shape:
             # the fused kernels walk memory in order: moments must lie in memory as their weights do
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        elif name != "step":
+            raise ValueError(f"{key} has another shape than its weight")
         state.setdefault(int(row), {})[name] = value
+    if len({frozenset(slot) for slot in state.values()}) > 1:
+        raise ValueError("some moments are missing")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

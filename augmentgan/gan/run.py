@@ -134,7 +134,9 @@ def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or ("alloc" in text and "memory" in text):
+        # the last is what oneDNN says when it gets none
+        unallocated = ("alloc" in text and "memory" in text) or text.startswith("could not create a ")
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or unallocated:
             batch = recipe.training.batch_images
             raise TrainingError(
                 f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "

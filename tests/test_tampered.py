@@ -1,0 +1,144 @@
+"""Run folders that somebody changed, cut off, or made with a version to come: one line, whatever opens them."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import augmentgan as ag
+from augmentgan.data.hdf5 import write_hdf5
+from augmentgan.errors import AugmentGANError, RunError
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return shutil.copytree(trained.folder, tmp_path / "run")
+
+
+def refused(call, *words):
+    with pytest.raises(AugmentGANError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def change(folder, **values):
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, **values}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"recipe": {}},
+        {"recipe": {"data": {"size_px": 10**9}}},
+        {"recipe": None, "class_names": None},
+        {"seed": "x"},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"seed": float("nan")},
+        {"class_names": "0123456789"},
+        {"class_names": ["0"] * 10},
+        {"class_names": ["a", "b"]},
+        {"state": 3},
+        {"rollbacks": [{"updates": "x"}]},
+    ],
+)
+def test_a_tampered_run(folder, values):
+    change(folder, **values)
+    refused(lambda: ag.Run(folder, "cpu").generate(1))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\x00", '"x"', "1e999"])
+def test_a_run_json_that_is_none(folder, text):
+    (folder / "run.json").write_text(text)
+    refused(lambda: ag.Run(folder, "cpu"), "run.json cannot be used")
+
+
+def test_a_newer_run_says_so(folder):
+    change(folder, format=2, surprise=1)
+    refused(lambda: ag.Run(folder, "cpu"), "format 2", "version of augmentgan that made it")
+
+
+def test_weights_of_other_shapes(folder):
+    recipe = json.loads((folder / "run.json").read_text())["recipe"]
+    recipe["model"]["generator_width"] = 16
+    change(folder, recipe=recipe)
+    refused(lambda: ag.Run(folder, "cpu").generate(1), "does not fit")
+
+
+def retold(folder, alter):
+    from safetensors import safe_open
+
+    path = folder / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    alter(tensors)
+    save_file(tensors, path, metadata)
+
+
+def test_weights_that_are_no_numbers_make_no_samples(folder):
+    def spoil(tensors):
+        name = next(name for name in tensors if name.startswith("average.") and name.endswith("weight"))
+        tensors[name].view(-1)[0] = float("nan")
+
+    retold(folder, spoil)
+    refused(lambda: ag.Run(folder, "cpu").generate(1), "no numbers")
+
+
+@pytest.mark.parametrize(
+    "name", ["random.cpu", "coverage.rows", "optimizer_generator.0.exp_avg", "average.to_image.bias"]
+)
+def test_a_checkpoint_that_lacks_something(folder, digits, small_recipe, name):
+    retold(folder, lambda tensors: tensors.pop(name))
+    recipe = small_recipe.with_settings(["training.updates=40"])
+    refused(lambda: continued(folder, digits, recipe), "checkpoint")
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (10**4, 10)])
+def test_a_random_state_of_another_shape(folder, digits, small_recipe, shape):
+    retold(folder, lambda tensors: tensors.update({"random.cpu": torch.zeros(shape, dtype=torch.uint8)}))
+    refused(lambda: continued(folder, digits, small_recipe), "checkpoint")
+
+
+def continued(folder, digits, recipe):
+    ag.fit(digits, recipe, folder, seed=3, device="cpu")
+    ag.Run(folder, "cpu").generate(1)
+
+
+def test_data_that_is_not_the_runs(folder, trained):
+    images = np.zeros((20, 16, 16, 3), np.uint8)
+    write_hdf5(folder / "data.h5", ag.LabelledImages(images, np.arange(20) % 10, trained.class_names), overwrite=True)
+    with pytest.raises(RunError, match=r"data\.h5 is not the data of run\.json"):
+        ag.Run(folder, "cpu")
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["", "[]", "[" * 100_000, '{"protocol": {}, "runs": [], "comparisons": [], "verdict": {}, "class_names": []}'],
+)
+def test_a_benchmark_json_that_is_none(folder, document):
+    (folder / "benchmark.json").write_text(document)
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "again")
+
+
+def test_events_that_make_no_sense_are_passed_over(folder):
+    good = (folder / "events.jsonl").read_text()
+    bad = [
+        '{"updates": 1, "loss_d": "x"',
+        '{"updates": true}',
+        "[" * 100_000,
+        '{"updates": 3, "loss_d": NaN}',
+        "\ufffd",
+    ]
+    bad += [json.dumps({"updates": 2, "loss_d": [1]}), json.dumps({"updates": 10**400})]
+    (folder / "events.jsonl").write_text("\n".join(bad) + "\n" + good)
+    run = ag.Run(folder, "cpu")
+    assert [event["updates"] for event in run.events()] == [10, 20, 30, 40]
+    ag.write_report(run)
