@@ -17,6 +17,7 @@ from augmentgan.evaluate.benchmark import BENCHMARK_FILE
 from augmentgan.files import read_json, refuse_existing, whole_file
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import Run
+from augmentgan.report.gallery import gallery
 from augmentgan.report.plots import as_svg, plot_arms, plot_recall, plot_training
 
 PAGE_FILE = "report.html"
@@ -58,6 +59,7 @@ def _content(run: Run) -> dict[str, Any]:
         "counts": [(name, int(n), int(m)) for name, n, m in zip(run.class_names, train, run.test.counts, strict=True)],
         "sheet": _picture(sheets[-1].read_bytes()) if sheets else None,
         "nearest": _nearest(run),
+        "gallery": gallery(run),
         "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
         "last": events[-1] if events else {},
         "info": run.info,

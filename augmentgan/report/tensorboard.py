@@ -75,7 +75,7 @@ class TensorBoardLog:
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
         self._started_s = datetime.fromisoformat(read_info(self._run)["created"]).timestamp()
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def _write(self, event: dict[str, Any]) -> None:
         writer: Any = self._writer
