@@ -77,7 +77,7 @@ def updates() -> str:
 
 
 TABLES = {"downstream": downstream, "updates": updates}
-PAGES = ("README.md", "docs/experiments.md")
+PAGES = ("README.md", "docs/experiments.md", "docs/when-it-helps.md")
 
 
 def filled(text: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import types
 import typing
 from pathlib import Path
 
 from pydantic import BaseModel
 
+import augmentgan as ag
 from augmentgan.recipe import Recipe
 
 HERE = Path(__file__).parent
@@ -61,7 +64,80 @@ def _values(annotation: object, metadata: list[object]) -> str:
     return " ".join(words)
 
 
-PAGES = {"recipe-keys.md": recipe_keys}
+def python_api() -> str:
+    """docs/python-api.md."""
+    lines = [
+        "# Python",
+        "",
+        "Everything the command line does goes through these names. Nothing in the library prints, exits or reads arguments; mistakes are",
+        "raised as `AugmentGANError`, one line each. `import augmentgan` is quick: torch is loaded when something needs it.",
+        "This page is generated from the code.",
+        "",
+        *_API_EXAMPLE.splitlines(),
+        "",
+    ]
+    for name in ag.__all__:
+        thing = getattr(ag, name)
+        lines += [f"## {name}", ""]
+        if not isinstance(thing, type):
+            lines += ["```text", f"{name}{_signature(thing)}", "```", ""]
+        lines += _prose(thing)
+        if isinstance(thing, type):
+            for key, member in vars(thing).items():
+                described = member.fget if isinstance(member, property) else member
+                if key.startswith(("_", "model_")) or not inspect.isroutine(described):
+                    continue
+                described = getattr(described, "__func__", described)
+                if described.__doc__:
+                    shown = key if isinstance(member, property) else f"{key}{_signature(described)}"
+                    lines += ["```text", f"{name}.{shown}", "```", "", *_prose(described)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_API_EXAMPLE = """\
+```python
+from pathlib import Path
+
+import augmentgan as ag
+
+data = ag.digits()  # or ag.load("photos/")
+few = data.subset(range(0, len(data), 12))
+print(ag.Recipe().with_settings(["training.updates=5000"]).training.updates)
+run = ag.Run("runs/x")  # a run that was made before
+samples = run.generate(per_class=20, classes=run.class_names[:2])
+written = ag.write_samples(run, run.counts(per_class=5), Path("samples.h5"))
+again = ag.load("samples.h5")
+exported = ag.export_run(run, "safetensors", "model")
+```"""
+
+
+def _signature(function: typing.Any) -> str:
+    text = re.sub(r"^\(self(, )?", "(", re.sub(r"((?:: |-> ))'([^']*)'", r"\1\2", str(inspect.signature(function))))
+    if len(text) < 100:
+        return text
+    return text.replace("(", "(\n    ", 1).replace(", *, ", ",\n    *,\n    ", 1)
+
+
+def _prose(thing: object) -> list[str]:
+    """A docstring as Markdown: its text, and its sections as lists."""
+    lines: list[str] = []
+    section = False
+    for line in (inspect.getdoc(thing) or "").splitlines():
+        if re.fullmatch(r"(Args|Attributes|Returns|Raises|Yields):", line):
+            lines += [f"*{line.removesuffix(':').lower()}*", ""]
+            section = True
+        elif section and re.match(r" {4}\S", line):
+            name, colon, text = line.strip().partition(": ")
+            lines.append(f"- `{name}`: {text}" if colon and len(name) < 60 else f"- {line.strip()}")
+        elif section and line.startswith("     "):
+            lines[-1] += f" {line.strip()}"
+        else:
+            section = section and not line
+            lines.append(line)
+    return [*(line.replace("[-1, 1]", "\\[-1, 1\\]") for line in lines), ""]
+
+
+PAGES = {"recipe-keys.md": recipe_keys, "python-api.md": python_api}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
