@@ -24,11 +24,11 @@ from augmentgan.gan.sampling import BATCH, latents_of
 MOST_CLASSES = 10
 """Classes shown; a page is to be looked at, and has to stay small."""
 
-LIMITS_BYTES = {"walk": 350_000, "morph": 250_000, "timelapse": 500_000, "side_by_side": 250_000}
+LIMITS_BYTES = {"walk": 350_000, "morph": 250_000, "timelapse": 400_000, "side_by_side": 450_000}
 """Upper bounds of the pictures: frames, columns and at last pixels are given up to keep them."""
 
-_WALKS, _STOPS, _STEPS = 4, 3, 12
-_MORPHS, _MORPH_STEPS, _HOLD_STEPS = 8, 8, 3
+_WALKS, _WALKS_PX, _STOPS, _STEPS = 3, 96, 3, 10
+_MORPHS, _MORPHS_PX, _MORPH_STEPS, _HOLD_STEPS = 8, 256, 6, 2
 _LAPSE_FRAMES, _COLUMNS = 24, 8
 _FRAME_MS, _LAPSE_MS, _LAST_MS = 80, 350, 2500
 _GAP_PX, _TITLE_PX, _WIDTH_PX = 2, 18, 640
@@ -73,15 +73,16 @@ def gallery(run: Run) -> list[Picture]:
 def _walk(run: Run) -> Picture:
     """Closed walks through the latents of the first samples of each class; the class stays, the latent moves."""
     classes = _classes(run)
+    walks = max(1, min(_WALKS, _WALKS_PX // run.recipe.data.size_px))  # large tiles: fewer of them, not fewer frames
     legs = []
     for label in classes:
-        stops = latents_of(run.seed, label, np.arange(_WALKS * _STOPS), run.generator.latent_dim)
-        legs.append(_loop(torch.from_numpy(stops).view(_WALKS, _STOPS, -1)))
+        stops = latents_of(run.seed, label, np.arange(walks * _STOPS), run.generator.latent_dim)
+        legs.append(_loop(torch.from_numpy(stops).view(walks, _STOPS, -1)))
     latents = torch.stack(legs)  # (classes, walks, frames, latent_dim)
     n_frames = latents.shape[2]
-    labels = torch.tensor(classes)[:, None, None].expand(-1, _WALKS, n_frames)
+    labels = torch.tensor(classes)[:, None, None].expand(-1, walks, n_frames)
     images = _images(run.generator, latents.flatten(0, 2), labels.flatten())
-    images = images.reshape(len(classes), _WALKS, n_frames, *images.shape[1:])
+    images = images.reshape(len(classes), walks, n_frames, *images.shape[1:])
     frames = [_grid(images[:, :, k].swapaxes(0, 1)) for k in range(n_frames)]
     caption = (
         f"Each tile walks from sample to sample of its class and back; one column a class: {_names(run, classes)}. "
@@ -100,14 +101,15 @@ def _morph(run: Run) -> Picture:
         leg = (1 - share) * whole[label] + share * whole[following]
         mixing = torch.cat([mixing, whole[label].expand(_HOLD_STEPS, -1), leg])
     between = mixed_classes(run.generator, mixing)
-    numbers = np.arange(_MORPHS)
+    morphs = max(2, min(_MORPHS, _MORPHS_PX // run.recipe.data.size_px))
+    numbers = np.arange(morphs)
     latents = torch.from_numpy(latents_of(run.seed, classes[0], numbers, run.generator.latent_dim))
     n_frames = len(mixing)
-    labels = torch.arange(n_frames).repeat_interleave(_MORPHS)
+    labels = torch.arange(n_frames).repeat_interleave(morphs)
     images = _images(between, latents.repeat(n_frames, 1), labels)
-    images = images.reshape(n_frames, 1, _MORPHS, *images.shape[1:])
+    images = images.reshape(n_frames, 1, morphs, *images.shape[1:])
     caption = (
-        f"{_MORPHS} latents that stay while the class changes: {_names(run, classes)}, and round again. What stays the same from "
+        f"{morphs} latents that stay while the class changes: {_names(run, classes)}, and round again. What stays the same from "
         "class to class is what the latent means."
     )
     return _animated("morph", "From class to class", caption, [_grid(frame) for frame in images])
@@ -229,7 +231,8 @@ def _animated(
     shown = width * max(1, _WIDTH_PX // width) if pixels else width
     stride = shrink = 1
     while True:
-        kept = [frame[::shrink, ::shrink] for frame in frames[::-1][::stride][::-1]]  # the last frame always stays
+        last_first = frames[::-1][::stride]  # the last frame always stays
+        kept = [np.asarray(Image.fromarray(frame).reduce(shrink)) for frame in reversed(last_first)]
         data = _gif(kept, frame_ms * stride, last_ms)
         if len(data) <= LIMITS_BYTES[name] or shrink > 8:
             break

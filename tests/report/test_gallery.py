@@ -39,15 +39,15 @@ def test_all_four_are_there_and_within_their_limits(pictures):
 
 def test_a_walk_starts_at_the_samples_of_its_class(pictures, trained):
     seen = frames(pictures["walk"])
-    assert len(seen) == 36
+    assert len(seen) == 30
     for label in (0, 7):
-        wanted = latents_of(trained.seed, label, np.arange(12), 64)[::3]  # four walks of three stops
+        wanted = latents_of(trained.seed, label, np.arange(9), 64)[::3]  # three walks of three stops
         with torch.no_grad():
-            images = to_uint8(trained.generator(torch.from_numpy(wanted), torch.full((4,), label))).numpy()
-        for row in range(4):
+            images = to_uint8(trained.generator(torch.from_numpy(wanted), torch.full((3,), label))).numpy()
+        for row in range(3):
             assert np.abs(tile(seen[0], row, label) - images[row, :, :, 0]).max() <= 1
     steps = [np.abs(one.astype(int) - two).mean() for one, two in zip(seen, [*seen[1:], seen[0]], strict=True)]
-    far = np.abs(seen[0].astype(int) - seen[18]).mean()
+    far = np.abs(seen[0].astype(int) - seen[15]).mean()
     assert max(steps) < far  # it moves in small steps and comes back
 
 
