@@ -1,6 +1,7 @@
 """The command line as a newcomer meets it: help with examples, suggestions, completion, plain output where it belongs."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -78,6 +79,19 @@ def test_fit_writes_a_tensorboard_log_when_asked(typed, digits, tmp_path):
     assert status == 0
     assert re.search(r"run runs/data: finished after 4 updates \(\d+\.\d s of learning\)", out)
     assert list(tmp_path.glob("runs/data/tensorboard/events.out.tfevents.*"))
+
+
+def test_export_tells_what_it_wrote_and_what_is_missing(typed, trained):
+    words = ["export", "--run", str(trained.folder), "--format", "safetensors"]
+    status, out, _ = typed(*words, "--out", "told", "--json")
+    assert (status, json.loads(out)["format"]) == (0, "safetensors")
+    status, out, _ = typed(*words, "--out", "told again")
+    assert status == 0
+    assert "state a licence" in out
+    for wrong in (["--format", "zip"], ["--pixels", "float16"]):
+        status, out, err = typed("export", *wrong)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"error: {wrong[0]} '{wrong[1]}' is not known; use ")
 
 
 def test_json_is_offered_wherever_something_is_told():
