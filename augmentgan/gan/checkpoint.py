@@ -32,6 +32,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     tensors = {
         **_named("generator", trainer.generator.state_dict()),
         **_named("average", trainer.average.state_dict()),
+        **_named("chosen", trainer.chosen.state_dict()),
         **_named("discriminator", trainer.discriminator.state_dict()),
         **_optimizer_tensors("optimizer_generator", trainer.optimizer_generator),
         **_optimizer_tensors("optimizer_discriminator", trainer.optimizer_discriminator),
@@ -66,7 +67,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
     """
     numbers, tensors = read_checkpoint(folder)
     try:
-        for name in ("generator", "average", "discriminator"):
+        for name in ("generator", "average", "chosen", "discriminator"):
             getattr(trainer, name).load_state_dict(_section(tensors, name))
         for name in ("optimizer_generator", "optimizer_discriminator"):
             _restore_optimizer(getattr(trainer, name), _section(tensors, name))
@@ -107,9 +108,9 @@ def read_checkpoint(folder: Path) -> tuple[Numbers, dict[str, Tensor]]:
     return numbers, tensors
 
 
-def average_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The generator average's part of a checkpoint, as a state dict."""
-    return _section(tensors, "average")
+def chosen_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a checkpoint that samples come from (the average at the chosen look), as a state dict."""
+    return _section(tensors, "chosen")
 
 
 def _named(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

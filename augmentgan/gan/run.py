@@ -21,7 +21,8 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
-from augmentgan.gan.checkpoint import average_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.choice import Choice
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
@@ -189,12 +190,12 @@ class Run:
 
     @property
     def generator(self) -> Generator:
-        """The generator average, calibrated, in evaluation mode."""
+        """The generator average at the chosen look (`augmentgan.gan.choice`), calibrated, in evaluation mode."""
         if self._generator is None:
             _, tensors = read_checkpoint(self.folder)
             generator = build_generator(self.recipe, len(self.class_names))
             try:
-                generator.load_state_dict(average_of(tensors))
+                generator.load_state_dict(chosen_of(tensors))
             except RuntimeError as error:
                 raise RunError(f"checkpoint in {str(self.folder)!r} does not fit its recipe; fit again") from error
             if not all(weight.isfinite().all() for weight in generator.parameters()):
@@ -286,6 +287,11 @@ def _learn(
     train = plan.data.part(TRAIN)
     truncate_events(folder, trainer.updates)
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
+    choice = Choice(
+        event
+        for event in read_events(folder)
+        if event["updates"] % training.quality_updates == 0 or event["updates"] == training.updates
+    )
     while trainer.updates < training.updates:
         trainer.update()
         done = trainer.updates
@@ -301,6 +307,10 @@ def _learn(
             with trainer.paused_clock():
                 if done % training.quality_updates == 0 or last:
                     status = _look(trainer, train, folder, plan.seed, status)
+                    # a look because of a stop comes at a chance moment: it counts only until there is a regular one
+                    regular = done % training.quality_updates == 0 or done == training.updates
+                    if (regular and choice.takes(done, status.div_worst)) or not choice.updates:
+                        trainer.choose()
                 append_event(folder, status)
                 on_status(status)
         if saves and (last or not watch.in_doubt):
@@ -308,9 +318,9 @@ def _learn(
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
         if stops:
-            write_state(folder, "stopped")
+            write_state(folder, "stopped", choice.updates)
             return
-    write_state(folder, "finished")
+    write_state(folder, "finished", choice.updates)
 
 
 def _look(trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status) -> Status:

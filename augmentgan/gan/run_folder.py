@@ -226,10 +226,10 @@ def check_there(folder: Path) -> None:
         raise OutputError(f"run folder {str(folder)!r} has vanished; put it back, and the same command continues")
 
 
-def write_state(folder: Path, state: str) -> None:
-    """Replace the state in run.json; the reason of an earlier failure goes with it."""
+def write_state(folder: Path, state: str, chosen_updates: int) -> None:
+    """Replace the state in run.json, with the look that samples come from; an earlier failure's reason goes."""
     info = {key: value for key, value in read_info(folder).items() if key != "reason"}
-    write_json(folder / RUN_FILE, {**info, "state": state})
+    write_json(folder / RUN_FILE, {**info, "state": state, "chosen_updates": chosen_updates})
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ class Status:
 
 
 class Trainer:
-    """Both networks, their optimisers, the generator average and the counters.
+    """Both networks, their optimisers, the generator average, the average that was chosen, and the counters.
 
     Args:
         recipe: a resolved recipe.
@@ -80,6 +80,7 @@ class Trainer:
         self.generator = build_generator(recipe, data.n_classes).to(device)
         self.discriminator = build_discriminator(recipe, data.n_classes).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.chosen = copy.deepcopy(self.average)
         training = recipe.training
         self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device)
         self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
@@ -210,6 +211,10 @@ class Trainer:
             d_real=d_real,
             d_fake=d_fake,
         )
+
+    def choose(self) -> None:
+        """Make the present average the generator that samples come from."""
+        self.chosen.load_state_dict(self.average.state_dict())
 
     @contextlib.contextmanager
     def paused_clock(self) -> Iterator[None]:

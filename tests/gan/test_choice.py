@@ -1,0 +1,40 @@
+"""The generator is the last look that keeps up."""
+
+from augmentgan.gan.choice import Choice
+
+
+def look(updates, div_worst):
+    return {"updates": updates, "div": 1.0, "div_worst": div_worst}
+
+
+def test_later_is_better_while_nothing_collapses():
+    choice = Choice([])
+    assert [choice.takes(updates, worst) for updates, worst in ((500, 0.5), (1000, 0.8), (1500, 0.75))] == [True] * 3
+    assert choice.updates == 1500
+
+
+def test_a_collapsed_look_is_not_taken():
+    choice = Choice([])
+    assert choice.takes(500, 0.8)
+    assert not choice.takes(1000, 0.4)
+    assert choice.updates == 500
+    assert choice.takes(1500, 0.78)
+
+
+def test_more_varied_than_real_sets_no_higher_bar():
+    choice = Choice([])
+    assert choice.takes(500, 1.6)  # noise is varied
+    assert choice.takes(1000, 0.95)
+
+
+def test_what_was_chosen_is_chosen_again_from_the_events():
+    events = [look(500, 0.8), {"updates": 600}, look(1000, 0.4)]
+    assert Choice(events).updates == 500
+    assert not Choice(events).takes(1500, 0.5)
+
+
+def test_classes_that_cannot_be_judged():
+    choice = Choice([])
+    assert choice.takes(500, None)
+    assert choice.takes(1000, None)
+    assert choice.updates == 1000
