@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +97,10 @@ def _to_image(image: NDArray[np.uint8]) -> Image.Image:
 
 
 def _opened(path: Path) -> Image.Image:
-    if not path.is_file():  # a pipe would be waited for without end
-        raise DataError(f"file {str(path)!r} {'is no plain file' if path.exists() else 'does not exist'}; remove it")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe waits for ever
-            raise DataError(f"file {str(path)!r} is no ordinary file; remove it")
+        if not path.is_file():  # a pipe would be waited for without end
+            problem = "is no plain file" if path.exists() else "does not exist"
+            raise DataError(f"file {str(path)!r} {problem}; remove it")
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
             warnings.simplefilter("ignore")

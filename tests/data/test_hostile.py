@@ -119,7 +119,7 @@ def test_a_shape_that_the_file_does_not_hold(tmp_path, chunks):
     """12 GB of nothing, which would be 12 GB of memory."""
     path = shaped(tmp_path / "a.h5", (12_000, 1024, 1024, 1), np.zeros(12_000, int), chunks=chunks)
     assert path.stat().st_size < 1e6
-    refused(path, "images declares 12000 MiB", "holds 0 bytes")
+    refused(path, "images declare 12,582,912,000 bytes", "0 are stored")
 
 
 def test_a_shape_without_pixels(tmp_path):
@@ -130,12 +130,12 @@ def test_a_dataset_without_a_shape(tmp_path):
     path = hdf5(tmp_path / "a.h5", labels=None)
     with h5py.File(path, "a") as file:
         file["labels"] = h5py.Empty("i8")
-    refused(path, "labels", "shape None")
+    refused(path, "labels", "shape ()")
 
 
-@pytest.mark.parametrize("label", [2**40, 10**6])
-def test_a_label_that_would_be_a_million_classes(tmp_path, label):
-    refused(hdf5(tmp_path / "a.h5", labels=np.array([0, 1, 2, label])), f"label {label} is no class number")
+def test_a_large_label_is_one_class_and_not_a_million(tmp_path):
+    data = ag.load(hdf5(tmp_path / "a.h5", labels=np.array([0, 1, 1, 2**40])))
+    assert data.class_names == ("0", "1", str(2**40))
 
 
 def test_labels_beyond_signed_numbers(tmp_path):

@@ -33,9 +33,9 @@ needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here
 @needs_fifo
 def test_a_pipe_is_not_waited_for(tree):
     os.mkfifo(tree / "class_0" / "pipe.png")
-    refused(tree, "pipe.png", "no ordinary file")
+    refused(tree, "pipe.png", "no plain file")
     assert len(ag.load(tree, skip_bad=True)) == 18
-    refused(tree / "class_0" / "pipe.png", "no ordinary file")
+    refused(tree / "class_0" / "pipe.png", "no plain file")
 
 
 def test_a_folder_that_cannot_be_read_is_not_passed_over(tree, monkeypatch):
