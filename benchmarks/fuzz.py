@@ -18,6 +18,7 @@ import multiprocessing.connection
 import multiprocessing.sharedctypes
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -39,10 +40,10 @@ from augmentgan.gan.checkpoint import read_checkpoint
 from augmentgan.recipe import load_recipe, recipe_text
 
 CHUNK = 1000
-HANG_S = 120.0
-"""An input that takes longer counts as a hang; generous, for the machine may be busy with other things."""
-WEIGHTS = {"image": 6, "data-numbered": 15, "data-named": 2, "data": 8, "recipe": 8, "run": 8}
-"""How often each kind is drawn, by the start of its name. Named classes are read by a child process, which is slow."""
+HANG_CPU_S, HANG_S = 60.0, 3600.0
+"""An input that takes longer counts as a hang; processor time, for the machine may be busy with other things."""
+WEIGHTS = {"image": 6, "data-numbered": 0.3, "data-named": 0.3, "data": 8, "recipe": 8, "run": 8}
+"""How often each kind is drawn, by the start of its name. HDF5 is read by a child process, which is slow."""
 
 
 def main() -> None:
@@ -199,6 +200,7 @@ def work(
         target.write_bytes(mutated(contents[file.name], dice))
         kinds[file.name if file.suffix == ".h5" else file.name.split(".")[0].split("-")[0] + file.suffix] += 1
         since.value = time.monotonic()
+        signal.setitimer(signal.ITIMER_VIRTUAL, HANG_CPU_S)  # its signal ends the process
         try:
             read(target)
             outcomes["read"] += 1

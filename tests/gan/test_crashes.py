@@ -67,7 +67,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path):
     kills = 0
     for _ in range(4 * KILLS):
         process = start(tmp_path, "killed")
-        time.sleep(random.uniform(0, whole_s / 8))  # unseeded: any moment must do
+        time.sleep(random.uniform(0, whole_s / 25))  # unseeded: any moment must do
         process.kill()
         process.communicate()
         kills += process.returncode == -9
@@ -75,7 +75,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path):
             break
     finish(start(tmp_path, "killed"))
     whole, killed = (ag.Run(tmp_path / name, "cpu") for name in ("whole", "killed"))
-    assert kills >= 3
+    assert kills == KILLS
     assert (tmp_path / "whole" / "checkpoint.safetensors").exists()
     for name, weight in whole.generator.state_dict().items():
         assert torch.equal(weight, killed.generator.state_dict()[name]), name
