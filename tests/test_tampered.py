@@ -107,6 +107,12 @@ def test_a_random_state_of_another_shape(folder, digits, small_recipe, shape):
     refused(lambda: continued(folder, digits, small_recipe), "checkpoint")
 
 
+@pytest.mark.parametrize("rows", [[10**6], [-1], [0.5], []])
+def test_coverage_pairs_of_other_data(folder, digits, small_recipe, rows):
+    retold(folder, lambda tensors: tensors.update({"coverage.rows": torch.tensor(rows)}))
+    refused(lambda: continued(folder, digits, small_recipe), "checkpoint")
+
+
 def continued(folder, digits, recipe):
     ag.fit(digits, recipe, folder, seed=3, device="cpu")
     ag.Run(folder, "cpu").generate(1)

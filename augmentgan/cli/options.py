@@ -78,7 +78,7 @@ TestFractionOption = Annotated[float | None, typer.Option(metavar="SHARE", help=
 
 
 def open_run(folder: Path | None, device: str) -> Run:
-    """The named run, or the newest, which is then named on stderr."""
+    """The named run, or the newest, which is then named on stderr; a run whose training failed is named too."""
     from augmentgan.gan.run import Run, newest_run
 
     if folder is None:
@@ -91,7 +91,10 @@ def open_run(folder: Path | None, device: str) -> Run:
         ]
         if close:
             raise RunError(f"run {str(folder)!r} does not exist; did you mean {close[0]!r}?")
-    return Run(folder, device)
+    run = Run(folder, device)
+    if run.info["state"] == "failed":  # its last good state can be sampled, but not unknowingly
+        notice(f"run {folder} failed in training ({run.info.get('reason', 'unknown')}); this is its last good state")
+    return run
 
 
 def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages | None = None) -> LabelledImages:

@@ -71,8 +71,11 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
             getattr(trainer, name).load_state_dict(_section(tensors, name))
         for name in ("optimizer_generator", "optimizer_discriminator"):
             _restore_optimizer(getattr(trainer, name), _section(tensors, name))
-        trainer.coverage.rows = tensors["coverage.rows"]
-        trainer.coverage.latents = tensors["coverage.latents"]
+        rows, latents = tensors["coverage.rows"], tensors["coverage.latents"]
+        fits = latents.shape == (len(rows), trainer.recipe.model.latent_dim) and rows.dtype == torch.int64
+        if not fits or not (0 <= int(rows.min()) <= int(rows.max()) < len(trainer.batches.images)):
+            raise ValueError("coverage pairs are of other data")
+        trainer.coverage.rows, trainer.coverage.latents = rows, latents
         trainer.anchors.copy_(tensors["lecam.anchors"])
         torch.set_rng_state(tensors["random.cpu"])
         if trainer.device.type == "cuda" and "random.cuda" in tensors:

@@ -79,9 +79,10 @@ def test_exif_orientation_is_applied(tmp_path, gradient):
     assert np.abs(found.astype(int) - upright.astype(int)).mean() < 8
 
 
-def test_animation_gives_its_first_frame(tmp_path):
+@pytest.mark.parametrize(("name", "options"), [("a.gif", {}), ("a.webp", {"lossless": True}), ("a.png", {})])
+def test_animation_gives_its_first_frame(tmp_path, name, options):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    found = read(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    found = read(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], **options)
     assert found[0, 0].tolist() == [255, 0, 0]
 
 

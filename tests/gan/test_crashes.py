@@ -118,7 +118,13 @@ def test_a_run_repeats_from_its_own_folder(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("could not create a primitive"),  # oneDNN
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+    ],
 )
 def test_out_of_memory_says_what_to_lower(digits, small_recipe, tmp_path, monkeypatch, error):
     def fails(self):
