@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -189,6 +190,8 @@ class Hdf5Writer:
             raise OutputError(f"output {str(path)!r} is a folder; name a file such as synthetic.h5")
         self._path, self._shape, self._class_names = path, shape, tuple(class_names)
         self._attributes, self._columns, self._scratch = attributes, columns, scratch
+        self._chunk_rows = max(1, _CHUNK_BYTES // int(np.prod(shape)))
+        self._waiting: list[dict[str, NDArray[Any]]] = []
         self._n = 0
 
     def __enter__(self) -> Hdf5Writer:
@@ -199,42 +202,58 @@ class Hdf5Writer:
             self._disk = stack.enter_context(_CalmFile(part, "w+b"))
             stack.callback(self._disk.check)  # after HDF5 has closed, before the file is taken for whole
             self._file = stack.enter_context(h5py.File(self._disk, "w"))
-            rows = max(1, _CHUNK_BYTES // int(np.prod(self._shape)))
-            self._create("images", np.uint8, self._shape, (rows, *self._shape))
-            self._create("labels", np.int64, (), (8192,))
+            self._create("labels", np.int64, (), 8192, "gzip")
             for name, dtype in self._columns.items():
-                self._create(name, dtype, (), (8192,))
+                self._create(name, dtype, (), 8192, "gzip")
             self._file.attrs["class_names"] = json.dumps(list(self._class_names))
             for key, value in self._attributes.items():
                 self._file.attrs[key] = value
+            stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
 
     def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
-        """Add rows; `columns` are those named at the start."""
-        stop = self._n + len(images)
-        for name, values in {"images": images, "labels": labels, **columns}.items():
-            dataset = self._file[name]
-            dataset.resize(stop, axis=0)
-            dataset[self._n : stop] = values
-        self._n = stop
-        self._disk.check()
+        """Add rows; `columns` are those named at the start. They reach the file when a chunk of them has come together."""
+        self._waiting.append({"images": images, "labels": labels, **columns})
+        if sum(len(rows["labels"]) for rows in self._waiting) >= self._chunk_rows:
+            self._write_waiting()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def _create(self, name: str, dtype: DTypeLike, shape: tuple[int, ...], chunks: tuple[int, ...]) -> None:
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if "images" not in self._file:
+            first = waiting[0]["images"] if waiting else np.empty((0, *self._shape), np.uint8)
+            compression = "gzip" if _gzip_pays(first[: self._chunk_rows]) else None
+            self._create("images", np.uint8, self._shape, self._chunk_rows, compression)
+        if not waiting:
+            return
+        start, stop = self._n, self._n + sum(len(rows["labels"]) for rows in waiting)
+        for name in waiting[0]:
+            parts = [rows[name] for rows in waiting]
+            dataset = self._file[name]
+            dataset.resize(stop, axis=0)
+            dataset[start:stop] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        self._n = stop
+        self._disk.check()
+
+    def _create(self, name: str, dtype: DTypeLike, shape: tuple[int, ...], rows: int, compression: str | None) -> None:
         self._file.create_dataset(
             name,
             shape=(0, *shape),
             maxshape=(None, *shape),
-            chunks=chunks,
+            chunks=(rows, *shape),
             dtype=dtype,
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
+            compression=compression,
+            compression_opts=1 if compression else None,
+            shuffle=np.dtype(dtype).itemsize > 1,
             track_times=False,
         )
 
@@ -265,6 +284,12 @@ class _CalmFile(io.FileIO):
         """Raise what went wrong, if anything did."""
         if self.failure is not None:
             raise self.failure
+
+
+def _gzip_pays(images: NDArray[np.uint8]) -> bool:
+    """Whether gzip halves these images: plain ones it does, and quickly; photos cost time and hardly shrink."""
+    plain = images.tobytes()
+    return len(zlib.compress(plain, 1)) < len(plain) / 2
 
 
 def write_hdf5(

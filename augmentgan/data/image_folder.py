@@ -8,6 +8,7 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from augmentgan.files import refuse_existing, whole_folder
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
 
+_THREADS = 2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
@@ -59,6 +61,7 @@ class FolderWriter:
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._written: Counter[int] = Counter()
+        self._writing: list[Future[None]] = []
 
     def __enter__(self) -> FolderWriter:
         with contextlib.ExitStack() as stack:
@@ -67,27 +70,55 @@ class FolderWriter:
             self._metadata = stack.enter_context((self._part / METADATA_FILE).open("w", encoding="utf-8"))
             attributes = json.dumps(dict(self._attributes), indent=2)
             (self._part / ATTRIBUTES_FILE).write_text(attributes + "\n", encoding="utf-8")
+            self._pool = stack.enter_context(ThreadPoolExecutor(_THREADS))
+            stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
 
     def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
         """Add images; `columns` go into `metadata.jsonl`."""
-        for row, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        names, files = [], []
+        for row, label in enumerate(labels.tolist()):
             name = self._class_names[label]
             number = int(columns["sample_index"][row]) if "sample_index" in columns else self._written[label]
+            if not self._written[label]:
+                (self._part / name).mkdir(exist_ok=True)
             self._written[label] += 1
-            file = Path(name) / f"{number:06d}.png"
-            (self._part / name).mkdir(exist_ok=True)
-            pixels = image[:, :, 0] if image.shape[2] == 1 else image
-            Image.fromarray(pixels).save(self._part / file, compress_level=1)
-            record = {"file_name": file.as_posix(), "label": name}
-            record |= {key: _number(values[row]) for key, values in columns.items()}
-            self._metadata.write(json.dumps(record) + "\n")
+            names.append(name)
+            files.append(Path(name) / f"{number:06d}.png")
+        records = [
+            {
+                "file_name": file.as_posix(),
+                "label": name,
+                **{key: _number(values[row]) for key, values in columns.items()},
+            }
+            for row, (file, name) in enumerate(zip(files, names, strict=True))
+        ]
+        self._metadata.write("".join(json.dumps(record) + "\n" for record in records))
+        # encoding and the disk work while the caller makes the next images, but never more than one batch behind
+        self._wait()
+        self._writing = [
+            self._pool.submit(_save, part, [self._part / file for file in files[k::_THREADS]])
+            for k, part in enumerate(images[k::_THREADS] for k in range(_THREADS))
+        ]
+
+    def _wait(self) -> None:
+        for each in self._writing:
+            each.result()
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def _save(images: NDArray[np.uint8], files: Sequence[Path]) -> None:
+    for image, file in zip(images, files, strict=True):
+        Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, compress_level=1)
 
 
 def _number(value: Any) -> int | float | None:

@@ -19,7 +19,7 @@ from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_dis
 from augmentgan.evaluate.mixing import Arm
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
-from augmentgan.gan.diversity import NearestReal, diversity
+from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
 from augmentgan.gan.run import Run
 from augmentgan.recipe import ResolvedRecipe
 
@@ -182,7 +182,11 @@ class CopyJudge:
     """
 
     def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
-        self._train = {label: _flat(train.images[train.labels == label]) for label in range(train.n_classes)}
+        self._n_train = train.counts
+        self._distances = {
+            label: PixelDistances(train.images[train.labels == label])
+            for label in np.flatnonzero(train.counts).tolist()
+        }
         held_out = self.ratios(test.images, test.labels)
         self.threshold = copy_threshold(held_out[~np.isnan(held_out)])
 
@@ -190,19 +194,15 @@ class CopyJudge:
         """Copy ratios (n,), each within its class; NaN where a class has a single training image."""
         ratios = np.full(len(images), np.nan)
         for label in np.unique(labels):
-            if len(self._train[int(label)]) > 1:
+            if self._n_train[label] > 1:
                 mine = labels == label
-                ratios[mine] = copy_ratios(self._train[int(label)], _flat(images[mine]))
+                ratios[mine] = copy_ratios(self._distances[int(label)](images[mine]).double().sqrt().numpy())
         return ratios
 
     def copies(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which images (n,) are near copies; none where there is nothing to judge by."""
         threshold = -1.0 if self.threshold is None else self.threshold
         return np.asarray(self.ratios(images, labels) < threshold, dtype=np.bool_)
-
-
-def _flat(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return images.reshape(len(images), -1).astype(np.float64)
 
 
 def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages) -> None:

@@ -18,6 +18,8 @@ from torch import Tensor
 MAX_IMAGES_PER_CLASS = 256
 """Distances within a class are between at most this many images, evenly spaced over the class."""
 
+_PART = 4096
+
 
 @dataclass(frozen=True)
 class Diversity:
@@ -66,17 +68,52 @@ def diversity(
     return Diversity(div, near)
 
 
-class NearestReal:
-    """Finds the nearest of the real images (n, h, w, c); flattened once."""
+class PixelDistances:
+    """Squared distances to a fixed set of images (m, h, w, c), exact: |x - y|^2 = |x|^2 - 2 x.y + |y|^2 in whole numbers.
+
+    Grey levels less 128 fit into int8, whose matrix product into int32 is four to five times as fast as float32's where the
+    processor has instructions for it; float64 is exact too.
+    """
 
     def __init__(self, real: NDArray[np.uint8]) -> None:
-        self._real = torch.from_numpy(real).flatten(1).float()
+        self._real = _centred(real)
+        self._squares = _squares(self._real)
+        # without the processor's own instructions that product is slower than any other
+        self._whole = torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+    def __call__(self, images: NDArray[np.uint8]) -> Tensor:
+        """Squared distances (n, m), int64, of images (n, h, w, c)."""
+        ours = _centred(images)
+        if self._whole:
+            products = torch._int_mm(ours, self._real.T).long()
+        else:
+            # in parts, for float64 takes eight times the memory
+            products = torch.cat(
+                [(ours.double() @ part.double().T).long() for part in torch.split(self._real, _PART)], dim=1
+            )
+        return _squares(ours)[:, None] + self._squares[None, :] - 2 * products
+
+
+class NearestReal:
+    """Finds the nearest of the real images (n, h, w, c)."""
+
+    def __init__(self, real: NDArray[np.uint8]) -> None:
+        self._distances = PixelDistances(real)
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """For each image (m, h, w, c): root mean square distance over pixels (grey levels, 0 to 255), and the row."""
-        ours = torch.from_numpy(images).flatten(1).float()
-        nearest = torch.cdist(ours, self._real).min(dim=1)
-        return (nearest.values / ours.shape[1] ** 0.5).numpy(), nearest.indices.numpy()
+        nearest = self._distances(images).min(dim=1)
+        return (
+            nearest.values.double() / float(np.prod(images.shape[1:]))
+        ).sqrt().float().numpy(), nearest.indices.numpy()
+
+
+def _centred(images: NDArray[np.uint8]) -> Tensor:
+    return (torch.from_numpy(images).flatten(1) ^ 128).view(torch.int8)  # flips the top bit: level - 128
+
+
+def _squares(centred: Tensor) -> Tensor:
+    return centred.int().square().sum(dim=1)
 
 
 def _flat(images: NDArray[np.uint8]) -> Tensor:

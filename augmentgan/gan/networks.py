@@ -26,6 +26,7 @@ GROUP = 4
 
 MAX_WIDTH = 256
 LEAK = 0.2
+EPSILON = 1e-5
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -68,14 +69,15 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Normalise x (n, c, h, w) and apply the scale and shift of each row's class."""
-        if not self.training:
-            x = F.batch_norm(x, self.running_mean, self.running_var, training=False)
+        scale, shift = self.scale(labels), self.shift(labels)  # (n, c)
+        if not self.training:  # statistics, scale and shift in one pass
+            scale = scale * torch.rsqrt(self.running_var + EPSILON)
+            shift = shift - self.running_mean * scale
         elif self.momentum is None:
-            x = F.batch_norm(x, None, None, training=True)
+            x = F.batch_norm(x, None, None, training=True, eps=EPSILON)
         else:
-            x = F.batch_norm(x, self.running_mean, self.running_var, training=True, momentum=self.momentum)
-        scale = self.scale(labels).to(x.dtype)[:, :, None, None]  # (n, c, 1, 1)
-        shift = self.shift(labels).to(x.dtype)[:, :, None, None]
+            x = F.batch_norm(x, self.running_mean, self.running_var, training=True, momentum=self.momentum, eps=EPSILON)
+        scale, shift = (each.to(x.dtype)[:, :, None, None] for each in (scale, shift))  # (n, c, 1, 1)
         return torch.addcmul(shift, x, scale)
 
 

@@ -23,7 +23,7 @@ from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice
-from augmentgan.gan.device import resolve_device
+from augmentgan.gan.device import keep_freed_memory, resolve_device
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import (
@@ -201,6 +201,7 @@ class Run:
             if not all(weight.isfinite().all() for weight in generator.parameters()):
                 raise RunError(f"checkpoint in {str(self.folder)!r} has weights that are no numbers; fit again")
             generator.requires_grad_(False).to(self._device)
+            keep_freed_memory()
             calibrate_for_sampling(generator, self.seed)
             self._generator = generator
         return self._generator

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from augmentgan.gan.diversity import NearestReal, diversity
+from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
 
 
 @pytest.fixture
@@ -44,3 +45,15 @@ def test_nearest_real(real):
     distances, rows = NearestReal(real[0])(images.astype(np.uint8))
     assert rows.tolist() == [7, 3]
     assert distances.tolist() == pytest.approx([0, 10], abs=0.1)
+
+
+@pytest.mark.parametrize("capability", ["AVX512", "DEFAULT"])
+def test_pixel_distances_are_exact_on_every_processor(monkeypatch, capability):
+    if capability != torch.backends.cpu.get_cpu_capability():
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    random = np.random.default_rng(0)
+    real = random.integers(0, 256, (9, 128, 128, 3), dtype=np.uint8)
+    real[0], real[1] = 0, 255
+    images = np.concatenate([real[:3], random.integers(0, 256, (4, 128, 128, 3), dtype=np.uint8)])
+    expected = np.square(images[:, None].astype(np.int64) - real[None].astype(np.int64)).sum(axis=(2, 3, 4))
+    assert (PixelDistances(real)(images).numpy() == expected).all()

@@ -1,0 +1,45 @@
+"""The HDF5 writer: whole files, whatever pieces the rows come in."""
+
+import h5py
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.data.hdf5 import Hdf5Writer, read_hdf5, write_hdf5
+
+
+def test_images_are_compressed_where_that_pays(tmp_path):
+
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
+    strokes = np.where(noise > 240, noise, 0).astype(np.uint8)
+    for images, expected in ((noise, None), (strokes, "gzip")):
+        data = ag.LabelledImages(images, np.arange(600) % 2, ("a", "b"))
+        write_hdf5(tmp_path / "set.h5", data, overwrite=True)
+        with h5py.File(tmp_path / "set.h5") as file:
+            assert file["images"].compression == expected
+            assert (file["images"][:] == images).all()
+            assert (file["labels"][:] == data.labels).all()
+
+
+def test_rows_written_in_any_pieces_are_the_same_rows(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (700, 32, 32, 3), dtype=np.uint8)
+    with Hdf5Writer(
+        tmp_path / "set.h5", shape=(32, 32, 3), class_names="ab", attributes={}, columns={"score": np.float32}
+    ) as writer:
+        for rows in np.split(np.arange(700), [1, 30, 31, 400, 500]):
+            writer.append(images[rows], rows % 2, score=rows.astype(np.float32))
+    found = read_hdf5(tmp_path / "set.h5")
+    assert (found.images == images).all()
+    assert (found.labels == np.arange(700) % 2).all()
+    assert (found.extra["score"] == np.arange(700)).all()
+
+
+def test_nothing_remains_of_a_file_whose_writing_failed(tmp_path):
+    with (
+        pytest.raises(TypeError, match="broadcast"),
+        Hdf5Writer(tmp_path / "set.h5", shape=(4, 4, 1), class_names="ab", attributes={}, columns={}) as writer,
+    ):
+        writer.append(np.zeros((3, 5, 5, 1), np.uint8), np.zeros(3, np.int64))
+    assert not list(tmp_path.iterdir())
