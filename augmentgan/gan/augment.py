@@ -31,6 +31,11 @@ class Augmentation:
     hole_px: int
     colour: Tensor | None
 
+    def rows(self, rows: Tensor | slice) -> Augmentation:
+        """Those of some of the images."""
+        shift, hole, colour = (None if each is None else each[rows] for each in (self.shift, self.hole, self.colour))
+        return Augmentation(shift, hole, self.hole_px, colour)
+
 
 def draw(section: ResolvedAugmentSection, n: int, size_px: int, device: torch.device) -> Augmentation:
     """Draw augmentations for n images from torch's random state.
@@ -45,8 +50,8 @@ def draw(section: ResolvedAugmentSection, n: int, size_px: int, device: torch.de
     if hole_px:
         hole = torch.randint(0, size_px + (1 - hole_px % 2), (n, 2), device=device) - hole_px // 2
     if section.colour:
-        low, spread = torch.tensor([[-0.5, 0.0, 0.5], [1.0, 2.0, 1.0]], device=device)
-        colour = low + spread * torch.rand(n, 3, device=device)
+        brightness, saturation, contrast = torch.rand(n, 3, device=device).unbind(1)
+        colour = torch.stack([brightness - 0.5, 2 * saturation, contrast + 0.5], dim=1)
     return Augmentation(shift, hole, hole_px, colour)
 
 

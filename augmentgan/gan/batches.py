@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from augmentgan.data.images import LabelledImages
+from augmentgan.gan.device import to_device
 from augmentgan.gan.networks import to_unit
 
 
@@ -54,7 +55,7 @@ class BalancedBatches:
 
     def real_images(self, rows: Tensor) -> Tensor:
         """Those rows as float32 NCHW in [-1, 1] on the device."""
-        return to_unit(self.images[rows.to(self.images.device)])
+        return to_unit(self.images[to_device(rows, self.images.device)])
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - a few short lists, gone with the object's last reader
     def _rotation(self, turn: int) -> list[int]:

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.device import to_device
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, to_unit
 from augmentgan.recipe import CoverageSection
 
@@ -40,10 +42,11 @@ class Coverage:
         return self.section.weight > 0 and update % self.section.refresh_updates == 0
 
     @torch.no_grad()
-    def match(self, generator: Generator) -> None:
+    def match(self, generator: Generator, team: Team = ALONE) -> None:
         """Draw latents for every real image and keep, for each, the one whose sample lies nearest.
 
-        Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near.
+        Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near. The processes of a
+        team share the generator's work, batch by batch, and all keep the same pairs.
         """
         self.rows = self._pool()
         labels = self._labels[self.rows]
@@ -51,21 +54,20 @@ class Coverage:
         candidate_labels = labels.repeat(self.section.latents_per_image)
         candidates = torch.randn(n_candidates, self._latent_dim)
         device = self._batches.images.device
-        descriptors: list[Tensor] = []
+        size_px, channels = self._batches.images.shape[1], self._batches.images.shape[3]
+        generated = torch.zeros(n_candidates, channels * (size_px // 2) ** 2, device=device)  # (candidates, d)
         # batches mix the classes evenly: normalisation statistics of one class alone would change the samples
-        shuffled = torch.randperm(n_candidates)
-        for part in torch.split(shuffled, MATCHING_BATCH):
+        for part in torch.split(torch.randperm(n_candidates), MATCHING_BATCH)[team.rank :: team.size]:
             images = generator(candidates[part].to(device), candidate_labels[part].to(device))
-            descriptors.append(_descriptor(images))
-        place = torch.empty_like(shuffled)
-        place[shuffled] = torch.arange(n_candidates)
-        generated = torch.cat(descriptors)[place.to(device)]  # (candidates, d)
+            generated[part.to(device)] = _descriptor(images)
+        team.sum_(generated)
         real = _descriptor(to_unit(self._batches.images[self.rows.to(device)]))  # (rows, d)
         self.latents = torch.empty(len(self.rows), self._latent_dim)
         for label in torch.unique(labels).tolist():
             mine, theirs = (labels == label).nonzero()[:, 0], (candidate_labels == label).nonzero()[:, 0]
             distances = torch.cdist(real[mine.to(device)], generated[theirs.to(device)])
             self.latents[mine] = candidates[theirs[distances.argmin(dim=1).cpu()]]
+        team.from_first(self.latents)  # where processors differ, so may the nearest of two that are as near
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A matched pair for each label (CPU, n,).
@@ -79,7 +81,7 @@ class Coverage:
         first = counts.cumsum(0) - counts
         chosen = order[first[labels] + (torch.rand(len(labels)) * counts[labels]).long()]
         latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
-        return latents.to(self._batches.images.device), self._batches.real_images(self.rows[chosen])
+        return to_device(latents, self._batches.images.device), self._batches.real_images(self.rows[chosen])
 
     def _pool(self) -> Tensor:
         n = len(self._labels)

@@ -6,6 +6,7 @@ import ctypes
 import sys
 
 import torch
+from torch import Tensor
 
 from augmentgan.errors import TrainingError
 
@@ -46,6 +47,19 @@ def resolve_precision(wish: str, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return torch.float32
+
+
+def allow_tf32(device: torch.device) -> None:
+    """Let float32 products on CUDA use tensor cores (10 bits of mantissa, more than bfloat16's 7); elsewhere nothing happens."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # convolutions have it by default
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small CPU tensor on the device, without waiting for what the device is doing."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)  # from other memory the driver may wait for the stream
 
 
 def keep_freed_memory() -> None:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from augmentgan.gan.convolutions import double, halve
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.recipe import ResolvedRecipe
 
 GROUP = 4
@@ -67,18 +68,29 @@ class ConditionalBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
         self.momentum: float | None = None  # set by `calibrate` while it measures
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Normalise x (n, c, h, w) and apply the scale and shift of each row's class."""
+    def forward(self, x: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
+        """Normalise x (n, c, h, w), our part of the team's batch, and apply the scale and shift of each row's class."""
         scale, shift = self.scale(labels), self.shift(labels)  # (n, c)
         if not self.training:  # statistics, scale and shift in one pass
             scale = scale * torch.rsqrt(self.running_var + EPSILON)
             shift = shift - self.running_mean * scale
+        elif team.size > 1:
+            mean, variance = _statistics(x, team)
+            scale = scale * torch.rsqrt(variance + EPSILON)
+            shift = shift - mean * scale
         elif self.momentum is None:
             x = F.batch_norm(x, None, None, training=True, eps=EPSILON)
         else:
             x = F.batch_norm(x, self.running_mean, self.running_var, training=True, momentum=self.momentum, eps=EPSILON)
         scale, shift = (each.to(x.dtype)[:, :, None, None] for each in (scale, shift))  # (n, c, 1, 1)
         return torch.addcmul(shift, x, scale)
+
+
+def _statistics(x: Tensor, team: Team) -> tuple[Tensor, Tensor]:
+    """Mean and variance (c,) of x (n, c, h, w) over the rows of all processes."""
+    variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
+    mean, square = team.average(torch.stack([mean, variance + mean.square()])).unbind()
+    return mean, (square - mean.square()).clamp_min(0.0)
 
 
 class Generator(nn.Module):
@@ -110,13 +122,16 @@ class Generator(nn.Module):
         nn.init.normal_(self.label.weight, std=0.5)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1]."""
+    def forward(self, latents: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
+        """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1].
+
+        In training these are our rows of the batch of all processes, whose statistics normalise it.
+        """
         x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
         x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
-        x = F.relu(self.norm[0](x, labels))
+        x = F.relu(self.norm[0](x, labels, team))
         for up, norm in zip(self.up, self.norm[1:], strict=True):
-            x = F.relu(norm(double(x, cast(Tensor, up.weight)), labels))
+            x = F.relu(norm(double(x, cast(Tensor, up.weight)), labels, team))
         return torch.tanh(cast(Tensor, self.to_image(x)))
 
 

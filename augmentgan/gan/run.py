@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +24,10 @@ from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice
-from augmentgan.gan.device import keep_freed_memory, resolve_device
+from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_device
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import Diversity, diversity
-from augmentgan.gan.networks import Generator, build_generator
+from augmentgan.gan.networks import GROUP, Generator, build_generator
 from augmentgan.gan.run_folder import (
     DATA_FILE,
     RUN_FILE,
@@ -62,6 +64,7 @@ def fit(
     on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
     on_rollback: Callable[[Rollback], object] | None = None,
+    team: Team = ALONE,
 ) -> Run:
     """Learn a class-conditional generator; an unfinished run in `out` with the same data and recipe is continued.
 
@@ -78,6 +81,7 @@ def fit(
         on_plan: called once, with everything that was settled, before anything is learned or written.
         on_status: called with every `Status`.
         on_rollback: called when training went wrong and goes on from the last good checkpoint, more gently.
+        team: the processes that learn together (`augmentgan.gan.distributed`); the first one writes, and is told of status.
 
     Returns:
         The run, finished or stopped by `max_time_s` or `should_stop`.
@@ -89,22 +93,26 @@ def fit(
     """
     plan, where = plan_fit(data, recipe, seed), resolve_device(device)
     folder = Path(out)
+    team.check_batch(plan.recipe.training.batch_images, GROUP)
     if on_plan:
         on_plan(plan)
-    with (
-        only_writer(folder, overwrite=overwrite),
-        torch.random.fork_rng(devices=[where] if where.type == "cuda" else []),
-        _memory_errors_explained(plan.recipe),
-    ):
-        prepare(folder, plan, overwrite, command, where)
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> None:
+            stack.enter_context(only_writer(folder, overwrite=overwrite))
+            prepare(folder, plan, overwrite, command, where)
+
+        team.first_does(begin)
+        stack.enter_context(torch.random.fork_rng(devices=[where] if where.type == "cuda" else []))
+        stack.enter_context(_memory_errors_explained(plan.recipe))
         started = time.monotonic()
 
         def stopping() -> bool:
             out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
-            return out_of_time or (should_stop is not None and should_stop())
+            return team.any(out_of_time or (should_stop is not None and should_stop()))
 
         while True:
-            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where)
+            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where, team)
             if has_checkpoint(folder):
                 restore_checkpoint(trainer, folder)
             slow_down(trainer, read_rollbacks(folder))
@@ -112,9 +120,10 @@ def fit(
                 _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
                 break
             except Trouble as trouble:
-                rollback = roll_back(folder, trouble, trainer.updates)
-                if on_rollback:
-                    on_rollback(rollback)
+                team.first_does(functools.partial(roll_back, folder, trouble, trainer.updates))
+                if on_rollback and team.first:
+                    on_rollback(read_rollbacks(folder)[-1])
+        team.wait()
     return Run(folder)
 
 
@@ -202,6 +211,7 @@ class Run:
                 raise RunError(f"checkpoint in {str(self.folder)!r} has weights that are no numbers; fit again")
             generator.requires_grad_(False).to(self._device)
             keep_freed_memory()
+            allow_tf32(self._device)
             calibrate_for_sampling(generator, self.seed)
             self._generator = generator
         return self._generator
@@ -286,7 +296,8 @@ def _learn(
 ) -> None:
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
-    truncate_events(folder, trainer.updates)
+    writes = trainer.team.first
+    trainer.team.first_does(lambda: truncate_events(folder, trainer.updates))
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
     choice = Choice(
         event
@@ -305,23 +316,24 @@ def _learn(
             watch.see(status)
             if saves:
                 check_weights(trainer)
-            with trainer.paused_clock():
-                if done % training.quality_updates == 0 or last:
-                    status = _look(trainer, train, folder, plan.seed, status)
-                    # a look because of a stop comes at a chance moment: it counts only until there is a regular one
-                    regular = done % training.quality_updates == 0 or done == training.updates
-                    if (regular and choice.takes(done, status.div_worst)) or not choice.updates:
-                        trainer.choose()
-                append_event(folder, status)
-                on_status(status)
-        if saves and (last or not watch.in_doubt):
+            if writes:
+                with trainer.paused_clock():
+                    if done % training.quality_updates == 0 or last:
+                        status = _look(trainer, train, folder, plan.seed, status)
+                        # a look because of a stop comes at a chance moment: it counts only until there is a regular one
+                        regular = done % training.quality_updates == 0 or done == training.updates
+                        if (regular and choice.takes(done, status.div_worst)) or not choice.updates:
+                            trainer.choose()
+                    append_event(folder, status)
+                    on_status(status)
+        if writes and saves and (last or not watch.in_doubt):
             check_there(folder)
             with trainer.paused_clock():
                 save_checkpoint(trainer, folder)
         if stops:
-            write_state(folder, "stopped", choice.updates)
-            return
-    write_state(folder, "finished", choice.updates)
+            break
+    if writes:
+        write_state(folder, "finished" if trainer.updates == training.updates else "stopped", choice.updates)
 
 
 def _look(trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status) -> Status:

@@ -20,7 +20,8 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.gan import augment, objectives
 from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
-from augmentgan.gan.device import keep_freed_memory, resolve_precision
+from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
@@ -71,12 +72,21 @@ class Trainer:
         data: the training images, at the recipe's size; every class has at least one.
         seed: initial weights and every draw follow from it.
         device: where to learn.
+        team: the processes that share the work; all draw the numbers of the whole batch and work on their rows of it.
+
+    Raises:
+        RecipeError: the batch cannot be shared evenly.
     """
 
-    def __init__(self, recipe: ResolvedRecipe, data: LabelledImages, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, recipe: ResolvedRecipe, data: LabelledImages, seed: int, device: torch.device, team: Team = ALONE
+    ) -> None:
+        team.check_batch(recipe.training.batch_images, GROUP)
         torch.manual_seed(seed)
         keep_freed_memory()
-        self.recipe, self.device = recipe, device
+        allow_tf32(device)
+        self.recipe, self.device, self.team = recipe, device, team
+        self._rows = team.rows(recipe.training.batch_images)
         self.generator = build_generator(recipe, data.n_classes).to(device)
         self.discriminator = build_discriminator(recipe, data.n_classes).to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -87,6 +97,10 @@ class Trainer:
         self.batches = BalancedBatches(data, seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
         self.anchors = torch.zeros(2, device=device)
+        # whole groups: the minibatch statistic must not see chance beside choice
+        n_groups = recipe.training.batch_images // GROUP
+        share = recipe.coverage.share if recipe.coverage.weight else 0.0
+        self._n_matched = GROUP * max(1, round(share * n_groups)) if share else 0
         self.precision = resolve_precision(training.precision, device)
         self.updates = 0
         self.seconds = 0.0
@@ -99,18 +113,18 @@ class Trainer:
         training = self.recipe.training
         if self.coverage.due(self.updates):
             with self._autocast():
-                self.coverage.match(self.generator)
+                self.coverage.match(self.generator, self.team)
         n_discriminator = training.n_discriminator_updates
         for turn in range(n_discriminator):
             position = self.updates * n_discriminator + turn
             wanted = self.batches.labels_at(position, training.batch_images, GROUP)
-            real = self.batches.real_images(self.batches.rows_of(wanted, GROUP))
-            labels = wanted.to(self.device)
+            real = self.batches.real_images(self.batches.rows_of(wanted, GROUP)[self._rows])
+            labels = to_device(wanted[self._rows], self.device)
             latents, targets = self._latents(wanted)
             # the generator's own turn reuses the images that the discriminator has just judged, with their graph
             last = turn == n_discriminator - 1
             with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
-                fake = self.generator(latents, labels)
+                fake = self.generator(latents, labels, self.team)
             loss_d, logits_real, logits_fake = self._discriminator_update(real, fake.detach(), labels)
         loss_g, loss_coverage = self._generator_update(fake, labels, targets)
         self._average_generator()
@@ -120,24 +134,22 @@ class Trainer:
         self._summed += 1
 
     def _latents(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Latents (n, latent_dim) for labels (CPU, n,), and the real images that the first of them should give.
+        """Our latents (n / processes, latent_dim) for the batch's labels (CPU, n,), and the images that the first should give.
 
         Matched latents take part in the game like any other, so the coverage term costs no image more.
         """
-        latent_dim = self.recipe.model.latent_dim
-        if not self.recipe.coverage.weight:
-            return torch.randn(len(labels), latent_dim, device=self.device), None
-        n_groups = len(labels) // GROUP  # whole groups: the minibatch statistic must not see chance beside choice
-        n_matched = GROUP * max(1, round(self.recipe.coverage.share * n_groups))
-        matched, targets = self.coverage.draw(labels[:n_matched])
+        latent_dim, n_matched = self.recipe.model.latent_dim, self._n_matched
         free = torch.randn(len(labels) - n_matched, latent_dim, device=self.device)
-        return torch.cat([matched, free]), targets
+        if not n_matched:
+            return free[self._rows], None
+        matched, targets = self.coverage.draw(labels[:n_matched])
+        return torch.cat([matched, free])[self._rows], targets[self._rows]
 
     def _discriminator_update(self, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         objective = self.recipe.objective
         self.discriminator.requires_grad_(True)
         # one pass over both: no layer of the discriminator mixes rows of different groups
-        both = self._augmented(torch.cat([real, fake.to(real.dtype)]))
+        both = self._augmented(torch.cat([real, fake.to(real.dtype)]), 2)
         with self._autocast():
             logits = self.discriminator(both, labels.repeat(2))
         logits_real, logits_fake = logits.chunk(2)
@@ -147,7 +159,7 @@ class Trainer:
             penalised = penalised + objective.r1_weight * self._r1(both[: len(real)], labels)
         if objective.lecam_weight:
             means = torch.stack([logits_real.mean(), logits_fake.mean()]).detach()
-            self.anchors.lerp_(means, 1 - ANCHOR_DECAY)
+            self.anchors.lerp_(self.team.average(means), 1 - ANCHOR_DECAY)
             lecam = objectives.lecam_penalty(logits_real, logits_fake, self.anchors)
             penalised = penalised + objective.lecam_weight * lecam
         if objective.loss == "wasserstein" and objective.gradient_penalty_weight:
@@ -155,19 +167,23 @@ class Trainer:
             penalised = penalised + weight * self._gradient_penalty(both[: len(real)], both[len(real) :], labels)
         self.optimizer_discriminator.zero_grad(set_to_none=True)
         penalised.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(self.discriminator.parameters())
         self.optimizer_discriminator.step()
         return loss.detach(), logits_real.detach(), logits_fake.detach()
 
     def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
-            logits = self.discriminator(self._augmented(fake.float()), labels)
+            logits = self.discriminator(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
-        if targets is not None:
+        if targets is not None and len(targets):
             loss_coverage = coverage_loss(fake[: len(targets)], targets)
+            # the mean over the processes is to be the mean over all pairs, of which some have more
+            loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
         self.optimizer_generator.zero_grad(set_to_none=True)
         (loss + self.recipe.coverage.weight * loss_coverage).backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(self.generator.parameters())
         self.optimizer_generator.step()
         return loss.detach(), loss_coverage.detach()
 
@@ -176,13 +192,18 @@ class Trainer:
         return objectives.r1_penalty(self.discriminator(images, labels), images)
 
     def _gradient_penalty(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
-        share = torch.rand(len(real), 1, 1, 1, device=self.device)
+        share = torch.rand(self.recipe.training.batch_images, 1, 1, 1, device=self.device)[self._rows]
         images = torch.lerp(real, fake, share).detach().requires_grad_(True)
         return objectives.gradient_penalty(self.discriminator(images, labels), images)
 
-    def _augmented(self, images: Tensor) -> Tensor:
-        section = self.recipe.augment
-        return augment.apply(augment.draw(section, len(images), images.shape[-1], self.device), images)
+    def _augmented(self, images: Tensor, n_batches: int) -> Tensor:
+        """Augment our rows of `n_batches` batches (real, then fake)."""
+        n, n_ours = self.recipe.training.batch_images, len(images) // n_batches
+        drawn = augment.draw(self.recipe.augment, n_batches * n, images.shape[-1], self.device)
+        if n_ours < n:
+            ours = torch.arange(n_batches * n, device=self.device).view(n_batches, n)[:, self._rows]
+            drawn = drawn.rows(ours.flatten())
+        return augment.apply(drawn, images)
 
     @torch.no_grad()
     def _average_generator(self) -> None:
@@ -191,8 +212,9 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
 
     def status(self) -> Status:
-        """Means since the last call; `augmentgan.gan.watch` judges them."""
-        loss_d, loss_g, loss_coverage, d_real, d_fake = (self._sums / max(1, self._summed)).tolist()
+        """Means since the last call, over all processes; `augmentgan.gan.watch` judges them."""
+        sums = self.team.sum_(self._sums) / self.team.size
+        loss_d, loss_g, loss_coverage, d_real, d_fake = (sums / max(1, self._summed)).tolist()
         now = time.perf_counter()
         elapsed = now - self._since
         self.seconds += elapsed

@@ -1,0 +1,173 @@
+"""Several processes at one job, started by torchrun: who we are, and the few things that processes say to each other.
+
+    torchrun --nproc-per-node 2 -m augmentgan fit data/
+
+Every process holds the same weights and draws the same random numbers for the whole batch, and works on its own rows of it. With
+gradients averaged over the processes that is the same training as in one process, up to the order in which floats are added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from augmentgan.errors import RecipeError, RunError, TrainingError
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes at one job, as one of them sees it; a team of one says nothing to anybody.
+
+    All processes must call the same methods in the same order.
+
+    Attributes:
+        rank: our number.
+        size: how many we are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether we are the one that writes, locks and displays."""
+        return self.rank == 0
+
+    def rows(self, n: int) -> slice:
+        """Our share of n rows; `check_batch` has made sure that n divides."""
+        return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
+
+    def check_batch(self, batch_images: int, group: int) -> None:
+        """Refuse a batch that cannot be shared evenly.
+
+        Raises:
+            RecipeError: `batch_images` is not a multiple of the processes times `group`.
+        """
+        step = self.size * group
+        if batch_images % step:
+            raise RecipeError(
+                f"training.batch_images = {batch_images} cannot be shared by {self.size} processes in whole groups of {group} "
+                f"images of one class; use --set training.batch_images={-(-batch_images // step) * step} or fewer processes"
+            )
+
+    def average(self, tensor: Tensor) -> Tensor:
+        """The mean over the processes, differentiable."""
+        return tensor if self.size == 1 else cast(Tensor, _Sum.apply(tensor)) / self.size
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """Replace a tensor by its sum over the processes."""
+        if self.size > 1:
+            with _loss_of_a_process_explained():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace every gradient by its mean over the processes: one message for all."""
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = self.sum_(torch.cat([gradient.reshape(-1) for gradient in gradients])).div_(self.size)
+        for gradient, mean in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        return flag if self.size == 1 else bool(self.sum_(torch.tensor(int(flag))))  # on the CPU: no device waits
+
+    def from_first(self, tensor: Tensor) -> Tensor:
+        """Replace a tensor by the first process's."""
+        if self.size > 1:
+            with _loss_of_a_process_explained():
+                dist.broadcast(tensor, 0)
+        return tensor
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Every process's tensor (all of one shape), in the order of their numbers."""
+        if self.size == 1:
+            return [tensor]
+        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        with _loss_of_a_process_explained():
+            dist.all_gather(found, tensor)
+        return found
+
+    def first_does(self, action: Callable[[], object]) -> None:
+        """Let the first process do something while the others wait for it.
+
+        Raises:
+            RunError: in the others, where it failed in the first, which has its own error.
+        """
+        failed = torch.tensor(0)
+        try:
+            if self.first:
+                action()
+        except BaseException:
+            failed.fill_(1)
+            raise
+        finally:
+            self.from_first(failed)
+        if failed:
+            raise RunError("the first process could not go on; see its message")
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.any(False)
+
+
+ALONE = Team()
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[tuple[Team, str]]:
+    """Our team and the device that is ours: under torchrun the processes that it started, otherwise we alone.
+
+    Messages between devices go over nccl, between processors over gloo.
+
+    Args:
+        device: what the user asked for; "auto" and "cuda" become the process's own GPU.
+    """
+    if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
+        yield ALONE, device
+        return
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    on_cuda = device.startswith("cuda")
+    with _loss_of_a_process_explained():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
+    try:
+        yield Team(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """y = sum over the processes of x, on all of them; what any of them makes of y counts for every x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        with _loss_of_a_process_explained():
+            dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return cast(Tensor, _Sum.apply(gradient.contiguous()))
+
+
+@contextlib.contextmanager
+def _loss_of_a_process_explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise TrainingError(
+            f"a process of this job was lost ({reason}); what was saved is kept, and the same command goes on from there"
+        ) from error
