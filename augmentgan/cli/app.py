@@ -19,9 +19,10 @@ from augmentgan.cli.inspection import inspect
 from augmentgan.cli.judging import evaluate
 from augmentgan.cli.listing import recipes
 from augmentgan.cli.measuring import benchmark, report
+from augmentgan.cli.options import first_process
 from augmentgan.cli.sampling import generate
 from augmentgan.cli.verbose import with_verbose
-from augmentgan.errors import AugmentGANError, printable
+from augmentgan.errors import AugmentGANError, TrainingError, printable
 
 app = typer.Typer(
     name="augmentgan",
@@ -47,7 +48,9 @@ def main() -> NoReturn:
         if status == INTERRUPTED:  # newer versions of typer turn Ctrl-C into a status themselves
             raise KeyboardInterrupt
     except AugmentGANError as error:
-        typer.echo(f"error: {printable(str(error))}", err=True)
+        # processes under torchrun make the same mistake, and one says so; what happens in one alone it says itself
+        if first_process() or isinstance(error, TrainingError):
+            typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; what was finished is kept, and the same command continues", err=True)
@@ -68,7 +71,8 @@ def main() -> NoReturn:
         if show is None or not isinstance(getattr(error, "exit_code", None), int):
             raise
         _suggest(error)
-        show()
+        if first_process():
+            show()
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -27,6 +27,7 @@ from augmentgan.cli.options import (
     load_for,
     notice,
     parse_duration,
+    result,
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError
@@ -122,13 +123,13 @@ def fit(
     )
     last = (run.events() or [{}])[-1]
     if as_json:
-        typer.echo(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
+        result(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:
         state = "finished" if run.finished else "stopped; the same command continues"
         nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
         learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
-        typer.echo(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}")
-        typer.echo(f"next: augmentgan generate --run {run.folder} --per-class 1000")
+        result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}")
+        result(f"next: augmentgan generate --run {run.folder} --per-class 1000")
 
 
 def _updates_done(folder: Path) -> int:
@@ -155,11 +156,14 @@ def learn(
         KeyboardInterrupt: SIGINT or SIGTERM came; the run can be continued. A second SIGINT does not wait for the save.
     """
     from augmentgan.cli.display import TrainingDisplay, plan_lines
+    from augmentgan.gan.distributed import joined
     from augmentgan.gan.run import fit as fit_run
     from augmentgan.report.tensorboard import TensorBoardLog
 
     plans: list[TrainingDisplay] = []
     with contextlib.ExitStack() as stack:
+        team, device = stack.enter_context(joined(device))
+        tensorboard, quiet = tensorboard and team.first, quiet or not team.first
         log = stack.enter_context(TensorBoardLog(folder)) if tensorboard else None
 
         def show_plan(plan: Plan) -> None:
@@ -187,6 +191,7 @@ def learn(
             on_plan=show_plan,
             on_status=take,
             on_rollback=lambda rollback: plans[0].tell(rollback),
+            team=team,
         )
     if interrupted() and not run.finished:
         raise KeyboardInterrupt

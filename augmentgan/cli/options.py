@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -110,9 +111,21 @@ def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages
     )
 
 
+def first_process() -> bool:
+    """Whether this is the only process, or the one of those under torchrun that talks to people."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def notice(line: str) -> None:
     """A line for people, on stderr."""
-    typer.echo(printable(line), err=True)
+    if first_process():
+        typer.echo(printable(line), err=True)
+
+
+def result(line: str) -> None:
+    """A line of the command's result, on stdout."""
+    if first_process():
+        typer.echo(line)
 
 
 def command_line() -> str:

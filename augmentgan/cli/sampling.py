@@ -17,6 +17,7 @@ from augmentgan.cli.options import (
     RunOption,
     command_line,
     open_run,
+    result,
     words,
 )
 from augmentgan.errors import DataError
@@ -54,44 +55,50 @@ def generate(
     from augmentgan.data.writers import how_to_load
     from augmentgan.evaluate.evaluation import CopyJudge
     from augmentgan.files import refuse_existing
+    from augmentgan.gan.distributed import joined
     from augmentgan.gan.generating import Refusal, write_samples
 
-    opened = open_run(run, device)
-    if per_class is None and fill is None:
-        per_class = 1000
-    counts = opened.counts(per_class, fill, words(classes))
-    where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
-    refuse_existing(where, overwrite=overwrite)
-    judge = CopyJudge(opened.train, opened.test)
-    if no_copies and judge.threshold is None:
-        raise DataError(
-            f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
-        )
-    done = n_copies = 0
+    with joined(device) as (team, device):
+        opened = open_run(run, device)
+        if per_class is None and fill is None:
+            per_class = 1000
+        counts = opened.counts(per_class, fill, words(classes))
+        where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
+        refuse_existing(where, overwrite=overwrite)
+        judge = CopyJudge(opened.train, opened.test)
+        if no_copies and judge.threshold is None:
+            raise DataError(
+                f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
+            )
+        done = n_copies = 0
 
-    with progress(sum(counts.values()), "images", quiet=quiet) as advance:
+        with progress(sum(counts.values()), "images", quiet=quiet or not team.first) as advance:
 
-        def take(batch: SampleBatch) -> None:
-            nonlocal done, n_copies
-            done, n_copies = done + len(batch.images), n_copies + int(judge.copies(batch.images, batch.labels).sum())
-            advance(done)
+            def take(batch: SampleBatch) -> None:
+                nonlocal done, n_copies
+                done, n_copies = (
+                    done + len(batch.images),
+                    n_copies + int(judge.copies(batch.images, batch.labels).sum()),
+                )
+                advance(done)
 
-        total = write_samples(
-            opened,
-            counts,
-            where,
-            kind,
-            seed=seed,
-            overwrite=overwrite,
-            command=command_line(),
-            refuses=Refusal(f"copy ratio below {judge.threshold!r}", judge.copies) if no_copies else None,
-            on_batch=take,
-        )
+            total = write_samples(
+                opened,
+                counts,
+                where,
+                kind,
+                seed=seed,
+                overwrite=overwrite,
+                command=command_line(),
+                refuses=Refusal(f"copy ratio below {judge.threshold!r}", judge.copies) if no_copies else None,
+                on_batch=take,
+                team=team,
+            )
     share = None if judge.threshold is None else n_copies / total
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}
-        typer.echo(
+        result(
             json.dumps(
                 {
                     "out": str(where),
@@ -104,10 +111,8 @@ def generate(
             )
         )
     else:
-        typer.echo(f"wrote {total} images of {len(counts)} classes to {where}")
+        result(f"wrote {total} images of {len(counts)} classes to {where}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
-            typer.echo(
-                f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}"
-            )
-        typer.echo(f"load them with {loading}")
+            result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
+        result(f"load them with {loading}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 import augmentgan
-from augmentgan.data.spool import Rows, open_spool
+from augmentgan.data.hdf5 import Hdf5Writer
+from augmentgan.data.image_folder import FolderWriter
+from augmentgan.data.spool import Rows, Spool, open_spool
 from augmentgan.data.writers import Format, open_writer
 from augmentgan.errors import DataError, OutputError
 from augmentgan.files import refuse_existing
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import Run
-from augmentgan.gan.sampling import BATCH, SampleBatch, sample_rows
+from augmentgan.gan.sampling import BATCH, SampleBatch, sample_together
 
 MOST_CANDIDATES = 20
 """Where samples are refused, at most this many are made for each that is wanted."""
@@ -49,6 +54,7 @@ def write_samples(
     command: str | None = None,
     refuses: Refusal | None = None,
     on_batch: Callable[[SampleBatch], object] | None = None,
+    team: Team = ALONE,
 ) -> int:
     """Generate `counts[label]` samples of each class into `out`.
 
@@ -66,6 +72,7 @@ def write_samples(
         command: what the user typed, kept with the samples.
         refuses: which samples must not be written; the next ones by number take their places.
         on_batch: called with every batch that was written, those made before an interruption included.
+        team: the processes that share the work (`augmentgan.gan.distributed`); the first one writes, and is told of batches.
 
     Returns:
         The number of images written.
@@ -75,7 +82,7 @@ def write_samples(
         OutputError: `out` exists or cannot be written, or another process is writing it.
         RunError: the run has no usable checkpoint.
     """
-    refuse_existing(out, overwrite=overwrite)
+    team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     size = run.recipe.data.size_px
     shape = (size, size, run.recipe.data.channels)
@@ -91,23 +98,12 @@ def write_samples(
     }
     template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
     template |= {name: np.empty(0, dtype) for name, dtype in COLUMNS.items()}
-    with (
-        open_spool(out, key, template) as spool,
-        open_writer(
-            out,
-            format,
-            shape=shape,
-            class_names=run.class_names,
-            attributes=attributes,
-            columns=COLUMNS,
-            overwrite=overwrite,
-            scratch=spool.folder,
-        ) as writer,
-    ):
-        n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+    n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+    with contextlib.ExitStack() as stack:
+        sink: list[tuple[Spool, Hdf5Writer | FolderWriter]] = []  # the first process's; the others have none
 
         def write(rows: Rows) -> None:
-            writer.append(**rows)
+            sink[0][1].append(**rows)
             batch = SampleBatch(rows["images"], rows["labels"], rows["sample_index"])
             for label in np.unique(batch.labels).tolist():
                 mine = batch.labels == label
@@ -116,25 +112,47 @@ def write_samples(
             if on_batch:
                 on_batch(batch)
 
-        for rows in spool.kept():
-            if not np.isin(rows["labels"], list(counts)).all():
-                raise OutputError(f"{str(spool.folder)!r} holds samples of other classes; remove it")
-            write(rows)
+        def begin() -> None:
+            spool = stack.enter_context(open_spool(out, key, template))
+            writer: Hdf5Writer | FolderWriter = stack.enter_context(
+                open_writer(
+                    out,
+                    format,
+                    shape=shape,
+                    class_names=run.class_names,
+                    attributes=attributes,
+                    columns=COLUMNS,
+                    overwrite=overwrite,
+                    scratch=spool.folder,
+                )
+            )
+            sink.append((spool, writer))
+            for rows in spool.kept():
+                if not np.isin(rows["labels"], list(counts)).all():
+                    raise OutputError(f"{str(spool.folder)!r} holds samples of other classes; remove it")
+                write(rows)
+
+        team.first_does(begin)
+        for tally in (n_made, next_number):
+            known = team.from_first(torch.tensor(list(tally.values()), dtype=torch.int64))
+            tally.update(zip(counts, known.tolist(), strict=True))
         if refuses is None:
-            batches = run.sample(dict(counts), seed, start=sum(n_made.values()))
+            batches = run.sample(dict(counts), seed, sum(n_made.values()), team)
         else:
-            batches = _accepted(run, counts, seed, refuses, dict(n_made), dict(next_number))
+            batches = _accepted(run, counts, seed, refuses, dict(n_made), dict(next_number), team)
         for batch in batches:
-            rows = {
-                "images": batch.images,
-                "labels": batch.labels,
-                "sample_index": batch.sample_index,
-                "score": np.full(len(batch.images), np.nan, dtype=np.float32),
-                "nearest_real": nearest(batch.images)[0],
-            }
-            spool.add(rows)
-            write(rows)
-    return sum(n_made.values())
+            if team.first:
+                rows: Rows = {
+                    "images": batch.images,
+                    "labels": batch.labels,
+                    "sample_index": batch.sample_index,
+                    "score": np.full(len(batch.images), np.nan, dtype=np.float32),
+                    "nearest_real": nearest(batch.images)[0],
+                }
+                sink[0][0].add(rows)
+                write(rows)
+    team.wait()
+    return sum(counts.values())
 
 
 def _accepted(
@@ -144,21 +162,25 @@ def _accepted(
     refuses: Refusal,
     n_made: Mapping[int, int],
     next_number: Mapping[int, int],
+    team: Team,
 ) -> Iterator[SampleBatch]:
     """`counts[label]` samples of each class that are not refused, in the order of their numbers, after those made."""
     for label, wanted in counts.items():
-        missing, number = wanted - n_made[label], next_number[label]
+        missing, first = wanted - n_made[label], next_number[label]
         labels = np.full(BATCH, label, dtype=np.int64)
-        while missing:
+        numbers = (
+            (labels, np.arange(number, number + BATCH, dtype=np.int64)) for number in itertools.count(first, BATCH)
+        )
+        for batch in sample_together(run.generator, numbers, run.sampling_seed(seed), team) if missing else ():
+            number = int(batch.sample_index[0])
             if number > MOST_CANDIDATES * wanted + BATCH:
                 name = run.class_names[label]
                 raise DataError(
                     f"class {name!r}: {number - wanted + missing} of {number} samples were refused; ask for fewer, "
                     "or look at augmentgan evaluate"
                 )
-            batch = sample_rows(
-                run.generator, labels, np.arange(number, number + BATCH, dtype=np.int64), run.sampling_seed(seed)
-            )
             kept = np.flatnonzero(~refuses.judge(batch.images, batch.labels))[:missing]
             yield SampleBatch(batch.images[kept], batch.labels[kept], batch.sample_index[kept])
-            missing, number = missing - len(kept), number + BATCH
+            missing -= len(kept)
+            if not missing:
+                break

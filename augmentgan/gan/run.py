@@ -230,9 +230,11 @@ class Run:
             return exactly(per_class, self.class_names, classes)
         return filling(str(fill), self.train.counts, self.class_names, classes)
 
-    def sample(self, counts: dict[int, int], seed: int | None = None, start: int = 0) -> Iterator[SampleBatch]:
+    def sample(
+        self, counts: dict[int, int], seed: int | None = None, start: int = 0, team: Team = ALONE
+    ) -> Iterator[SampleBatch]:
         """Batches of samples, class after class, without the first `start`; a number always gives the same image."""
-        return sample_batches(self.generator, counts, self.sampling_seed(seed), start)
+        return sample_batches(self.generator, counts, self.sampling_seed(seed), start, team)
 
     def sampling_seed(self, seed: int | None = None) -> int:
         """The seed itself, or the run's where none is given."""

@@ -6,6 +6,7 @@ or with which others.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, calibrate, to_uint8
 
 BATCH = 64
@@ -37,6 +39,10 @@ class SampleBatch:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     sample_index: NDArray[np.int64]
+
+
+SampleRows = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Labels and numbers of at most `BATCH` samples."""
 
 
 def latents_of(seed: int, label: int, indices: NDArray[np.int64], latent_dim: int) -> NDArray[np.float32]:
@@ -67,7 +73,9 @@ def calibrate_for_sampling(generator: Generator, seed: int) -> None:
     calibrate(generator, batches)
 
 
-def sample_batches(generator: Generator, counts: Mapping[int, int], seed: int, start: int = 0) -> Iterator[SampleBatch]:
+def sample_batches(
+    generator: Generator, counts: Mapping[int, int], seed: int, start: int = 0, team: Team = ALONE
+) -> Iterator[SampleBatch]:
     """Make `counts[label]` samples of each class, numbered from 0, class after class.
 
     Args:
@@ -75,18 +83,34 @@ def sample_batches(generator: Generator, counts: Mapping[int, int], seed: int, s
         counts: samples wanted for each label.
         seed: the sampling seed.
         start: how many samples at the beginning of that sequence to leave out.
+        team: the processes that share the work.
 
     Yields:
-        Batches of at most `BATCH` images.
+        Batches of at most `BATCH` images, in every process.
     """
     labels = np.array(list(counts), dtype=np.int64)
     ends = np.cumsum([0, *counts.values()])
     total = int(ends[-1])
-    while start < total:
-        places = np.arange(start, min(start + BATCH, total), dtype=np.int64)
-        classes = np.searchsorted(ends, places, side="right") - 1
-        yield sample_rows(generator, labels[classes], places - ends[classes], seed)
-        start += BATCH
+
+    def wanted() -> Iterator[SampleRows]:
+        for begin in range(start, total, BATCH):
+            places = np.arange(begin, min(begin + BATCH, total), dtype=np.int64)
+            classes = np.searchsorted(ends, places, side="right") - 1
+            yield labels[classes], places - ends[classes]
+
+    return sample_together(generator, wanted(), seed, team)
+
+
+def sample_together(
+    generator: Generator, wanted: Iterator[SampleRows], seed: int, team: Team = ALONE
+) -> Iterator[SampleBatch]:
+    """The samples of each item, in order and in every process; each process makes every n-th batch."""
+    while turns := list(itertools.islice(wanted, team.size)):
+        ours = sample_rows(generator, *turns[min(team.rank, len(turns) - 1)], seed)
+        images = np.zeros((BATCH, *ours.images.shape[1:]), dtype=np.uint8)  # messages are all of one length
+        images[: len(ours.images)] = ours.images
+        for (labels, numbers), made in zip(turns, team.gather(torch.from_numpy(images)), strict=False):
+            yield SampleBatch(made.numpy()[: len(labels)], labels, numbers)
 
 
 @torch.inference_mode()

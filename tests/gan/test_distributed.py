@@ -5,17 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from itertools import chain
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
 import augmentgan as ag
 from augmentgan.errors import RecipeError
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.training import Trainer
-from augmentgan.recipe import DataFacts
 
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
 RECIPE = """
 [training]
 updates = 12
@@ -37,8 +38,7 @@ latents_per_image = 4
 def torchrun(*arguments, cwd, n=2):
     """Start augmentgan in n processes."""
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}", "-m", "augmentgan"]
-        + list(map(str, arguments)),
+        [sys.executable, *TORCHRUN, f"--nproc-per-node={n}", "-m", "augmentgan", *arguments],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -51,10 +51,6 @@ def finished(process):
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     return out
-
-
-def weights(folder):
-    return ag.Run(folder, "cpu").generator.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +86,53 @@ def test_two_processes_learn_what_one_learns(place, two):
     assert one.events()[-1]["loss_d"] == pytest.approx(two.events()[-1]["loss_d"], abs=1e-3)
     same = one.info.keys() - {"created", "command"}
     assert {key: one.info[key] for key in same} == {key: two.info[key] for key in same}
+
+
+@pytest.mark.parametrize("extra", [[], ["--no-copies"]])
+def test_two_processes_write_what_one_writes(place, two, extra):
+    command = ["generate", "--run", "two", "--per-class", "30", "--device", "cpu", "--quiet", *extra]
+    finished(torchrun(*command, "--out", "shared.h5", "--overwrite", cwd=place))
+    subprocess.run(
+        [sys.executable, "-m", "augmentgan", *command, "--out", "alone.h5", "--overwrite"], cwd=place, check=True
+    )
+    with h5py.File(place / "shared.h5") as shared, h5py.File(place / "alone.h5") as alone:
+        assert list(shared) == list(alone)
+        assert len(shared["images"]) == 300
+        for name in alone:
+            np.testing.assert_array_equal(shared[name][:], alone[name][:])
+
+
+def test_a_lost_process_ends_the_job_and_the_run_goes_on(place):
+    command = ["fit", "digits.h5", "--recipe", "r.toml", "--set", "training.updates=4000", "--out", "lost"]
+    job = torchrun(*command, "--device", "cpu", cwd=place)
+    for line in job.stderr:
+        if "/4000 updates" in line:
+            break
+    processes = [int(line) for line in subprocess.check_output(["pgrep", "-P", str(job.pid)], text=True).split()]
+    os.kill(processes[-1], signal.SIGKILL)
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode != 0
+    assert "error: a process of this job was lost" in errors
+    assert "Traceback (most recent call last)" not in errors.split("torch.distributed.elastic")[0]
+    finished(torchrun(*command, "--resume", "--max-time", "0.01s", "--device", "cpu", cwd=place))
+    assert ag.Run(place / "lost").info["state"] == "stopped"
+
+
+def test_a_batch_that_cannot_be_shared_is_one_clear_error(place):
+    job = torchrun("fit", "digits.h5", "--set", "training.batch_images=20", "--out", "uneven", cwd=place)
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "training.batch_images = 20 cannot be shared by 2 processes" in lines[0]
+    assert "training.batch_images=24" in lines[0]
+    assert not (place / "uneven").exists()
+
+
+def test_our_rows_make_up_the_batch():
+    taken = [list(range(48))[Team(rank, 3).rows(48)] for rank in range(3)]
+    assert [*chain(*taken)] == list(range(48))
+    assert ALONE.rows(7) == slice(0, 7)
+    Team(0, 3).check_batch(48, 4)
+    with pytest.raises(RecipeError, match="batch_images=48"):
+        Team(0, 3).check_batch(40, 4)
