@@ -2,26 +2,20 @@
 
     python benchmarks/training_speed.py [--rounds 5] [--name training-speed-cpu]
 
-The counterpart is `benchmarks/textbook.py`. Each loop has a process of its own, for what one asks of the memory allocator or the
-threads would help the other too; they work in turns, never at once, and a ratio is a round's.
+The counterpart is `benchmarks/textbook.py`; each loop has a process of its own (`benchmarks/_worker.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import multiprocessing
-import resource
 import statistics
-import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import _environment
 import numpy as np
 import torch
+from _worker import WARM_UP_STEPS, Answers, Worker, rate
 from textbook import Textbook
 
 import augmentgan as ag
@@ -46,17 +40,17 @@ def main() -> None:
     device = str(resolve_device(wish.device))
     results = {}
     for case in wish.cases.split(","):
-        ours, textbook = Worker("ours", case, device), Worker("textbook", case, device)
+        ours, textbook = (Worker(loop_of, which, case, device) for which in ("ours", "textbook"))
         rounds = [(ours.ask("rate", wish.seconds), textbook.ask("rate", wish.seconds)) for _ in range(wish.rounds)]
-        ratios = [mine["updates_per_s"] / theirs["updates_per_s"] for mine, theirs in rounds]
+        ratios = [mine["steps_per_s"] / theirs["steps_per_s"] for mine, theirs in rounds]
         results[case] = {
             "ours": [mine for mine, _ in rounds],
             "textbook": [theirs for _, theirs in rounds],
             "ratio": ratios,
             "median_ratio": statistics.median(ratios),
-            "kernel_share": ours.ask("profile", None),
+            "kernel_share": ours.ask("profile"),
         }
-        mine, theirs = (statistics.median(1e3 / each[k]["updates_per_s"] for each in rounds) for k in (0, 1))
+        mine, theirs = (statistics.median(1e3 / each[k]["steps_per_s"] for each in rounds) for k in (0, 1))
         share = results[case]["kernel_share"]
         print(
             f"{case:12} {mine:6.1f} ms/update, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
@@ -69,52 +63,24 @@ def main() -> None:
     )
 
 
-class Worker:
-    """One loop in a process of its own, which works when it is asked and otherwise sleeps."""
-
-    def __init__(self, loop: str, case: str, device: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        context.Process(target=serve, args=(loop, case, device, theirs), daemon=True).start()
-
-    def ask(self, what: str, value: float | None) -> Any:
-        """Its answer."""
-        self._line.send((what, value))
-        return self._line.recv()
-
-
-def serve(loop: str, case: str, device_name: str, line: Connection) -> None:
-    """What a worker does."""
+def loop_of(which: str, case: str, device_name: str) -> Answers:
+    """What a worker can be asked."""
     size_px, channels = CASES[case]
     data, device = noise(size_px, channels), torch.device(device_name)
     recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
-    step = Trainer(recipe, data, 0, device).update if loop == "ours" else Textbook(recipe, data, device)
-    for _ in range(5):
+    step = Trainer(recipe, data, 0, device).update if which == "ours" else Textbook(recipe, data, device)
+    for _ in range(WARM_UP_STEPS):
         step()
-    with contextlib.suppress(EOFError):  # the asker has gone
-        while True:
-            what, value = line.recv()
-            line.send(kernel_share(step, device) if what == "profile" else rate(step, value, device))
+    return {
+        "rate": lambda seconds: rate(step, seconds, device),
+        "profile": lambda _: kernel_share(step, device),
+    }
 
 
 def noise(size_px: int, channels: int) -> ag.LabelledImages:
     """200 images of 10 classes; speed does not depend on what they show."""
     pixels = np.random.default_rng(0).integers(0, 256, (200, size_px, size_px, channels), dtype=np.uint8)
     return ag.LabelledImages(pixels, np.arange(200) % 10, tuple("abcdefghij"))
-
-
-def rate(step: Callable[[], object], seconds: float, device: torch.device) -> dict[str, float]:
-    """Updates a second, and page faults an update."""
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    started, done = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        step()
-        done += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-    elapsed = time.perf_counter() - started
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-    return {"updates_per_s": done / elapsed, "page_faults": faults / done}
 
 
 def kernel_share(step: Callable[[], object], device: torch.device) -> dict[str, object]:
@@ -125,7 +91,7 @@ def kernel_share(step: Callable[[], object], device: torch.device) -> dict[str, 
     """
     from torch.profiler import ProfilerActivity, profile
 
-    update_s = 1 / rate(step, 5.0, device)["updates_per_s"]
+    update_s = 1 / rate(step, 5.0, device)["steps_per_s"]
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     with profile(activities=activities) as found:
         for _ in range(PROFILED):

@@ -1,0 +1,144 @@
+"""Classifier training against a DataLoader with torchvision's transforms, in the same run.
+
+    python benchmarks/classifier_speed.py [--rounds 5] [--name classifier-speed-cpu]
+
+The counterpart is the loop of torchvision's reference scripts: the same network in contiguous float32, the same batch, optimiser and
+augmentation, applied image by image in a DataLoader, and the loss read every step. Each has a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from pathlib import Path
+
+import _environment
+import numpy as np
+import torch
+import torch.nn.functional as F
+from _worker import Answers, Worker
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import InterpolationMode, v2
+from training_speed import CASES, noise
+
+import augmentgan as ag
+from augmentgan.evaluate.classifier import Arm, train_classifier
+from augmentgan.gan.device import resolve_device
+from augmentgan.recipe import DataFacts
+
+ARM = "real+classic"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--loader-workers", type=int, default=0)
+    parser.add_argument("--name", default="classifier-speed-cpu")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--cases", default=",".join(CASES))
+    wish = parser.parse_args()
+    device = str(resolve_device(wish.device))
+    results = {}
+    for case in wish.cases.split(","):
+        ours = Worker(product, case, device)
+        textbook = Worker(reference, case, device, wish.loader_workers)
+        for worker in (ours, textbook):
+            worker.ask("train", 10)
+        rounds = [(ours.ask("train", wish.steps), textbook.ask("train", wish.steps)) for _ in range(wish.rounds)]
+        ratios = [theirs / mine for mine, theirs in rounds]
+        results[case] = {
+            "ours_ms": [1e3 * mine for mine, _ in rounds],
+            "textbook_ms": [1e3 * theirs for _, theirs in rounds],
+            "ratio": ratios,
+            "median_ratio": statistics.median(ratios),
+        }
+        mine, theirs = (1e3 * statistics.median(each) for each in zip(*rounds, strict=True))
+        print(
+            f"{case:12} {mine:6.1f} ms/step, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+    path = Path(__file__).parent / "results" / f"{wish.name}.json"
+    _environment.write(path, {**_environment.describe(), "arm": ARM, "cases": results})
+
+
+def product(case: str, device_name: str) -> Answers:
+    """Ours; `train` gives seconds a step."""
+    data, section, device = _setting(case, device_name)
+
+    def train(steps: int) -> float:
+        started = time.perf_counter()
+        train_classifier(Arm(ARM), data, data, section, steps, 0, device)
+        return (time.perf_counter() - started) / steps
+
+    return {"train": train}
+
+
+def reference(case: str, device_name: str, n_workers: int) -> Answers:
+    """The counterpart."""
+    data, section, device = _setting(case, device_name)
+    channels = data.channels
+    augmentation = (
+        v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR)
+        if channels == 3
+        else v2.RandomAffine(
+            15, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=10, interpolation=InterpolationMode.BILINEAR
+        )
+    )
+    transform = v2.Compose(
+        [
+            v2.ToImage(),
+            augmentation,
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.5] * channels, [0.5] * channels),
+        ]
+    )
+    loader = DataLoader(
+        Images(data, transform), section.batch_images, shuffle=True, drop_last=True, num_workers=n_workers
+    )
+
+    def train(steps: int) -> float:
+        # one step beforehand makes the network that ours makes; its weights do not matter
+        network = train_classifier(Arm("real"), data, data, section, 1, 0, device).train().requires_grad_(True)
+        network.to(memory_format=torch.contiguous_format)
+        started = time.perf_counter()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=section.learning_rate, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, section.learning_rate, total_steps=max(2, steps))
+        epochs = itertools.chain.from_iterable(itertools.repeat(loader))
+        for images, labels in itertools.islice(epochs, steps):
+            loss = F.cross_entropy(network(images.to(device)), labels.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            loss.item()
+        return (time.perf_counter() - started) / steps
+
+    return {"train": train}
+
+
+class Images(Dataset):
+    """Images and labels, one by one."""
+
+    def __init__(self, data: ag.LabelledImages, transform: v2.Transform) -> None:
+        self.data, self.transform = data, transform
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        return self.transform(np.ascontiguousarray(self.data.images[row])), int(self.data.labels[row])
+
+
+def _setting(case: str, device_name: str):
+    size_px, channels = CASES[case]
+    data = noise(size_px, channels)
+    recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
+    return data, recipe.benchmark, torch.device(device_name)
+
+
+if __name__ == "__main__":
+    main()
