@@ -114,18 +114,17 @@ def write_samples(
 
         def begin() -> None:
             spool = stack.enter_context(open_spool(out, key, template))
-            writer: Hdf5Writer | FolderWriter = stack.enter_context(
-                open_writer(
-                    out,
-                    format,
-                    shape=shape,
-                    class_names=run.class_names,
-                    attributes=attributes,
-                    columns=COLUMNS,
-                    overwrite=overwrite,
-                    scratch=spool.folder,
-                )
+            writer = open_writer(
+                out,
+                format,
+                shape=shape,
+                class_names=run.class_names,
+                attributes=attributes,
+                columns=COLUMNS,
+                overwrite=overwrite,
+                scratch=spool.folder,
             )
+            stack.enter_context(writer)
             sink.append((spool, writer))
             for rows in spool.kept():
                 if not np.isin(rows["labels"], list(counts)).all():
