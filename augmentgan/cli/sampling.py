@@ -76,10 +76,8 @@ def generate(
 
             def take(batch: SampleBatch) -> None:
                 nonlocal done, n_copies
-                done, n_copies = (
-                    done + len(batch.images),
-                    n_copies + int(judge.copies(batch.images, batch.labels).sum()),
-                )
+                done += len(batch.images)
+                n_copies += int(judge.copies(batch.images, batch.labels).sum())
                 advance(done)
 
             total = write_samples(
