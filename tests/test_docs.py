@@ -50,8 +50,11 @@ def test_commands_that_are_shown_parse(page):
     text = page.read_text(encoding="utf-8")
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         for line in block.splitlines() if language in ("", "sh", "console") else []:
-            words = shlex.split(line.removeprefix("$ ").partition("#")[0].split("&&")[-1])
-            if words[:1] == ["augmentgan"]:
+            command = line.removeprefix("$ ").partition("#")[0].split("&&")[-1].strip()
+            if command.startswith(
+                "augmentgan "
+            ):  # the rest of a console block is what a command said, no shell's words
+                words = shlex.split(command)
                 # --help after the options: click parses them and stops before anything runs
                 result = typer.testing.CliRunner().invoke(app, [*words[1:], "--help"])
                 assert result.exit_code == (2 if "--per-clas " in line else 0), line

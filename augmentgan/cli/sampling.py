@@ -20,6 +20,7 @@ from augmentgan.cli.options import (
     result,
     words,
 )
+from augmentgan.cli.units import file_size
 from augmentgan.errors import DataError
 
 if TYPE_CHECKING:
@@ -109,8 +110,10 @@ def generate(
             )
         )
     else:
-        result(f"wrote {total} images of {len(counts)} classes to {where}")
+        size = f" ({file_size(where.stat().st_size)})" if kind == "hdf5" else ""
+        result(f"wrote {total} images of {len(counts)} classes to {where}{size}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
             result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
         result(f"load them with {loading}")
+        result(f"next: augmentgan benchmark --run {opened.folder}")
