@@ -110,7 +110,7 @@ def generate(
             )
         )
     else:
-        size = f" ({file_size(where.stat().st_size)})" if kind == "hdf5" else ""
+        size = f" ({file_size(where.stat().st_size)})" if where.is_file() else ""
         result(f"wrote {total} images of {len(counts)} classes to {where}{size}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
