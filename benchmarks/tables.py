@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ DOWNSTREAM = {
     "mnist-100": "MNIST, 100 a class",
     "wbc": "white blood cells",
     "rice-disease": "rice leaves",
+}
+DEFAULTS = {
+    "bar-mnist-20": "MNIST, 20 a class",
+    "bar-mnist-100": "MNIST, 100 a class",
+    "bar-fashion-50": "Fashion-MNIST, 50 a class",
+    "bar-sign-100": "hand signs, 64 px, 100 a class",
+    "bar-wbc": "white blood cells",
 }
 
 
@@ -58,25 +66,57 @@ def updates() -> str:
     path = RESULTS / "evaluate-mnist-20.json"
     if path.exists():
         judged["8000"] = json.loads(path.read_text(encoding="utf-8"))["evaluate"]
-    lines = [
-        "| updates | div (worst class) | near | label agreement | near copies | trained on samples alone | on the real images |",
-        "|" + "---|" * 7,
+    return "\n".join(
+        ["| updates " + JUDGED_HEAD, *(f"| {name} " + judged_cells([row]) for name, row in judged.items())]
+    )
+
+
+JUDGED_HEAD = (
+    "| seeds | div (worst class) | near | label agreement | near copies | trained on samples alone | on the real images |\n"
+    + "|---" * 8
+    + "|"
+)
+
+
+def judged_cells(rows: list[dict[str, Any]]) -> str:
+    """The figures of `augmentgan evaluate`, means over generators; the worst class is the worst of all."""
+    known = {
+        key: [[v for v in row[key] if v is not None] for row in rows]
+        for key in ("diversity_per_class", "near_per_class")
+    }
+    div, near = (statistics.mean(statistics.mean(each) for each in values) for values in known.values())
+    worst = min(min(each) for each in known["diversity_per_class"])
+    percent = [
+        f"{100 * statistics.mean(row[key] for row in rows):.1f} %"
+        for key in ("label_agreement", "memorised_fraction", "synthetic_only_accuracy", "real_only_accuracy")
     ]
-    for name, row in judged.items():
-        div, near = (
-            [value for value in row[key] if value is not None] for key in ("diversity_per_class", "near_per_class")
-        )
-        percent = [
-            f"{100 * row[key]:.1f} %"
-            for key in ("label_agreement", "memorised_fraction", "synthetic_only_accuracy", "real_only_accuracy")
-        ]
-        lines.append(
-            f"| {name} | {sum(div) / len(div):.2f} ({min(div):.2f}) | {sum(near) / len(near):.2f} | {' | '.join(percent)} |"
-        )
-    return "\n".join(lines)
+    return f"| {len(rows)} | {div:.2f} ({worst:.2f}) | {near:.2f} | {' | '.join(percent)} |"
 
 
-TABLES = {"downstream": downstream, "updates": updates}
+def _by_variant(name: str) -> dict[str, list[dict[str, Any]]]:
+    path = RESULTS / f"{name}.json"
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []:
+        found.setdefault(row["variant"], []).append(row)
+    return found
+
+
+def coverage() -> str:
+    """Matched latents inside the batch, or beside it."""
+    titles = {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"}
+    rows = [f"| {titles[name]} " + judged_cells(each) for name, each in _by_variant("coverage-mnist-20").items()]
+    return "\n".join(["| matched latents " + JUDGED_HEAD, *rows])
+
+
+def defaults() -> str:
+    """What the default settings reach on each set."""
+    rows = [
+        f"| {title} " + judged_cells(each) for file, title in DEFAULTS.items() for each in _by_variant(file).values()
+    ]
+    return "\n".join(["| set " + JUDGED_HEAD, *rows])
+
+
+TABLES = {"downstream": downstream, "updates": updates, "coverage": coverage, "defaults": defaults}
 PAGES = ("README.md", "docs/experiments.md", "docs/when-it-helps.md")
 
 
