@@ -116,7 +116,48 @@ def defaults() -> str:
     return "\n".join(["| set " + JUDGED_HEAD, *rows])
 
 
-TABLES = {"downstream": downstream, "updates": updates, "coverage": coverage, "defaults": defaults}
+def speed() -> str:
+    """What was measured of speed and memory, where it was measured."""
+    lines = ["| what | measured |", "|---|---|"]
+    for name, title in (
+        ("training-speed-cpu", "training, over a textbook loop"),
+        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms"),
+    ):
+        for case, found in (_result(name) or {"cases": {}})["cases"].items():
+            low, high = min(found["ratio"]), max(found["ratio"])
+            lines.append(f"| {title}, {case} | {found['median_ratio']:.1f}x ({low:.1f} to {high:.1f}) |")
+            if "kernel_share" in found:
+                share = found["kernel_share"]["share"]
+                lines.append(f"| share of an update in convolutions and matrix products, {case} | {100 * share:.0f} % |")
+    found = _result("generation-speed-cpu")
+    for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
+        rate = statistics.median(found[kind]["images_per_s"])
+        share = found[kind]["median_share"]
+        lines.append(f"| generation into {title}, over the bare generator | {share:.2f} ({rate:.0f} images/s) |")
+    found = _result("startup-and-memory")
+    if found:
+        lines.append(f"| `augmentgan --help` | {found['median_help_s']:.2f} s |")
+        lines.append(f"| `augmentgan inspect`, 1000 images in HDF5 | {found['median_inspect_s']:.2f} s |")
+        lines.append(f"| peak memory of `fit` | {found['fit']['peak_mib']:.0f} MiB |")
+        samples = f"{found['generate']['samples']:,}"
+        lines.append(f"| peak memory of `generate`, {samples} samples | {found['generate']['peak_mib']:.0f} MiB |")
+    return "\n".join(lines)
+
+
+def _result(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+
+
+TABLES = {
+    "downstream": downstream,
+    "updates": updates,
+    "coverage": coverage,
+    "defaults": defaults,
+    "speed": speed,
+}
 PAGES = ("README.md", "docs/experiments.md", "docs/when-it-helps.md")
 
 
