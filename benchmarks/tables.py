@@ -158,7 +158,7 @@ TABLES = {
     "defaults": defaults,
     "speed": speed,
 }
-PAGES = ("README.md", "docs/experiments.md", "docs/when-it-helps.md")
+PAGES = ("README.md", "docs/experiments.md", "docs/speed.md", "docs/when-it-helps.md")
 
 
 def filled(text: str) -> str:
