@@ -128,7 +128,9 @@ def speed() -> str:
             lines.append(f"| {title}, {case} | {found['median_ratio']:.1f}x ({low:.1f} to {high:.1f}) |")
             if "kernel_share" in found:
                 share = found["kernel_share"]["share"]
-                lines.append(f"| share of an update in convolutions and matrix products, {case} | {100 * share:.0f} % |")
+                lines.append(
+                    f"| share of an update in convolutions and matrix products, {case} | {100 * share:.0f} % |"
+                )
     found = _result("generation-speed-cpu")
     for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
         rate = statistics.median(found[kind]["images_per_s"])
@@ -147,8 +149,6 @@ def speed() -> str:
 def _result(name: str) -> dict[str, Any] | None:
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 
 
 TABLES = {

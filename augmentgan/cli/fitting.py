@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from augmentgan.cli.interruption import until_interrupted
 from augmentgan.cli.options import (
     DATA_HELP,
     DeviceOption,
@@ -177,7 +176,7 @@ def learn(
             if log is not None:
                 log.add(status)
 
-        interrupted = stack.enter_context(_until_interrupted())
+        interrupted = stack.enter_context(until_interrupted())
         run = fit_run(
             images,
             recipe,
@@ -196,23 +195,3 @@ def learn(
     if interrupted() and not run.finished:
         raise KeyboardInterrupt
     return run
-
-
-@contextlib.contextmanager
-def _until_interrupted() -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT and SIGTERM into an answer to "should I stop?"; a second SIGINT interrupts at once."""
-    came = False
-
-    def take(number: int, frame: object) -> None:
-        nonlocal came
-        if came and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        came = True
-        notice("interrupted: saving; once more leaves at once")
-
-    before = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -53,6 +53,7 @@ def generate(
     kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"
 
     from augmentgan.cli.display import progress
+    from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load
     from augmentgan.evaluate.evaluation import CopyJudge
     from augmentgan.files import refuse_existing
@@ -73,10 +74,15 @@ def generate(
             )
         done = n_copies = 0
 
-        with progress(sum(counts.values()), "images", quiet=quiet or not team.first) as advance:
+        with (
+            progress(sum(counts.values()), "images", quiet=quiet or not team.first) as advance,
+            until_interrupted() as interrupted,
+        ):
 
             def take(batch: SampleBatch) -> None:
                 nonlocal done, n_copies
+                if interrupted():  # between two batches, and not in the middle of a library's write
+                    raise KeyboardInterrupt
                 done += len(batch.images)
                 n_copies += int(judge.copies(batch.images, batch.labels).sum())
                 advance(done)

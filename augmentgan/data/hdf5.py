@@ -259,24 +259,27 @@ class Hdf5Writer:
 
 
 class _CalmFile(io.FileIO):
-    """A file that keeps a failure to itself until it is asked: the HDF5 library may crash when a full disk stops it."""
+    """A file that keeps a failure to itself until it is asked.
 
-    failure: OSError | None = None
+    The HDF5 library calls it, and may crash when a full disk, or Ctrl-C in the middle of a write, stops it.
+    """
+
+    failure: BaseException | None = None
 
     def write(self, content: Any) -> int:
         left = memoryview(content).cast("B")
         n = len(left)
-        while left and self.failure is None:
-            try:
+        try:
+            while left and self.failure is None:
                 left = left[super().write(left) :]
-            except OSError as error:
-                self.failure = error
+        except BaseException as error:
+            self.failure = error
         return n
 
     def truncate(self, size: int | None = None) -> int:
         try:
             return super().truncate(size)
-        except OSError as error:
+        except BaseException as error:
             self.failure = self.failure or error
             return size or 0
 

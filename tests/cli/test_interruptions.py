@@ -10,7 +10,7 @@ import time
 import h5py
 import pytest
 
-from augmentgan.cli.fitting import _until_interrupted
+from augmentgan.cli.interruption import until_interrupted
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_benchmark(folder):
 
 
 def test_a_second_interruption_does_not_wait(capsys):
-    with _until_interrupted() as asked:
+    with until_interrupted() as asked:
         assert not asked()
         signal.raise_signal(signal.SIGINT)
         assert asked()
