@@ -89,7 +89,8 @@ class TrainingDisplay:
             learned_a_while = status.updates >= self._updates / 4
             if learned_a_while and status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
                 self._quality += (
-                    f"; class {printable(status.div_worst_class or '')} collapses: div {status.div_worst:.2f}"
+                    f"; class {printable(status.div_worst_class or '')} collapses: div {status.div_worst:.2f}, "
+                    "try --set coverage.weight=20 or more updates"
                 )
         if self._quiet:
             return
