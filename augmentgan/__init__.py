@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from augmentgan.data.well_known import fetch as fetch
     from augmentgan.data.writers import save as save
     from augmentgan.errors import AugmentGANError as AugmentGANError
-    from augmentgan.evaluate.benchmark import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
     from augmentgan.evaluate.evaluation import Evaluation as Evaluation
     from augmentgan.evaluate.evaluation import evaluate_run as evaluate_run
     from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
+    from augmentgan.evaluate.results import BenchmarkReport as BenchmarkReport
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
     from augmentgan.gan.run import Run as Run
@@ -41,7 +41,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AugmentGANError": "errors",
-    "BenchmarkReport": "evaluate.benchmark",
+    "BenchmarkReport": "evaluate.results",
     "Evaluation": "evaluate.evaluation",
     "Export": "report.export",
     "Inspection": "data.inspect",

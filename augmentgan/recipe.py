@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -159,9 +159,33 @@ class BenchmarkSection(_Section):
     synthetic_per_class: int = Field(
         1000, ge=1, le=10**6, description="Synthetic images a class offered to the arms that use them."
     )
-    synthetic_share: float = Field(0.5, ge=0, le=1, description="Share of a mixed batch that is synthetic.")
+    classifier: Literal["small-cnn", "resnet18", "pretrained"] = Field(
+        "small-cnn",
+        description='The network; "pretrained" (frozen EfficientNet-Lite0 features) needs the extra of that name.',
+    )
+    tune: bool = Field(
+        True,
+        description="Choose weight decay, strength of augmentation and share of synthetic images (zero allowed) on validation images out of the training part.",
+    )
+    validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
+    synthetic_share: float = Field(
+        0.5, ge=0, le=1, description="Synthetic share of a mixed batch; with `tune` half of it and zero compete."
+    )
     synthetic_until: float = Field(
         0.5, ge=0, le=1, description="Part of the steps after which a mixed arm trains on real images alone."
+    )
+    teachers: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Classifiers of real images that judge the samples: each counts by the probability they see for its class; 0 is off.",
+    )
+    teachers_keep: float = Field(
+        1.0, gt=0, le=1, description="Share of each class's samples that is kept, those the teachers rate best."
+    )
+    soft_labels: bool = Field(False, description="Samples carry the teachers' probabilities as labels.")
+    separate_statistics: bool = Field(
+        False, description="Normalise synthetic rows by statistics of their own (AdvProp)."
     )
 
 
@@ -246,6 +270,13 @@ class Recipe(_Section):
                 raise RecipeError(f"--set {setting!r}: {section!r} is not a section; {_known_sections()}")
             tree[section][name] = _parse_value(text.strip())
         return _validate(tree, source="--set")
+
+    def with_benchmark(self, **settings: object) -> Self:
+        """A copy with these of the benchmark's settings; those that are None stay as they are."""
+        given = {key: value for key, value in settings.items() if value is not None}
+        tree = self.model_dump()
+        tree["benchmark"].update(given)
+        return type(self).model_validate(tree)
 
     def resolve(self, facts: DataFacts) -> ResolvedRecipe:
         """Settle every "auto" from the data.

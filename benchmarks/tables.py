@@ -56,6 +56,35 @@ def _difference(result: dict[str, Any]) -> str:
     return f"{100 * found['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
+def protocol() -> str:
+    """Every case of benchmarks/protocol.py that was run: the arms that matter, and the verdict's difference."""
+    lines = [
+        "| case | real images a class | classifier | baseline | with synthetic images | difference | Holm p | verdict |",
+        "|" + "---|" * 8,
+    ]
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        document = result["benchmark"]
+        verdict = document["verdict"]
+        arm, baseline = verdict["arm"], verdict["baseline"]
+        for each in document["comparisons"]:
+            if (each["arm"], each["baseline"], each["metric"]) != (arm, baseline, "balanced_accuracy"):
+                continue
+            size = each["train_per_class"]
+            means = result["summary"][str(size)]["balanced_accuracy"]
+            cells = [
+                f"{name} {100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}"
+                for name in (baseline, arm)
+            ]
+            low, high = each["ci95"]
+            difference = f"{100 * each['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+            lines.append(
+                f"| {path.stem.removeprefix('protocol-')} | {size} | {document['protocol']['classifier']} | {' | '.join(cells)} | "
+                f"{difference} | {each['p_holm']:.2g} | {verdict['outcome']} |"
+            )
+    return "\n".join(lines)
+
+
 def updates() -> str:
     """Near copies and usefulness by the length of training."""
     judged = {}
@@ -153,6 +182,7 @@ def _result(name: str) -> dict[str, Any] | None:
 
 TABLES = {
     "downstream": downstream,
+    "protocol": protocol,
     "updates": updates,
     "coverage": coverage,
     "defaults": defaults,

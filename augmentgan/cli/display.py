@@ -23,7 +23,8 @@ from augmentgan.errors import printable
 
 if TYPE_CHECKING:
     from augmentgan.data.plan import Plan
-    from augmentgan.evaluate.benchmark import BenchmarkReport, Comparison
+    from augmentgan.evaluate.protocol import Progress as BenchmarkProgress
+    from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Comparison
     from augmentgan.gan.training import Status
     from augmentgan.gan.watch import Rollback
 
@@ -46,7 +47,9 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
         f"run      {folder}",
     ]
     if len(plan.split.dropped):
-        lines.append(f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones")
+        lines.append(
+            f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, or nearly"
+        )
     return lines
 
 
@@ -146,33 +149,85 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
         yield lambda done: bar.update(task, completed=done)
 
 
-def arms_table(report: BenchmarkReport, *, wide: bool = True) -> Table:
-    """Every arm: mean and spread; differences in balanced accuracy with paired 95 % intervals.
+class ProtocolDisplay:
+    """Shows a benchmark from scratch: one line that moves in a terminal, a line a finished arm elsewhere."""
 
-    Without `wide`, plain accuracy is left out, and eighty columns hold the table.
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._progress = Progress(
+            BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=self._console
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._live = not quiet and self._console.is_terminal
+
+    def __enter__(self) -> ProtocolDisplay:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def show(self, progress: BenchmarkProgress) -> None:
+        """Take what the benchmark is at."""
+        status = progress.status
+        what = "classifiers" if status is None else f"generator, {status.updates} updates"
+        self._progress.update(
+            self._task, completed=progress.pieces_done, total=progress.n_pieces, description=f"{progress.name}: {what}"
+        )
+
+    def show_row(self, row: BenchmarkRow) -> None:
+        """Take a finished arm."""
+        if not self._quiet:
+            line = f"{row.train_per_class} a class, repeat {row.repeat}: {row.arm:<26} {100 * row.balanced_accuracy:5.1f} %"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._progress.stop()
+
+
+def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = True) -> Table:
+    """Every arm at one size: mean and spread; differences in balanced accuracy with paired 95 % intervals.
+
+    Without `wide`, only balanced accuracy is shown, and eighty columns hold the table.
     """
-    sizes = report.protocol["sizes"]
+    protocol = report.protocol
     table = _table(
-        f"{sizes['train']} real training images, {sizes['test']} real test images, "
-        f"{report.protocol['repeats']} classifier seeds; %"
+        f"{train_per_class} real training images a class, {protocol['sizes']['test']} real test images, "
+        f"{protocol['repeats']} repeats, {protocol['classifier']}; %"
     )
-    names = ["arm", *(["accuracy"] if wide else []), "balanced accuracy", "over real", "over real+classic"]
-    for name in names:
+    metrics = ["balanced_accuracy", *(["macro_f1", "worst_recall", "ece"] if wide else [])]
+    baselines = [name for name in ("real", _strongest(report)) if name]
+    for name in ["arm", *(metric.replace("_", " ") for metric in metrics), *(f"over {name}" for name in baselines)]:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=name == "arm")
-    metrics = [*([report.summary("accuracy")] if wide else []), report.summary()]
-    found = {(each.arm, each.baseline): each for each in report.comparisons if each.metric == "balanced_accuracy"}
-    for arm in report.protocol["arms"]:
-        cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (metric[arm] for metric in metrics)]
-        cells += [_difference(found.get((arm, baseline))) for baseline in ("real", "real+classic")]
+    summaries = [report.summary(metric, train_per_class) for metric in metrics]
+    found = {
+        (each.arm, each.baseline): each
+        for each in report.comparisons
+        if each.metric == "balanced_accuracy" and each.train_per_class == train_per_class
+    }
+    for arm in protocol["arms"]:
+        cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (each[arm] for each in summaries)]
+        cells += [_difference(found.get((arm, baseline))) for baseline in baselines]
         table.add_row(arm, *(escape(cell) for cell in cells))
     return table
 
 
+def _strongest(report: BenchmarkReport) -> str | None:
+    """The baseline of the table's last column: that of the verdict."""
+    baseline = report.verdict.baseline
+    if baseline != "real":
+        return baseline
+    return "real+classic" if "real+classic" in report.protocol["arms"] else None
+
+
 def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
     """Mean recall a class in the verdict's two arms; where there are many classes, those that changed most."""
-    before, after = (report.mean_recall(arm) for arm in (report.verdict.baseline, report.verdict.arm))
+    size = report.verdict.train_per_class or report.train_per_class[0]
+    before, after = (report.mean_recall(arm, size) for arm in (report.verdict.baseline, report.verdict.arm))
     order = sorted(range(len(before)), key=lambda label: -abs(after[label] - before[label]))[:most]
-    table = _table("recall a class; %")
+    table = _table(f"recall a class, {size} real training images a class; %")
     for name in ("class", report.verdict.baseline, report.verdict.arm, "change"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for label in sorted(order):

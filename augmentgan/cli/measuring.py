@@ -3,49 +3,117 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from augmentgan.cli.options import (
+    DATA_HELP,
     DeviceOption,
     JsonOption,
     OutOption,
     OverwriteOption,
     QuietOption,
+    RecipeOption,
     RunOption,
     SeedOption,
+    SetOption,
+    SkipBadOption,
+    TestFractionOption,
+    command_line,
+    load_for,
+    notice,
     open_run,
     words,
 )
 from augmentgan.cli.units import file_size
+from augmentgan.data.split import join_test
+from augmentgan.errors import DataError
+from augmentgan.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from augmentgan.evaluate.benchmark import BenchmarkReport
+    from augmentgan.data.images import LabelledImages
+    from augmentgan.evaluate.results import BenchmarkReport
     from augmentgan.gan.run import Run
+    from augmentgan.recipe import Recipe
 
 HURTS = 3
 
 
 def benchmark(
+    data: Annotated[
+        Path | None, typer.Argument(help=f"{DATA_HELP} With it: everything from scratch; without: a run's own samples.")
+    ] = None,
     run: RunOption = None,
-    repeats: Annotated[int | None, typer.Option(metavar="N", help="Classifier seeds an arm (the recipe's: 5).")] = None,
-    arms: Annotated[str | None, typer.Option(metavar="A,B", help="Only these arms, separated by commas.")] = None,
+    train_per_class: Annotated[
+        str | None, typer.Option(help="With DATA: sizes of the training draws, such as 20,50,100 (all images).")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats (the recipe's: 5).")] = None,
+    imbalance: Annotated[
+        str | None, typer.Option(help="With DATA: 50:1, step:50:1 or long-tail:100:1; which classes are rare is drawn.")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    classifier: Annotated[str | None, typer.Option(help="small-cnn, resnet18 or pretrained.")] = None,
+    out: OutOption = None,
+    recipe: RecipeOption = None,
+    set: SetOption = None,
+    test: Annotated[Path | None, typer.Option(help="With DATA: a test set of its own.")] = None,
+    test_fraction: TestFractionOption = None,
+    skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure what the samples are worth to a classifier. On real images that were held out."""
-    opened = open_run(run, device)
-    result = measure(opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet)
+    """Measure what synthetic images are worth to a classifier, on real images that were held out."""
+    if data is None:
+        _refuse_without_data(
+            {
+                "--train-per-class": train_per_class,
+                "--imbalance": imbalance,
+                "--out": out,
+                "--recipe": recipe,
+                "--set": set,
+                "--test": test,
+                "--test-fraction": test_fraction,
+            }
+        )
+        opened = open_run(run, device)
+        folder = opened.folder
+        result = measure(
+            opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet, classifier=classifier
+        )
+    else:
+        if run is not None:
+            raise DataError("DATA and --run exclude each other: from scratch, or a run's own samples")
+        settings = [*(set or []), *([] if test_fraction is None else [f"data.test_fraction={test_fraction}"])]
+        chosen = load_recipe(recipe, settings)
+        images = load_for(chosen, data, skip_bad=skip_bad)
+        if test is not None:
+            images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
+        folder = out or Path("runs") / f"benchmark-{data.stem or data.name}"
+        notice(f"folder {folder}")
+        result = measure_from_scratch(
+            images,
+            chosen,
+            folder,
+            repeats=repeats,
+            arms=words(arms),
+            seed=seed,
+            device=device,
+            quiet=quiet,
+            classifier=classifier,
+            train_per_class=_sizes(train_per_class),
+            imbalance=imbalance,
+        )
     if as_json:
         typer.echo(json.dumps(result.to_json()))
     else:
         show(result)
-        typer.echo(f"written: {opened.folder / 'benchmark.json'}, {opened.folder / 'benchmark.png'}")
-        typer.echo(f"next: augmentgan report --run {opened.folder}")
+        typer.echo(f"written: {folder / 'benchmark.json'}, {folder / 'benchmark.png'}")
+        typer.echo(f"next: augmentgan report --run {folder}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
@@ -58,18 +126,19 @@ def measure(
     seed: int = 0,
     device: str = "auto",
     quiet: bool = False,
+    classifier: str | None = None,
 ) -> BenchmarkReport:
-    """The benchmark with a progress bar, and its plot beside its JSON."""
+    """The benchmark of a run with a progress bar, and its plot beside its JSON."""
     from augmentgan.cli.display import progress
+    from augmentgan.evaluate.arms import chosen_arms, is_imbalanced
     from augmentgan.evaluate.benchmark import run_benchmark
-    from augmentgan.evaluate.mixing import ARMS
     from augmentgan.gan.run_folder import only_writer
     from augmentgan.report.plots import plot_arms, save_png
 
-    chosen = ARMS if arms is None else arms
+    n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
     n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
     done = 0
-    with progress(n_repeats * len({"real", *chosen}), "classifiers", quiet=quiet) as advance:
+    with progress(n_repeats * n_arms, "classifiers", quiet=quiet) as advance:
 
         def count(row: object) -> None:
             nonlocal done
@@ -77,9 +146,70 @@ def measure(
             advance(done)
 
         with only_writer(run.folder):  # two at once would lose each other's finished classifiers
-            report = run_benchmark(run, repeats=repeats, arms=chosen, device=device, seed=seed, on_row=count)
+            report = run_benchmark(
+                run,
+                repeats=repeats,
+                arms=arms,
+                device=device,
+                seed=seed,
+                classifier=classifier,
+                on_row=count,
+                command=command_line(),
+            )
     save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
     return report
+
+
+def measure_from_scratch(
+    data: LabelledImages,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    repeats: int | None,
+    arms: list[str] | None,
+    seed: int,
+    device: str,
+    quiet: bool,
+    classifier: str | None,
+    train_per_class: list[int] | None,
+    imbalance: str | None,
+) -> BenchmarkReport:
+    """The full protocol with lines or a panel of progress, and its plot beside its JSON."""
+    from augmentgan.cli.display import ProtocolDisplay
+    from augmentgan.evaluate.benchmark import run_benchmark
+    from augmentgan.report.plots import plot_benchmark, save_png
+
+    with ProtocolDisplay(quiet=quiet) as display:
+        report = run_benchmark(
+            data,
+            recipe=recipe,
+            out=folder,
+            repeats=repeats,
+            arms=arms,
+            device=device,
+            seed=seed,
+            classifier=classifier,
+            train_per_class=train_per_class,
+            imbalance=imbalance,
+            on_row=display.show_row,
+            on_progress=display.show,
+            command=command_line(),
+        )
+    save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")
+    return report
+
+
+def _refuse_without_data(options: dict[str, object]) -> None:
+    for name, value in options.items():
+        if value:
+            raise DataError(f"{name} is for a benchmark from scratch: give DATA before it, or leave it out")
+
+
+def _sizes(text: str | None) -> list[int] | None:
+    try:
+        return None if text is None else [int(word) for word in words(text) or []]
+    except ValueError as error:
+        raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100") from error
 
 
 def show(report: BenchmarkReport) -> None:
@@ -89,9 +219,26 @@ def show(report: BenchmarkReport) -> None:
     from augmentgan.cli.display import arms_table, recall_table
 
     console = Console(highlight=False)
-    console.print(arms_table(report, wide=console.width >= 90))
+    for size in report.train_per_class:
+        console.print(arms_table(report, size, wide=console.width >= 100))
     console.print(recall_table(report))
+    for line in equivalent_lines(report):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(report.verdict.text, markup=False, soft_wrap=True)
+
+
+def equivalent_lines(report: BenchmarkReport) -> list[str]:
+    """As if you had N more real images: a line a size, for the verdict's pair of arms."""
+    lines = []
+    for each in report.equivalents:
+        if (each.arm, each.baseline) == (report.verdict.arm, report.verdict.baseline) and each.as_if is not None:
+            more = each.as_if - each.train_per_class
+            ends = ["outside" if end is None else f"{end - each.train_per_class:+.0f}" for end in each.ci95]
+            lines.append(
+                f"{each.arm} with {each.train_per_class} real images a class is as if you had {more:+.0f} more a class "
+                f"(95 % interval {ends[0]} to {ends[1]})"
+            )
+    return lines
 
 
 def report(
@@ -101,10 +248,11 @@ def report(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page of a run. Verdict, samples, training, protocol."""
+    """Write one self-contained HTML page of a run, or of a benchmark from scratch. Verdict, samples, training, protocol."""
+    from augmentgan.evaluate.protocol import PROTOCOL_FILE
     from augmentgan.report.page import write_report
 
-    opened = open_run(run, device)
+    opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
     page = write_report(opened, out, overwrite=overwrite or out is None)
     typer.echo(

@@ -40,6 +40,10 @@ def generate(
     no_copies: Annotated[
         bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")
     ] = False,
+    policy: Annotated[
+        str,
+        typer.Option(help="none, weights or soft-labels: how teachers of the real images would have each sample used."),
+    ] = "none",
     out: OutOption = None,
     seed: OptionalSeedOption = None,
     device: DeviceOption = "auto",
@@ -50,13 +54,17 @@ def generate(
     """Write an exactly balanced synthetic set. HDF5 or an image folder."""
     if format not in ("hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
+    if policy not in ("none", "weights", "soft-labels"):
+        raise DataError(f"--policy {policy!r} is not known; use none, weights or soft-labels")
     kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"
 
     from augmentgan.cli.display import progress
     from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load
     from augmentgan.evaluate.evaluation import CopyJudge
+    from augmentgan.evaluate.teachers import Teachers
     from augmentgan.files import refuse_existing
+    from augmentgan.gan.device import resolve_device
     from augmentgan.gan.distributed import joined
     from augmentgan.gan.generating import Refusal, write_samples
 
@@ -72,6 +80,10 @@ def generate(
             raise DataError(
                 f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
             )
+        teachers = None
+        if policy != "none":
+            section, where_to = opened.recipe.benchmark, resolve_device(device)
+            teachers = Teachers(opened.train, section, opened.seed, where_to, soft=policy == "soft-labels")
         done = n_copies = 0
 
         with (
@@ -96,6 +108,7 @@ def generate(
                 overwrite=overwrite,
                 command=command_line(),
                 refuses=Refusal(f"copy ratio below {judge.threshold!r}", judge.copies) if no_copies else None,
+                judge=teachers,
                 on_batch=take,
                 team=team,
             )

@@ -130,7 +130,9 @@ def _whole(values: NDArray[Any] | None) -> NDArray[np.int64] | None:
 
 def _check_column(name: str, column: Mapping[str, Any], n: int, path: Path) -> None:
     kinds = "iu" if name in ("split", "group", "sample_index") else "iuf"
-    if column["shape"] != [n] or column["dtype"][0] not in kinds:
+    wide = name == "soft_labels"  # a row of probabilities a sample
+    fits = column["shape"] is not None and len(column["shape"]) == 1 + wide and column["shape"][0] == n
+    if not fits or column["dtype"][0] not in kinds:
         noun = "whole numbers" if kinds == "iu" else "numbers"
         raise DataError(
             f"{str(path)!r}: {name} has dtype {_dtype(column)} and shape {_shape(column)}; {n} {noun} are needed"
@@ -204,7 +206,8 @@ class Hdf5Writer:
             self._file = stack.enter_context(h5py.File(self._disk, "w"))
             self._create("labels", np.int64, (), 8192, "gzip")
             for name, dtype in self._columns.items():
-                self._create(name, dtype, (), 8192, "gzip")
+                base, shape = np.dtype(dtype).subdtype or (np.dtype(dtype), ())
+                self._create(name, base, shape, 8192, "gzip")
             self._file.attrs["class_names"] = json.dumps(list(self._class_names))
             for key, value in self._attributes.items():
                 self._file.attrs[key] = value
@@ -306,7 +309,7 @@ def write_hdf5(
         shape=(data.images.shape[1], data.images.shape[2], data.images.shape[3]),
         class_names=data.class_names,
         attributes=attributes or {},
-        columns={name: values.dtype for name, values in given.items()},
+        columns={name: np.dtype((values.dtype, values.shape[1:])) for name, values in given.items()},
         overwrite=overwrite,
     ) as writer:
         writer.append(data.images, data.labels, **given)

@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Any
 
-NAMES = ("images", "labels", "split", "group", "sample_index", "score", "nearest_real")
+NAMES = ("images", "labels", "split", "group", "sample_index", "score", "nearest_real", "weight", "soft_labels")
 OPENING_CPU_S, BYTES_PER_CPU_S = 30, 10_000_000
 MAX_MEMORY_BYTES = 8 * 2**30
 _BLOCK_BYTES = 32 * 2**20

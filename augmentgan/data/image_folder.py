@@ -121,7 +121,9 @@ def _save(images: NDArray[np.uint8], files: Sequence[Path]) -> None:
         Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, compress_level=1)
 
 
-def _number(value: Any) -> int | float | None:
+def _number(value: Any) -> Any:
+    if np.ndim(value):
+        return [_number(each) for each in value]
     plain: int | float = value.item()
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 

@@ -1,4 +1,4 @@
-"""Train and test, once, before any learning; identical images and groups never straddle."""
+"""Train and test, once, before any learning; groups, identical and nearly identical images never straddle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from augmentgan.data.duplicates import near_duplicates
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import DataError
 
@@ -21,7 +22,7 @@ class Split:
 
     Attributes:
         train, test: sorted rows.
-        dropped: training rows left out because the data's own test part holds the same image or group.
+        dropped: training rows left out because the data's own test part holds (nearly) the same image, or its group.
         source: "data" where the set brought its split, otherwise "drawn".
     """
 
@@ -60,11 +61,16 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Spli
 
 def draw_per_class(labels: NDArray[np.int64], rows: Rows, per_class: int, seed: int) -> Rows:
     """`per_class` of `rows` from each class, by seed; draws are nested (20 within 50 within 100)."""
+    return draw_counts(labels, rows, np.full(int(labels.max()) + 1, per_class), seed)
+
+
+def draw_counts(labels: NDArray[np.int64], rows: Rows, counts: NDArray[np.int64], seed: int) -> Rows:
+    """`counts[label]` of `rows` from each class, all of them where a class has fewer; nested as in `draw_per_class`."""
     chosen = []
     for label in np.unique(labels[rows]):
         mine = rows[labels[rows] == label]
         order = np.random.default_rng([seed, int(label)]).permutation(len(mine))
-        chosen.append(mine[order[:per_class]])
+        chosen.append(mine[order[: counts[label]]])
     return np.sort(np.concatenate(chosen))
 
 
@@ -107,21 +113,42 @@ def _check_classes(data: LabelledImages) -> None:
             )
 
 
-def _units(data: LabelledImages) -> Rows:
-    """A number for each row; rows joined by identical pixels or a group, directly or in a chain, share it."""
+def connected_rows(data: LabelledImages, *, near: bool = True) -> Rows:
+    """A number for each row; rows joined by the same pixels, nearly the same, or a group, also in a chain, share it.
+
+    In a set with a split, near duplicates are sought between its parts only: there alone they can do harm.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n = len(data)
-    images = identical_images(data)
-    columns = [images]
+    columns = [identical_images(data)]
     if data.group is not None:
-        columns.append(images.max(initial=0) + 1 + np.unique(data.group, return_inverse=True)[1])
+        columns.append(columns[0].max(initial=0) + 1 + np.unique(data.group, return_inverse=True)[1])
     rows = np.tile(np.arange(n), len(columns))
     joined = n + np.concatenate(columns)
+    if near:
+        pairs = _near_pairs(data)
+        rows, joined = np.concatenate([rows, pairs[:, 0]]), np.concatenate([joined, pairs[:, 1]])
     size = n + int(np.concatenate(columns).max(initial=0)) + 1
     graph = coo_array((np.ones(len(rows)), (rows, joined)), shape=(size, size))
     return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.int64)
+
+
+def _near_pairs(data: LabelledImages) -> Rows:
+    parts = [] if data.split is None else [np.flatnonzero(data.split == which) for which in (TRAIN, TEST)]
+    if not parts or not all(len(part) for part in parts):
+        return near_duplicates(data.images)
+    pairs = near_duplicates(data.images[parts[0]], data.images[parts[1]])
+    return np.stack([parts[0][pairs[:, 0]], parts[1][pairs[:, 1]]], axis=1)
+
+
+def _units(data: LabelledImages) -> Rows:
+    """`connected_rows`, by identical pixels alone where near ones would leave a class nothing to split."""
+    units = connected_rows(data)
+    if all(len(np.unique(units[data.labels == label])) > 1 for label in np.unique(data.labels)):
+        return units
+    return connected_rows(data, near=False)
 
 
 def _draw(data: LabelledImages, units: Rows, test_fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -1,55 +1,72 @@
-"""The downstream classifier: a small convolutional network, trained on real images, synthetic ones, or both."""
+"""Training of the downstream classifier on real images, synthetic ones, or both, and its predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.evaluate.mixing import Arm, classic_augmentation
-from augmentgan.gan.batches import BalancedBatches
+from augmentgan.errors import DataError
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
+from augmentgan.evaluate.mixing import SOFT_LABELS, loss_weights, row_masses, stratified_rows
+from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
 from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import to_unit
 from augmentgan.recipe import BenchmarkSection
 
 PREDICTION_BATCH = 500
+WEIGHT_DECAY = 0.05
 
 
-class SmallCNN(nn.Module):
-    """Stages of two 3x3 convolutions that halve the map until it is small, then the mean and a linear layer.
+@dataclass(frozen=True)
+class Setting:
+    """What is tuned on validation images, arm by arm.
 
-    Each stage pools right after its first convolution, so that normalisation and the second convolution work on
-    a quarter of the pixels (the order of Jordan 2024, arXiv 2404.00498).
+    Attributes:
+        weight_decay: AdamW's.
+        strength: of classical augmentation, 0 to 1; used by arms that have it.
+        share: synthetic part of a class's draws; used by arms with synthetic images.
     """
 
-    def __init__(self, size_px: int, channels: int, n_classes: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        side, narrow, wide = size_px, channels, 32 if size_px <= 32 else 16
-        while side > 4:
-            layers += [_convolution(narrow, wide), nn.MaxPool2d(2), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
-            layers += [_convolution(wide, wide), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
-            side, narrow, wide = side // 2, wide, min(2 * wide, 128)
-        self.features = nn.Sequential(*layers)
-        self.to_logits = nn.Linear(narrow, n_classes)
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (n, c, h, w) in [-1, 1] to logits (n, n_classes)."""
-        logits: Tensor = self.to_logits(self.embed(images))
-        return logits
-
-    def embed(self, images: Tensor) -> Tensor:
-        """Images (n, c, h, w) in [-1, 1] to the features (n, d) that the last layer sees."""
-        features: Tensor = self.features(images)
-        return features.mean(dim=(2, 3))
+    weight_decay: float = WEIGHT_DECAY
+    strength: float = 1.0
+    share: float = 0.5
 
 
-def _convolution(narrow: int, wide: int) -> nn.Conv2d:
-    return nn.Conv2d(narrow, wide, 3, padding=1, bias=False)
+class TrainingImages:
+    """Real and synthetic images on the device, and how often each comes up.
+
+    Rows are sorted by class, so that strata of a batch follow the classes.
+    """
+
+    def __init__(self, arm: Arm, real: LabelledImages, synthetic: LabelledImages, share: float, device: torch.device):
+        n_classes = real.n_classes
+        labels = torch.from_numpy(np.concatenate([real.labels, synthetic.labels]))
+        order = torch.argsort(labels, stable=True)
+        self.images = torch.from_numpy(np.concatenate([real.images, synthetic.images]))[order].to(device)
+        targets = F.one_hot(labels, n_classes).float()
+        if SOFT_LABELS in synthetic.extra and arm.uses_synthetic:
+            targets[len(real) :] = torch.from_numpy(synthetic.extra[SOFT_LABELS]).float()
+        self.targets = targets[order].to(device)
+        self.weights = torch.from_numpy(loss_weights(arm, real.counts)).float()[labels[order]].to(device)
+        self.is_synthetic = order >= len(real)
+        self._cumulative = {
+            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, n_classes, wish))[order].cumsum(0)
+            for wish in (share, 0.0)
+        }
+
+    def rows(self, share: float, n: int, random: torch.Generator) -> Tensor:
+        """N rows for a batch (CPU); real ones come first."""
+        rows = stratified_rows(self._cumulative[share], n, random)
+        return rows[torch.argsort(self.is_synthetic[rows].to(torch.int8), stable=True)]
 
 
 def train_classifier(
@@ -60,39 +77,67 @@ def train_classifier(
     steps: int,
     seed: int,
     device: torch.device,
-) -> SmallCNN:
-    """Train one classifier for `steps` optimiser steps of class-balanced batches (AdamW, one-cycle rate).
+    setting: Setting | None = None,
+) -> nn.Module:
+    """Train one classifier for `steps` optimiser steps (AdamW, one-cycle rate).
 
     Args:
-        arm: which images, and whether they are augmented.
+        arm: which images, how often each, and what is done to them.
         real: real images.
-        synthetic: synthetic ones of the same classes and size.
-        section: batch size, rate, share of synthetic images.
+        synthetic: synthetic ones of the same classes and size; its columns `weight` and `soft_labels` are used.
+        section: classifier, batch size, rate, and how long synthetic images take part.
         steps: the same for every arm.
         seed: of the weights and every draw; two arms with one seed start from the same weights.
         device: where to train.
+        setting: what was tuned; the recipe's where left out.
+
+    Raises:
+        DataError: the pretrained classifier with an arm that blends pixels, or without its extra.
     """
-    size_px, channels = real.images.shape[1], real.channels
+    blend = next((word for word in arm.words if word in ("mixup", "cutmix")), None)
+    if blend and section.classifier == "pretrained":
+        raise DataError(
+            f"arm {arm.name!r}: {blend} blends pixels, which the frozen features of 'pretrained' never train on"
+        )
+    setting = setting or Setting(share=section.synthetic_share)
+    # what plays no part must not cost memory or change a draw
+    offered = (
+        synthetic if arm.uses_synthetic and (setting.share > 0 or arm.words == ("synthetic",)) else synthetic.subset([])
+    )
+    if section.classifier == "pretrained":
+        offered = offered.subset(_first_of_each_class(offered.labels, SYNTHETIC_PER_CLASS))
+    until = steps if arm.words == ("synthetic",) else section.synthetic_until * steps
     keep_freed_memory()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         random = torch.Generator().manual_seed(seed)
-        network = SmallCNN(size_px, channels, real.n_classes).to(device)
-        sources = (BalancedBatches(real, seed, device), BalancedBatches(synthetic, seed + 1, device))
+        network = build_classifier(section.classifier, real.images.shape[1], real.channels, real.n_classes)
+        if section.separate_statistics and len(offered):
+            separate_statistics(network)
+        network.to(device).train()
+        rows_of = TrainingImages(arm, real, offered, setting.share, device)
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=section.learning_rate, weight_decay=0.05, fused=device.type in ("cpu", "cuda")
+            network.parameters(),
+            lr=section.learning_rate,
+            weight_decay=setting.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, section.learning_rate, total_steps=max(2, steps))
         precision = resolve_precision("auto", device)
-        network.train()
+        look = _pixels_of(rows_of, arm, setting, random)
+        if isinstance(network, Pretrained):
+            look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.strength else 1)
         for step in range(steps):
-            n_synthetic = round(section.batch_images * arm.synthetic_share(section, step, steps))
-            images, labels = _batch(sources, section.batch_images - n_synthetic, n_synthetic, step)
-            if arm.classic:
-                images = classic_augmentation(images, random)
+            rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
+            announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
+            rows = rows.to(device)
+            inputs, targets = look(rows), rows_of.targets[rows]
+            if blend:
+                inputs, targets = blend_pairs(inputs, targets, blend)
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-                logits = network(images.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), labels)
+                logits = network.classify(inputs) if isinstance(network, Pretrained) else network(inputs)
+            losses = F.cross_entropy(logits.float(), targets, reduction="none")
+            loss = (losses * rows_of.weights[rows]).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -100,35 +145,57 @@ def train_classifier(
     return network.eval()
 
 
-def predict(network: SmallCNN, data: LabelledImages) -> Tensor:
+def _pixels_of(
+    rows_of: TrainingImages, arm: Arm, setting: Setting, random: torch.Generator
+) -> Callable[[Tensor], Tensor]:
+    """A function from rows to their images in [-1, 1], augmented anew at each call where the arm augments."""
+
+    def look(rows: Tensor) -> Tensor:
+        images = to_unit(rows_of.images[rows])
+        if arm.classic:
+            images = classic_augmentation(images, random, setting.strength)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    return look
+
+
+def _features_of(
+    network: Pretrained, look: Callable[[Tensor], Tensor], rows_of: TrainingImages, n_views: int
+) -> Callable[[Tensor], Tensor]:
+    """A function from rows to features of one of their views."""
+    n = len(rows_of.images)
+    features = network.views(n, lambda part: look(torch.arange(n, device=rows_of.images.device)[part]), n_views)
+    return lambda rows: features[torch.randint(n_views, (len(rows),), device=rows.device), rows]
+
+
+def _first_of_each_class(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return np.concatenate([np.flatnonzero(labels == label)[:most] for label in np.unique(labels)] or [np.arange(0)])
+
+
+def predict(network: nn.Module, data: LabelledImages) -> Tensor:
     """The predicted labels (n,) on the CPU."""
     return logits_of(network, data).argmax(dim=1)
 
 
-def logits_of(network: SmallCNN, data: LabelledImages) -> Tensor:
+def logits_of(network: nn.Module, data: LabelledImages) -> Tensor:
     """Logits (n, n_classes) on the CPU."""
-    return _in_parts(network, network, data)
+    return _in_parts(network, data)
 
 
-def features_of(network: SmallCNN, data: LabelledImages) -> Tensor:
-    """Features (n, d) on the CPU."""
-    return _in_parts(network, network.embed, data)
+def features_of(network: nn.Module, data: LabelledImages) -> Tensor:
+    """Features (n, d) that the last linear layer sees, on the CPU."""
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0].float().cpu()))
+    try:
+        logits_of(network, data)
+    finally:
+        hook.remove()
+    return torch.cat(seen)
 
 
 @torch.inference_mode()
-def _in_parts(network: SmallCNN, compute: Callable[[Tensor], Tensor], data: LabelledImages) -> Tensor:
+def _in_parts(network: nn.Module, data: LabelledImages) -> Tensor:
     device = next(network.parameters()).device
     parts = torch.split(torch.from_numpy(data.images), PREDICTION_BATCH)
-    return torch.cat([compute(to_unit(part.to(device))).float().cpu() for part in parts])
-
-
-def _batch(
-    sources: tuple[BalancedBatches, BalancedBatches], n_real: int, n_synthetic: int, step: int
-) -> tuple[Tensor, Tensor]:
-    images, labels = [], []
-    for source, n in zip(sources, (n_real, n_synthetic), strict=True):
-        if n:
-            wanted = source.labels_at(step, n)
-            images.append(source.real_images(source.rows_of(wanted)))
-            labels.append(wanted.to(source.images.device))
-    return torch.cat(images), torch.cat(labels)
+    return torch.cat([network(to_unit(part.to(device))).float().cpu() for part in parts])

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
-from augmentgan.evaluate.classifier import SmallCNN, features_of, logits_of, predict, train_classifier
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.classifier import features_of, logits_of, predict, train_classifier
 from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_distance, kernel_distance, manifold
-from augmentgan.evaluate.mixing import Arm
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
@@ -129,7 +130,7 @@ def evaluate_samples(
     where = resolve_device(device)
     trained = 0
 
-    def classifier(arm: str, seed: int) -> SmallCNN:
+    def classifier(arm: str, seed: int) -> nn.Module:
         nonlocal trained
         network = train_classifier(Arm(arm), train, samples, recipe.benchmark, recipe.benchmark.steps, seed, where)
         trained += 1

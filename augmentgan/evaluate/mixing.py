@@ -1,57 +1,121 @@
-"""What a classifier sees in each step: real images, synthetic ones, classical augmentation, in which share and when."""
+"""How synthetic images enter training: in which share, until when, with what weight and which labels.
+
+Small pieces that a training loop of any make can use; the benchmark's own loop is in `classifier`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.evaluate.arms import Arm
 
-ARMS = ("real", "real+classic", "real+synthetic", "real+classic+synthetic", "synthetic")
-
-_TRIVIAL_GROUP = 4
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An arm of the benchmark, read from its name."""
-
-    name: str
-
-    @property
-    def classic(self) -> bool:
-        """Whether every image goes through classical augmentation."""
-        return "classic" in self.name
-
-    def synthetic_share(self, section: BenchmarkSection, step: int, steps: int) -> float:
-        """Share of synthetic images in the batch of this step.
-
-        A mixed arm learns from both first and from real images alone at the end, so that what is left of the synthetic
-        images' errors is unlearned.
-        """
-        if self.name == "synthetic":
-            return 1.0
-        if "synthetic" not in self.name or step >= section.synthetic_until * steps:
-            return 0.0
-        return section.synthetic_share
+WEIGHT, SOFT_LABELS = "weight", "soft_labels"
+"""Columns of a synthetic set: how much a sample counts (n,), and what teachers see in it (n, k)."""
 
 
-class MixedDataset(Dataset[tuple[Any, int]]):
+def row_masses(
+    arm: Arm, real_labels: NDArray[np.int64], synthetic: LabelledImages, n_classes: int, share: float
+) -> NDArray[np.float64]:
+    """How often each image comes up in a batch: (n_real + n_synthetic,), real images first, with sum 1.
+
+    Inside a class, real images are alike, and synthetic ones go by their `weight` where the set has one.
+
+    Args:
+        arm: plain or even classes, no synthetic images, a share of them, or what fills a class up.
+        real_labels: (n_real,).
+        synthetic: the synthetic set.
+        n_classes: number of classes.
+        share: part of each class's draws that is synthetic. Of a "fill" arm it says how far classes are filled: at 0.5 as though
+            each were as large as the largest and every image came up equally often, at 0 not at all.
+    """
+    counts = np.bincount(real_labels, minlength=n_classes)
+    weights = np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float64)
+    offered = np.bincount(synthetic.labels, weights=weights, minlength=n_classes)
+    lacking = 1 - counts / counts.max()
+    part = np.minimum(1.0, 2 * share * lacking) if "fill" in arm.words else np.full(n_classes, share)
+    if not arm.uses_synthetic:
+        part = np.zeros(n_classes)
+    if arm.words == ("synthetic",):
+        part = np.ones(n_classes)
+    part = np.where(offered > 0, part, 0.0)
+    classes = (counts > 0).astype(float) if arm.even_classes else counts.astype(float)
+    classes /= classes.sum()
+    of_real = (classes * (1 - part) / np.maximum(counts, 1))[real_labels]
+    of_synthetic = (classes * part / np.where(offered > 0, offered, 1.0))[synthetic.labels] * weights
+    return np.concatenate([of_real, of_synthetic])
+
+
+def loss_weights(arm: Arm, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weight of each class in the loss (k,): n / (k n_class) for arms with class weights, otherwise 1."""
+    if "class-weights" not in arm.words:
+        return np.ones(len(counts))
+    present = counts > 0
+    return np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
+
+
+def stratified_rows(cumulative: Tensor, n: int, random: torch.Generator) -> Tensor:
+    """N rows drawn by their masses, one from each n-th of the mass: every class comes up as it should in every batch.
+
+    Args:
+        cumulative: (m,) running sum of the masses of rows that are sorted by class.
+        n: how many.
+        random: where draws come from.
+
+    Returns:
+        (n,) int64 in random order.
+    """
+    points = (torch.arange(n) + torch.rand(n, generator=random)) / n * cumulative[-1]
+    rows = torch.searchsorted(cumulative, points.to(cumulative.dtype), right=True).clamp_max_(len(cumulative) - 1)
+    return rows[torch.randperm(n, generator=random)]
+
+
+def judged_by_teachers(
+    synthetic: LabelledImages, probabilities: NDArray[np.float32], *, keep: float = 1.0, soft: bool = False
+) -> LabelledImages:
+    """A synthetic set with what teachers, who know real images only, think of it.
+
+    Args:
+        synthetic: the set.
+        probabilities: (n, k) mean class probabilities of the teachers.
+        keep: of each class only this share, those in which the teachers see the class most clearly.
+        soft: give the probabilities as labels too.
+
+    Returns:
+        The kept rows with the columns `weight` (the probability of the class that was asked for) and, if soft, `soft_labels`.
+    """
+    weight = probabilities[np.arange(len(synthetic)), synthetic.labels].astype(np.float32)
+    kept = np.zeros(len(synthetic), dtype=bool)
+    for label in np.unique(synthetic.labels):
+        mine = np.flatnonzero(synthetic.labels == label)
+        best = mine[np.argsort(-weight[mine], kind="stable")]
+        kept[best[: max(1, math.ceil(keep * len(mine)))]] = True
+    columns = {WEIGHT: weight, **({SOFT_LABELS: probabilities.astype(np.float32)} if soft else {})}
+    judged = LabelledImages(
+        synthetic.images, synthetic.labels, synthetic.class_names, extra={**synthetic.extra, **columns}
+    )
+    return judged.subset(kept)
+
+
+class MixedDataset(Dataset[tuple[Any, ...]]):
     """Real images once each, and enough synthetic ones that they make up `share` of the items.
 
     Attributes:
         rows: (n,) int64: row of the real set where `is_synthetic` is False, of the synthetic set where it is True.
         is_synthetic: (n,) bool; real images come first.
         targets: (n,) int64 labels, for samplers that weigh classes.
+        weights: (n,) float32, how much each counts: 1 for real images, the set's `weight` for synthetic ones.
+        soft_labels: (n, k) float32 class probabilities: certain for real images, the set's `soft_labels` for synthetic ones.
     """
 
     def __init__(
@@ -61,9 +125,10 @@ class MixedDataset(Dataset[tuple[Any, int]]):
         share: float,
         transform: Callable[[Tensor], Any] | None,
         seed: int,
+        policy: bool,
     ) -> None:
         self._sets = (real, synthetic)
-        self._transform = transform
+        self._transform, self._policy = transform, policy
         n_synthetic = round(len(real) * share / (1 - share))
         random = torch.Generator().manual_seed(seed)
         rounds = math.ceil(n_synthetic / len(synthetic))
@@ -75,14 +140,21 @@ class MixedDataset(Dataset[tuple[Any, int]]):
         self.is_synthetic = torch.arange(len(self.rows)) >= len(real)
         labels = torch.from_numpy(real.labels), torch.from_numpy(synthetic.labels)[drawn]
         self.targets = torch.cat(labels)
+        weight = torch.from_numpy(np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float32))
+        self.weights = torch.cat([torch.ones(len(real)), weight[drawn]])
+        self.soft_labels = F.one_hot(self.targets, real.n_classes).float()
+        if SOFT_LABELS in synthetic.extra:
+            self.soft_labels[len(real) :] = torch.from_numpy(synthetic.extra[SOFT_LABELS])[drawn].float()
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         row, which = int(self.rows[index]), int(self.is_synthetic[index])
         image = torch.from_numpy(self._sets[which].images[row]).permute(2, 0, 1)  # (c, h, w)
         shown = image.float() / 255 if self._transform is None else self._transform(image)
+        if self._policy:
+            return shown, self.soft_labels[index], self.weights[index]
         return shown, int(self.targets[index])
 
 
@@ -93,6 +165,7 @@ def as_torch_dataset(
     *,
     transform: Callable[[Tensor], Any] | None = None,
     seed: int = 0,
+    policy: bool = False,
 ) -> MixedDataset:
     """A map-style torch dataset of real and synthetic images, for a training loop of one's own.
 
@@ -105,6 +178,8 @@ def as_torch_dataset(
         transform: given each image as uint8 (c, h, w), such as a torchvision v2 transform; without one, images are
             float32 in [0, 1].
         seed: of the draw of synthetic images.
+        policy: give items as (image, class probabilities (k,), weight), from the columns that `generate --policy` stores, instead of
+            (image, label).
 
     Raises:
         DataError: a share outside [0, 1), or sets that do not fit together.
@@ -121,44 +196,4 @@ def as_torch_dataset(
         )
     if share and not len(synthetic):
         raise DataError(f"share is {share} but the synthetic set is empty; generate some or use share=0")
-    return MixedDataset(real, synthetic, share, transform, seed)
-
-
-def classic_augmentation(images: Tensor, random: torch.Generator) -> Tensor:
-    """Strong label-preserving augmentation of a float batch (n, c, h, w) in [-1, 1].
-
-    RGB: torchvision's TrivialAugmentWide (Mueller & Hutter 2021, arXiv 2103.10158), one draw for every few images, for
-    it treats a batch as one. Grey: a random affine map an image (15 degrees, 10 % shift, 10 % scale, 10 degrees
-    shear): colour operations mean nothing there, and flips would turn digits into other signs.
-    """
-    if images.shape[1] == 3:
-        return _trivial_augment(images)
-    return _random_affine(images, random)
-
-
-def _random_affine(images: Tensor, random: torch.Generator) -> Tensor:
-    n = len(images)
-    draw = torch.rand(n, 6, generator=random, dtype=torch.float32) * 2 - 1  # (n, 6) in [-1, 1]
-    angle, shear = draw[:, 0] * math.radians(15), draw[:, 1] * math.tan(math.radians(10))
-    scale = 1 / (1 + 0.1 * draw[:, 2:4])
-    cos, sin = angle.cos(), angle.sin()
-    theta = torch.stack(
-        [
-            torch.stack([cos * scale[:, 0], (-sin + shear * cos) * scale[:, 0], 0.2 * draw[:, 4]], dim=1),
-            torch.stack([sin * scale[:, 1], (cos + shear * sin) * scale[:, 1], 0.2 * draw[:, 5]], dim=1),
-        ],
-        dim=1,
-    ).to(images.device)  # (n, 2, 3); shifts are in half sides, so 0.2 is a tenth of the side
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    # the image is moved relative to the border's grey, so that a bright background does not get dark corners
-    level = images[:, :, :1, :].mean(dim=(2, 3), keepdim=True)
-    return F.grid_sample(images - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
-
-
-def _trivial_augment(images: Tensor) -> Tensor:
-    from torchvision.transforms import v2
-
-    levels = images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    transform = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
-    parts = [transform(part) for part in torch.split(levels, _TRIVIAL_GROUP)]
-    return torch.cat(parts).float().div(127.5).sub(1)
+    return MixedDataset(real, synthetic, share, transform, seed, policy)

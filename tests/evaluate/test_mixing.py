@@ -1,5 +1,7 @@
 """How synthetic images enter training."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,17 +9,116 @@ from torch.utils.data import DataLoader
 
 import augmentgan as ag
 from augmentgan.errors import DataError
-from augmentgan.evaluate.mixing import ARMS, Arm, classic_augmentation
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm
+from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
+from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, stratified_rows
+from augmentgan.evaluate.teachers import Teachers
 
 
-def test_shares_of_the_arms():
-    section = BenchmarkSection(synthetic_share=0.25, synthetic_until=0.6)
-    shares = {name: [Arm(name).synthetic_share(section, step, 10) for step in range(10)] for name in ARMS}
-    assert shares["real"] == shares["real+classic"] == [0] * 10
-    assert shares["synthetic"] == [1] * 10
-    assert shares["real+synthetic"] == shares["real+classic+synthetic"] == [0.25] * 6 + [0] * 4
-    assert [name for name in ARMS if Arm(name).classic] == ["real+classic", "real+classic+synthetic"]
+def masses(name, share=0.5, counts=(40, 10), weights=None):
+    """Mass of each class's real and synthetic images, and the masses themselves."""
+    labels = np.repeat([0, 1], counts)
+    synthetic_labels = np.repeat([0, 1], [20, 20])
+    extra = {} if weights is None else {"weight": weights}
+    blank = np.zeros((40, 4, 4, 1), np.uint8)
+    synthetic = ag.LabelledImages(blank, synthetic_labels, ("a", "b"), extra=extra)
+    found = row_masses(Arm(name), labels, synthetic, 2, share)
+    assert found.sum() == pytest.approx(1)
+    real, made = found[:50], found[50:]
+    return [real[labels == k].sum() for k in (0, 1)], [made[synthetic_labels == k].sum() for k in (0, 1)], made
+
+
+def test_what_each_arm_draws():
+    assert masses("real")[0] == pytest.approx([0.8, 0.2])
+    assert masses("real+class-weights")[0] == pytest.approx([0.8, 0.2])
+    assert masses("real+oversampling")[0] == pytest.approx([0.5, 0.5])
+    for name in ("real+synthetic", "real+classic+synthetic"):
+        real, made, _ = masses(name, share=0.25)
+        assert real == pytest.approx([0.375, 0.375])
+        assert made == pytest.approx([0.125, 0.125])
+    real, made, _ = masses("synthetic")
+    assert real == pytest.approx([0, 0])
+    assert made == pytest.approx([0.5, 0.5])
+    assert masses("real+synthetic", share=0)[0] == pytest.approx([0.5, 0.5])
+
+
+def test_filling_gives_only_what_a_class_lacks():
+    real, made, _ = masses("real+fill")  # 40 and 10: the second lacks 30 of 40
+    assert real == pytest.approx([0.5, 0.125])
+    assert made == pytest.approx([0, 0.375])
+    assert masses("real+fill", share=0.25)[1] == pytest.approx([0, 0.1875])
+
+
+def test_weights_of_samples_shift_draws_inside_a_class_only():
+    weights = np.tile([1.0, 0.0], 20)
+    real, made, each = masses("real+synthetic", weights=weights)
+    assert real == pytest.approx([0.25, 0.25])
+    assert made == pytest.approx([0.25, 0.25])
+    assert (each[1::2] == 0).all()
+    assert np.ptp(each[::2]) == pytest.approx(0)
+
+
+def test_class_weights_make_classes_count_alike():
+    weights = loss_weights(Arm("real+class-weights"), np.array([40, 10, 0]))
+    assert (weights * [40, 10, 0]).tolist() == pytest.approx([25, 25, 0])
+    assert loss_weights(Arm("real"), np.array([40, 10])).tolist() == [1, 1]
+
+
+def test_draws_follow_the_masses_in_every_batch():
+    random = torch.Generator().manual_seed(0)
+    mass = torch.tensor([0.1] * 5 + [0.05] * 10, dtype=torch.float64)
+    seen = torch.zeros(15)
+    for _ in range(300):
+        rows = stratified_rows(mass.cumsum(0), 20, random)
+        assert 9 <= (rows < 5).sum() <= 11  # half of the mass, half of the batch
+        seen += torch.bincount(rows, minlength=15)
+    assert torch.allclose(seen / seen.sum(), mass.float(), atol=0.015)
+
+
+def test_teachers_weigh_drop_and_label(trained):
+    synthetic = trained.generate(10)
+    random = np.random.default_rng(0)
+    seen = random.dirichlet(np.ones(10), len(synthetic)).astype(np.float32)
+    judged = judged_by_teachers(synthetic, seen, keep=0.3, soft=True)
+    assert judged.counts.tolist() == [3] * 10
+    of_class = seen[np.arange(len(synthetic)), synthetic.labels]
+    for label in range(10):
+        assert sorted(judged.extra["weight"][judged.labels == label]) == pytest.approx(
+            sorted(of_class[synthetic.labels == label])[-3:]
+        )
+    assert judged.extra["soft_labels"].shape == (30, 10)
+    assert judged.extra["sample_index"].shape == (30,)
+    assert "soft_labels" not in judged_by_teachers(synthetic, seen).extra
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("reel", "'reel' is not known"),
+        ("real+", "is not known"),
+        ("classic", "real first"),
+        ("real+synthetic+classic", "in the order"),
+        ("real+real", "once each"),
+        ("real+synthetic+fill", "exclude each other"),
+        ("synthetic+classic", "real first"),
+    ],
+)
+def test_arms_that_make_no_sense(name, message):
+    with pytest.raises(DataError, match=message):
+        Arm(name)
+
+
+def test_the_rival_of_an_arm_differs_in_the_synthetic_images_alone():
+    def rival(name, imbalanced):
+        found = Arm(name).without_synthetic(imbalanced=imbalanced)
+        return found and found.name
+
+    assert rival("real+classic+synthetic", False) == "real+classic"
+    assert rival("real+classic+synthetic", True) == "real+oversampling+classic"
+    assert rival("real+classic+mixup+fill", True) == "real+oversampling+classic+mixup"
+    assert rival("real+class-weights+synthetic", True) == "real+class-weights"
+    assert rival("synthetic", True) is rival("real+classic", True) is None
+    assert all(Arm(name) for name in (*ARMS, *IMBALANCED_ARMS))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -28,6 +129,28 @@ def test_classical_augmentation_changes_images_and_keeps_their_range(channels):
     assert out.shape == images.shape
     assert (out - images).abs().mean() > 0.05
     assert out.abs().max() <= 1.5
+
+
+def test_strength_nothing_changes_nothing_and_half_changes_less():
+    torch.manual_seed(0)
+    images = torch.rand(64, 1, 32, 32)
+    moved = [
+        (classic_augmentation(images, torch.Generator().manual_seed(0), strength) - images).abs().mean()
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    assert moved[0] == 0 < moved[1] < moved[2]
+
+
+@pytest.mark.parametrize("method", ["mixup", "cutmix"])
+def test_blending_mixes_images_and_targets_alike(method):
+    torch.manual_seed(0)
+    targets = torch.eye(4).repeat(4, 1)
+    images = targets.argmax(dim=1).float().reshape(16, 1, 1, 1).expand(16, 1, 8, 8)
+    mixed, labels = blend_pairs(images.contiguous(), targets, method)
+    assert labels.sum(dim=1) == pytest.approx(torch.ones(16))
+    assert not torch.equal(mixed, images)
+    expected = (labels * torch.arange(4.0)).sum(dim=1)
+    assert torch.allclose(mixed.mean(dim=(1, 2, 3)), expected, atol=1e-4)
 
 
 def test_affine_maps_shift_but_do_not_flip():
@@ -65,6 +188,28 @@ def test_dataset_in_a_plain_loop_with_torchvision(trained):
     assert images.shape == (16, 1, 8, 8)
     assert labels.dtype == torch.int64
     assert 0 <= images.min() <= images.max() <= 1
+
+
+def test_policy_goes_with_the_set(trained, tmp_path):
+    """Written with teachers' columns, read back, and handed to a loop."""
+    teachers = Teachers(trained.train, trained.recipe.benchmark, 0, torch.device("cpu"), n=2, soft=True)
+    ag.write_samples(trained, trained.counts(3), tmp_path / "s.h5", judge=teachers)
+    synthetic = ag.load(tmp_path / "s.h5")
+    assert synthetic.extra["weight"].dtype == synthetic.extra["soft_labels"].dtype == np.float32
+    soft = synthetic.extra["soft_labels"]
+    assert soft.shape == (30, 10)
+    assert soft.sum(axis=1) == pytest.approx(np.ones(30), abs=1e-5)
+    assert synthetic.extra["weight"] == pytest.approx(soft[np.arange(30), synthetic.labels])
+    mixed = ag.as_torch_dataset(trained.train, synthetic, share=0.2, policy=True)
+    image, label, weight = mixed[0]
+    assert (image.shape, label[mixed.targets[0]], weight) == ((1, 8, 8), 1, 1)
+    image, label, weight = mixed[len(mixed) - 1]
+    row = int(mixed.rows[-1])
+    assert torch.equal(label, torch.from_numpy(soft[row]))
+    assert weight == synthetic.extra["weight"][row]
+    ag.write_samples(trained, trained.counts(1), tmp_path / "folder", "folder", judge=teachers)
+    first = json.loads((tmp_path / "folder" / "metadata.jsonl").read_text().splitlines()[0])
+    assert len(first["soft_labels"]) == 10
 
 
 def test_sets_that_do_not_fit(trained):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from augmentgan.evaluate.statistics import paired_difference
+from augmentgan.evaluate.statistics import Outcomes, calibration_error, holm, paired_difference
 
 
 def two_arms(random, n_seeds, labels, effect):
@@ -19,54 +19,136 @@ def two_arms(random, n_seeds, labels, effect):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
+def outcomes(right, labels):
+    """A row a repeat, all on the same test images."""
+    return [Outcomes(row, labels, np.arange(len(labels))) for row in right]
+
+
+def difference(treated, baseline, labels, balanced=True):
+    return paired_difference(outcomes(treated, labels), outcomes(baseline, labels), balanced=balanced)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
 def test_where_there_is_no_effect_the_interval_holds_zero_nineteen_times_in_twenty(balanced):
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(4), [60, 40, 20, 8])
-    covered = 0
+    covered, p_values = 0, []
     for _ in range(600):
-        treated, baseline = two_arms(random, 5, labels, effect=0.0)
-        found = paired_difference(treated, baseline, labels, balanced=balanced)
+        found = difference(*two_arms(random, 5, labels, effect=0.0), labels, balanced)
         covered += found.low <= 0 <= found.high
+        p_values.append(found.p_value)
     assert 0.925 <= covered / 600 <= 0.985  # 95 %, give or take three standard errors
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(1 - covered / 600)
+
+
+def nearest_mean(x, y, test):
+    means = np.stack([x[y == k].mean(axis=0) for k in range(4)])
+    return ((test[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def nearest_neighbour(x, y, test):
+    return y[((test[:, None] - x[None]) ** 2).sum(axis=2).argmin(axis=1)]
+
+
+def redrawn(random, n, drawn, repeats=5):
+    """Two classifiers on new splits of one small set: a fifth tests, `drawn` rows (or all others) train."""
+    labels = np.arange(n) % 4
+    centres = np.random.default_rng(99).normal(0, 1.0, (4, 6))
+    points = random.normal(0, 1.2, (n, 6)) + centres[labels]
+    arms = ([], [])
+    for _ in range(repeats):
+        order = random.permutation(n)
+        test, train = order[: n // 5], order[n // 5 :][:drawn]
+        for arm, classify in zip(arms, (nearest_mean, nearest_neighbour), strict=True):
+            right = classify(points[train], labels[train], points[test]) == labels[test]
+            arm.append(Outcomes(right, labels[test], test))
+    return arms
+
+
+@pytest.mark.parametrize("drawn", [40, None])
+def test_new_splits_of_one_set_are_not_taken_for_independent(drawn):
+    """The truth is the mean over many sets; a plain paired t covers it about 90 % of the time where all train."""
+    random = np.random.default_rng(1)
+    found = [paired_difference(*redrawn(random, 200, drawn), balanced=False) for _ in range(400)]
+    truth = np.mean([each.mean for each in found])  # its standard error is a twentieth of an interval
+    covered = np.mean([each.low <= truth <= each.high for each in found])
+    assert 0.92 <= covered <= 1
+
+
+def test_disjoint_test_images_give_the_plain_paired_t():
+    from scipy import stats
+
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    right = random.random((2, 5, 40)) < 0.8
+    treated, baseline = ([Outcomes(row, labels, np.arange(40) + 40 * r) for r, row in enumerate(arm)] for arm in right)
+    found = paired_difference(treated, baseline, balanced=False)
+    by_repeat = right[0].mean(axis=1) - right[1].mean(axis=1)
+    plain = stats.t.interval(0.95, 4, by_repeat.mean(), stats.sem(by_repeat))
+    assert found.mean == pytest.approx(by_repeat.mean())
+    # the same variance; Satterthwaite may count more degrees of freedom than the repeats alone, never fewer
+    assert found.high - found.low <= plain[1] - plain[0] + 1e-9
+    assert found.high - found.low >= 0.7 * (plain[1] - plain[0])
 
 
 def test_a_real_effect_is_found():
     random = np.random.default_rng(0)
     labels = np.arange(400) % 4
     for _ in range(20):
-        found = paired_difference(*two_arms(random, 5, labels, effect=1.0), labels, balanced=True)
-        assert found.low > 0
+        assert difference(*two_arms(random, 5, labels, effect=1.0), labels).low > 0
 
 
 def test_the_mean_is_the_difference_of_the_accuracies():
     random = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [30, 10])
-    treated, baseline = random.random((5, 40)) < 0.9, random.random((5, 40)) < 0.7
-    plain = paired_difference(treated, baseline, labels, balanced=False).mean
+    labels = np.repeat([0, 1, 2], [30, 10, 20])
+    treated, baseline = random.random((5, 60)) < 0.9, random.random((5, 60)) < 0.7
+    plain = difference(treated, baseline, labels, balanced=False).mean
     assert plain == pytest.approx(treated.mean() - baseline.mean())
-    recalls = [[arm[:, labels == label].mean() for label in (0, 1)] for arm in (treated, baseline)]
-    balanced = paired_difference(treated, baseline, labels, balanced=True).mean
-    assert balanced == pytest.approx(np.mean(recalls[0]) - np.mean(recalls[1]))
+    recalls = np.array([[arm[:, labels == label].mean() for label in range(3)] for arm in (treated, baseline)])
+    assert difference(treated, baseline, labels).mean == pytest.approx(recalls[0].mean() - recalls[1].mean())
+    minority = paired_difference(
+        outcomes(treated, labels), outcomes(baseline, labels), balanced=True, classes=[np.array([1, 2])] * 5
+    )
+    assert minority.mean == pytest.approx(recalls[0, 1:].mean() - recalls[1, 1:].mean())
 
 
 def test_one_lucky_image_is_no_evidence():
-    """Every seed agrees, but all of the gain is one test image."""
+    """Every repeat agrees, but all of the gain is one test image."""
     labels = np.arange(20) % 2
     baseline = np.ones((5, 20), bool)
     baseline[:, 0] = False
-    found = paired_difference(np.ones((5, 20), bool), baseline, labels, balanced=True)
+    found = difference(np.ones((5, 20), bool), baseline, labels)
     assert found.mean == pytest.approx(0.05)
     assert found.low < 0
 
 
 def test_identical_arms():
     right = np.random.default_rng(0).random((5, 40)) < 0.8
-    found = paired_difference(right, right, np.arange(40) % 2, balanced=True)
-    assert (found.mean, found.low, found.high) == (0, 0, 0)
+    found = difference(right, right, np.arange(40) % 2)
+    assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
 
 
 def test_a_class_with_a_single_test_image_widens_the_interval():
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [40, 40, 1])
-    with_rare = paired_difference(*two_arms(random, 5, labels, 0.0), labels, balanced=True)
+    with_rare = difference(*two_arms(random, 5, labels, 0.0), labels)
     assert with_rare.high - with_rare.low > 0.3
+
+
+def test_holm_keeps_the_whole_family():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+    random = np.random.default_rng(0)
+    wrong = np.mean([min(holm(random.random(10).tolist())) < 0.05 for _ in range(2000)])
+    assert 0.03 <= wrong <= 0.07  # some false alarm in ten true nulls, once in twenty
+
+
+def test_calibration_error():
+    labels = np.arange(1000) % 2
+    sure = np.stack([1.0 - labels, labels], axis=1)
+    assert calibration_error(sure, labels) == 0
+    assert calibration_error(sure[:, ::-1], labels) == 1
+    even = np.full((1000, 2), 0.5)
+    assert calibration_error(even, labels) == pytest.approx(0)
+    too_sure = np.tile([0.9, 0.1], (1000, 1))
+    assert calibration_error(too_sure, labels) == pytest.approx(0.4)

@@ -1,13 +1,19 @@
 """The page: one file, the verdict first, nothing from a network."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import augmentgan as ag
-from augmentgan.errors import OutputError
+from augmentgan.errors import OutputError, RunError
 
 
 class Links(HTMLParser):
@@ -56,6 +62,76 @@ def test_the_page_of_a_measured_run(measured):
     mean = 100 * report.summary()["real"][0]
     assert f"{mean:.1f}" in text
     assert "augmentgan benchmark --run" in text
+
+
+@pytest.fixture(scope="module")
+def from_scratch(digits, small_recipe, tmp_path_factory):
+    """The folder of a benchmark of two sizes."""
+    folder = tmp_path_factory.mktemp("scratch") / "bench"
+    recipe = small_recipe.with_settings(["benchmark.tune=false", "training.updates=10", "coverage.weight=0"])
+    report = ag.run_benchmark(digits, recipe=recipe, out=folder, train_per_class=[4, 8], device="cpu", imbalance="2:1")
+    return folder, report
+
+
+def test_the_page_of_a_benchmark_from_scratch(from_scratch):
+    folder, report = from_scratch
+    page = parsed(ag.write_report(folder))
+    text = " ".join(" ".join(page.text).split())
+    assert report.verdict.text in text
+    assert text.index(report.verdict.text) < text.index("Learning curve") < text.index("Samples above their nearest")
+    for size in (4, 8):
+        assert f"{size} real training images a class" in text
+        for metric in ("macro_f1", "worst_recall", "ece"):
+            mean, spread = report.summary(metric, size)["real+classic+fill"]
+            assert f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" in text
+    assert "minority recall over real+oversampling+classic" in text
+    assert "redrawn for every repeat" in text
+    assert "4 generators" in text
+    assert page.tags.count("svg") == 1 + 2 * 2 + 1  # curve, arms and recalls by size, training
+    assert all(link.startswith(("data:", "#")) for link in page.fetched)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.parametrize("width_px", [400, 1000])
+def test_a_browser_shows_the_page(from_scratch, tmp_path, width_px):
+    """Chromium lays it out, on a phone and on a desk: text is there, pictures are loaded, nothing is cut off at the side."""
+    folder, _ = from_scratch
+    html = ag.write_report(folder, tmp_path / "page.html").read_text(encoding="utf-8")
+    probe = """<script>addEventListener("load", () => {
+      const box = document.createElement("pre"); box.id = "probe";
+      box.textContent = JSON.stringify({
+        loaded: [...document.images].map(each => each.complete && each.naturalWidth > 0),
+        drawn: [...document.querySelectorAll("svg")].map(each => each.getBoundingClientRect().height > 50),
+        width: document.documentElement.scrollWidth, window: innerWidth,
+        verdict: document.querySelector(".verdict").getBoundingClientRect().top,
+      }); document.body.append(box); });</script>"""
+    (tmp_path / "page.html").write_text(html.replace("</body>", probe + "</body>"), encoding="utf-8")
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
+
+    def browse(*words):
+        command = [CHROMIUM, *quiet, f"--window-size={width_px},1600", *words, (tmp_path / "page.html").as_uri()]
+        environment = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment).stdout
+
+    seen = json.loads(unescape(re.search(r'id="probe">(.*?)</pre>', browse("--dump-dom"))[1]))
+    assert seen["loaded"]
+    assert all(seen["loaded"])
+    assert all(seen["drawn"])
+    assert seen["width"] <= seen["window"]
+    assert seen["verdict"] < 200
+    browse(f"--screenshot={tmp_path / 'shot.png'}")
+    levels = np.asarray(Image.open(tmp_path / "shot.png").convert("L"))
+    assert (levels < 100).mean() > 0.005  # ink
+    assert (levels > 250).mean() > 0.5  # on paper
+
+
+def test_a_folder_that_is_neither(tmp_path):
+    with pytest.raises(RunError, match="holds no run and no benchmark"):
+        ag.write_report(tmp_path)
 
 
 def test_names_are_text_and_not_markup(measured):

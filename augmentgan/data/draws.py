@@ -1,0 +1,91 @@
+"""Training draws of a benchmark: how many images of each class, and which; nested, so that 20 lie within 50 within 100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentgan.data.split import Rows, draw_counts
+from augmentgan.errors import DataError
+
+_RARE_KEY = 0x7A11
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """How training images are spread over the classes.
+
+    Attributes:
+        kind: "step": half of the classes have all, the other half a `ratio`-th; "long-tail": geometric from all down to a
+            `ratio`-th (Cui et al. 2019, arXiv 1901.05555).
+        ratio: images of the largest class over those of the smallest.
+    """
+
+    kind: Literal["step", "long-tail"]
+    ratio: float
+
+    def counts(self, per_class: int, n_classes: int, seed: int) -> NDArray[np.int64]:
+        """Images a class (n_classes,); which classes are rare is drawn by seed.
+
+        Raises:
+            DataError: the rarest class would have fewer than two images.
+        """
+        place = np.arange(n_classes) / max(1, n_classes - 1)
+        share = np.where(place > 0.5, 1 / self.ratio, 1.0) if self.kind == "step" else self.ratio**-place
+        counts = np.round(per_class * share).astype(np.int64)
+        if counts.min() < 2:
+            raise DataError(
+                f"--imbalance {self}: of {per_class} images a class the rarest would keep {counts.min()}; "
+                f"at least 2 are needed, so use --train-per-class {int(2 * self.ratio)} or more"
+            )
+        drawn: NDArray[np.int64] = np.random.default_rng([seed, _RARE_KEY]).permutation(counts)
+        return drawn
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.ratio:g}:1"
+
+
+def parse_imbalance(text: str) -> Imbalance:
+    """`50:1` or `step:50:1`, or `long-tail:100:1`.
+
+    Raises:
+        DataError: anything else.
+    """
+    kind, _, ratio = text.rpartition(":")[0].rpartition(":")
+    kind = kind or "step"
+    try:
+        number = float(ratio) if text.endswith(":1") else 0.0
+    except ValueError:
+        number = 0.0
+    if kind not in ("step", "long-tail") or not 1 < number < float("inf"):
+        raise DataError(f"--imbalance {text!r} is not of the form 50:1, step:50:1 or long-tail:100:1")
+    return Imbalance("long-tail" if kind == "long-tail" else "step", number)
+
+
+def draw_training(
+    labels: NDArray[np.int64], rows: Rows, n_classes: int, per_class: int | None, imbalance: Imbalance | None, seed: int
+) -> Rows:
+    """Some of the training rows: `per_class` of each class, or all of them, thinned out by `imbalance`.
+
+    A class that has fewer gives all it has.
+
+    Raises:
+        DataError: no class has `per_class` images, or one has too few for the imbalance.
+    """
+    have = np.bincount(labels[rows], minlength=n_classes)
+    if per_class is not None and per_class > have.max():
+        raise DataError(
+            f"--train-per-class {per_class}: the largest class has {have.max()} training images; ask for fewer"
+        )
+    if imbalance is None:
+        return rows if per_class is None else draw_counts(labels, rows, np.full(n_classes, per_class), seed)
+    level = int(have[have > 0].min()) if per_class is None else per_class
+    if level > have[have > 0].min():
+        raise DataError(
+            f"--imbalance {imbalance} of {level} images a class: the smallest class has {have[have > 0].min()} training images; "
+            "use a smaller --train-per-class"
+        )
+    return draw_counts(labels, rows, imbalance.counts(level, n_classes, seed), seed)

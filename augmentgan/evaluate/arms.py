@@ -1,0 +1,116 @@
+"""The arms of a benchmark. An arm's name is its definition: words joined by "+", each with one meaning.
+
+    real            the real training images, each equally often
+    oversampling    classes drawn evenly: the images of a rare class come up more often
+    class-weights   images drawn as they are, the loss of a rare class weighs more
+    classic         classical augmentation (its strength is tuned; see `augmentation`)
+    mixup, cutmix   pairs of images blended (torchvision v2) beside what else the arm does
+    synthetic       part of every batch is synthetic, classes drawn evenly; alone: nothing but synthetic images
+    fill            synthetic images only for what a class lacks to be as large as the largest, classes drawn evenly
+
+Where all classes have the same number of training images, "real" and "real+oversampling" are the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentgan.errors import DataError
+
+ARMS = ("real", "real+classic", "real+synthetic", "real+classic+synthetic", "synthetic")
+"""What is run where nothing else is asked for."""
+
+IMBALANCED_ARMS = (
+    "real",
+    "real+oversampling",
+    "real+class-weights",
+    "real+classic",
+    "real+oversampling+classic",
+    "real+fill",
+    "real+classic+fill",
+    "real+classic+synthetic",
+    "synthetic",
+)
+"""The same for imbalanced sets: every arm with synthetic images has a rival that draws classes as evenly without them."""
+
+IMBALANCED_FROM = 1.5
+"""A set counts as imbalanced where its largest class has at least this many times the images of its smallest."""
+
+WORDS = ("real", "oversampling", "class-weights", "classic", "mixup", "cutmix", "synthetic", "fill")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm, read from its name.
+
+    Raises:
+        DataError: a word that is not known, in the wrong place, or that contradicts another.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        words = self.words
+        unknown = [word for word in words if word not in WORDS]
+        if unknown:
+            raise DataError(f"arm {self.name!r} is not known ({unknown[0]!r}); words: {', '.join(WORDS)}, joined by +")
+        in_order = list(words) == sorted(set(words), key=WORDS.index)
+        if not in_order or (words[0] != "real" and words != ("synthetic",)):
+            raise DataError(f"arm {self.name!r}: words come once each, in the order {'+'.join(WORDS)}, real first")
+        for pair in (("synthetic", "fill"), ("mixup", "cutmix"), ("oversampling", "class-weights")):
+            if set(pair) <= set(words):
+                raise DataError(f"arm {self.name!r}: {' and '.join(pair)} exclude each other; name two arms")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the name."""
+        return tuple(self.name.split("+"))
+
+    @property
+    def classic(self) -> bool:
+        """Whether every image goes through classical augmentation."""
+        return "classic" in self.words
+
+    @property
+    def uses_synthetic(self) -> bool:
+        """Whether the arm sees any synthetic image."""
+        return bool({"synthetic", "fill"} & set(self.words))
+
+    @property
+    def even_classes(self) -> bool:
+        """Whether classes are drawn evenly."""
+        return "oversampling" in self.words or self.uses_synthetic
+
+    def without_synthetic(self, *, imbalanced: bool) -> Arm | None:
+        """The rival that differs in the synthetic images alone; None for an arm of synthetic images alone."""
+        if not self.uses_synthetic or self.words == ("synthetic",):
+            return None
+        words = set(self.words) - {"synthetic", "fill"}
+        if imbalanced and "class-weights" not in words:
+            words.add("oversampling")
+        return Arm("+".join(sorted(words, key=WORDS.index)))
+
+
+def is_imbalanced(counts: NDArray[np.int64]) -> bool:
+    """Whether training images a class (k,) differ enough for oversampling to mean something."""
+    present = counts[counts > 0]
+    return bool(present.max() >= IMBALANCED_FROM * present.min())
+
+
+def minority_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels of the classes with fewer than half of the largest class's images."""
+    return np.flatnonzero((counts > 0) & (2 * counts < counts.max()))
+
+
+def chosen_arms(asked: Sequence[str] | None, *, imbalanced: bool) -> list[Arm]:
+    """The arms to run, "real" always among them and first.
+
+    Raises:
+        DataError: an arm that is not known.
+    """
+    names = (IMBALANCED_ARMS if imbalanced else ARMS) if asked is None else asked
+    return [Arm(name) for name in dict.fromkeys(["real", *names])]

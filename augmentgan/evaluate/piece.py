@@ -1,0 +1,112 @@
+"""One repeat at one size: every arm trained on the same training draw and tested on the same test images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from augmentgan.data.images import LabelledImages
+from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
+from augmentgan.evaluate.classifier import Setting, logits_of, train_classifier
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.results import BenchmarkRow, score
+from augmentgan.evaluate.statistics import Outcomes
+from augmentgan.evaluate.teachers import apply_policy
+from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
+from augmentgan.recipe import ResolvedRecipe
+
+Measured = tuple[BenchmarkRow, Outcomes]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a repeat works on.
+
+    Attributes:
+        repeat: its number.
+        train_per_class: the size it is filed under.
+        real: the training draw.
+        test: real test images.
+        test_rows: (n,) a number for each test image, the same in every repeat.
+        synthetic: gives the samples of the generator that learned from `real`; asked only where something is left to do.
+        seed: of the classifiers.
+    """
+
+    repeat: int
+    train_per_class: int
+    real: LabelledImages
+    test: LabelledImages
+    test_rows: NDArray[np.int64]
+    synthetic: Callable[[], LabelledImages]
+    seed: int
+
+
+def run_piece(
+    piece: Piece,
+    arms: Sequence[Arm],
+    recipe: ResolvedRecipe,
+    device: torch.device,
+    finished: FinishedParts,
+    on_row: Callable[[BenchmarkRow], object],
+    on_fit: Callable[[], object],
+) -> dict[str, Measured]:
+    """Tune and train every arm that is not finished; all arms' rows, and what each did with every test image."""
+    section, steps = recipe.benchmark, recipe.benchmark.steps
+    imbalanced = is_imbalanced(piece.real.counts)
+    minority = minority_classes(piece.real.counts).tolist()
+    measured: dict[str, Measured] = {}
+    tuner: Tuner | None = None
+    judged: LabelledImages | None = None
+    trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
+    for arm in arms:
+        name = f"{piece.train_per_class}-r{piece.repeat}-{arm.name}"
+        kept = finished.get(name)
+        if kept is None:
+            if judged is None:
+                judged = apply_policy(piece.real, piece.synthetic(), section, piece.seed, device)
+            synthetic = judged
+            if tuner is None and section.tune:
+                tuner = Tuner(
+                    piece.real,
+                    synthetic,
+                    section,
+                    steps,
+                    piece.seed,
+                    device,
+                    imbalanced=imbalanced,
+                    finished=finished,
+                    name=f"{piece.train_per_class}-r{piece.repeat}-tuning",
+                    on_fit=on_fit,
+                )
+            setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
+            candidate = simplest(arm, setting, imbalanced=imbalanced)
+            if candidate not in trained:
+                started = time.perf_counter()
+                network = train_classifier(
+                    candidate.arm, piece.real, synthetic, section, steps, piece.seed, device, candidate.setting
+                )
+                probabilities = logits_of(network, piece.test).double().softmax(dim=1).numpy()
+                trained[candidate] = probabilities, round(time.perf_counter() - started, 3)
+                on_fit()
+            probabilities, time_s = trained[candidate]
+            row = BenchmarkRow(
+                arm=arm.name,
+                train_per_class=piece.train_per_class,
+                repeat=piece.repeat,
+                **score(probabilities, piece.test.labels),
+                minority=minority,
+                setting=asdict(setting),
+                time_s=time_s,
+            )
+            predicted = probabilities.argmax(axis=1)
+            finished.keep(name, {"row": asdict(row), "predicted": predicted.tolist()})
+        else:
+            row, predicted = BenchmarkRow(**kept["row"]), np.array(kept["predicted"], dtype=np.int64)
+        measured[arm.name] = row, Outcomes(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
+        on_row(row)
+    return measured

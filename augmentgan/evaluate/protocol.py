@@ -1,0 +1,311 @@
+"""The full protocol, from scratch: what a sceptic would ask for before believing a gain.
+
+For every repeat: a new split where the data has none (its own test part where it has one), nested training draws (20 within 50
+within 100), and for every size a new generator, new samples and new classifiers. The generator is given the training draw alone, so
+that no test image can reach it; choices are made on validation images out of the draw (`tuning`); test images are looked at once, at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import augmentgan
+from augmentgan.data.draws import Imbalance, draw_training
+from augmentgan.data.images import LabelledImages
+from augmentgan.data.load import facts, working_size
+from augmentgan.data.split import Rows, split_rows
+from augmentgan.errors import DataError, RunError
+from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.comparing import compare, equivalents, judge
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.piece import Measured, Piece, run_piece
+from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
+from augmentgan.files import refuse_existing, write_json
+from augmentgan.gan.device import resolve_device
+from augmentgan.gan.run import Run, fit
+from augmentgan.gan.training import Status
+from augmentgan.recipe import BenchmarkSection, Recipe, ResolvedRecipe
+
+PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a benchmark from scratch stands.
+
+    Attributes:
+        name: of the training draw at work, such as 20-r0.
+        pieces_done, n_pieces: repeats times sizes.
+        status: the generator's, while one is learning.
+    """
+
+    name: str
+    pieces_done: int
+    n_pieces: int
+    status: Status | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A training draw and the test images that go with it.
+
+    Attributes:
+        repeat: number of the repeat.
+        per_class: the size asked for; None is all of the training part.
+        train, test: rows of the data.
+        n_dropped: training rows left out because a test image is (nearly) the same or of their group.
+    """
+
+    repeat: int
+    per_class: int | None
+    train: Rows
+    test: Rows
+    n_dropped: int
+
+    @property
+    def name(self) -> str:
+        """Such as 20-r0."""
+        return f"{'all' if self.per_class is None else self.per_class}-r{self.repeat}"
+
+
+def draws_of(
+    data: LabelledImages,
+    sizes: Sequence[int | None],
+    repeats: int,
+    *,
+    test_fraction: float,
+    imbalance: Imbalance | None = None,
+    seed: int = 0,
+) -> Iterator[Draw]:
+    """All draws, repeat after repeat, the sizes of a repeat nested.
+
+    Raises:
+        DataError: the data cannot be split, or cannot give a size.
+    """
+    fixed = None if data.split is None else split_rows(data, test_fraction=test_fraction, seed=seed)
+    for repeat in range(repeats):
+        split = fixed or split_rows(data, test_fraction=test_fraction, seed=seed + repeat)
+        if not len(split.test):
+            raise DataError("the benchmark needs real test images; leave data.test_fraction above 0, or give --test")
+        for size in sizes:
+            train = draw_training(data.labels, split.train, data.n_classes, size, imbalance, seed + repeat)
+            yield Draw(repeat, size, train, split.test, len(split.dropped))
+
+
+def benchmark_from_scratch(
+    data: LabelledImages,
+    recipe: Recipe,
+    out: Path,
+    *,
+    repeats: int | None,
+    arms: Sequence[str] | None,
+    device: str,
+    seed: int,
+    train_per_class: Sequence[int] | None,
+    imbalance: Imbalance | None,
+    classifier: str | None,
+    on_row: Callable[[BenchmarkRow], object],
+    on_progress: Callable[[Progress], object],
+    command: str | None,
+) -> BenchmarkReport:
+    """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
+    recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels = None if recipe.data.channels == "auto" else recipe.data.channels
+    data = working_size(data, size_px, channels, recipe.data.resize)
+    sizes: list[int | None] = [*sorted(set(train_per_class))] if train_per_class else [None]
+    if any(size is not None and size < 2 for size in sizes):
+        raise DataError(
+            f"--train-per-class {min(size for size in sizes if size)}: at least 2 images a class are needed"
+        )
+    where = resolve_device(device)
+    draws = list(
+        draws_of(
+            data,
+            sizes,
+            recipe.benchmark.repeats,
+            test_fraction=recipe.data.test_fraction,
+            imbalance=imbalance,
+            seed=seed,
+        )
+    )
+    labels = [data.labels[draw.train] for draw in draws]
+    imbalanced = any(is_imbalanced(np.bincount(each, minlength=data.n_classes)) for each in labels)
+    chosen = chosen_arms(arms, imbalanced=imbalanced)
+    key = {
+        "data": data.fingerprint(),
+        "recipe": recipe.model_dump(exclude={"name": True, "description": True, "benchmark": {"repeats"}}),
+        "imbalance": None if imbalance is None else str(imbalance),
+        "seed": seed,
+        "device": where.type,
+        "version": augmentgan.__version__,
+    }
+    _claim(out, key)
+    finished = FinishedParts(out, key)
+    filed = {draw.per_class: _filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]}
+    measured: dict[tuple[str, int], list[Measured]] = {
+        (arm.name, size): [] for arm in chosen for size in filed.values()
+    }
+    resolved = [_resolved(recipe, data.subset(draw.train)) for draw in draws[: len(sizes)]]
+
+    def measure(done: int, draw: Draw) -> dict[str, Measured]:
+        real, test = (replace(data.subset(rows), split=None) for rows in (draw.train, draw.test))
+
+        def tell(status: Status | None = None) -> None:
+            on_progress(Progress(draw.name, done, len(draws), status))
+
+        synthetic = functools.cache(lambda: _samples(real, recipe, out, draw, seed, where, tell))
+        piece = Piece(draw.repeat, filed[draw.per_class], real, test, draw.test, synthetic, seed + draw.repeat)
+        return run_piece(piece, chosen, resolved[done % len(sizes)], where, finished, on_row, tell)
+
+    for done, draw in enumerate(draws):
+        for name, each in measure(done, draw).items():
+            measured[name, filed[draw.per_class]].append(each)
+    report = _report(
+        measured,
+        chosen,
+        list(filed.values()),
+        draws,
+        data,
+        resolved[0],
+        imbalanced=imbalanced,
+        more={
+            "imbalance": key["imbalance"],
+            "seed": seed,
+            "command": command,
+            "data_fingerprint": key["data"],
+            "folder": str(out),
+        },
+    )
+    write_json(out / BENCHMARK_FILE, report.to_json())
+    return report
+
+
+def first_fit(folder: Path) -> Run:
+    """The first generator of a benchmark from scratch.
+
+    Raises:
+        RunError: the folder holds no such benchmark, or no generator yet.
+    """
+    if not (folder / PROTOCOL_FILE).exists():
+        raise RunError(f"{str(folder)!r} holds no run and no benchmark; make one with augmentgan fit or benchmark DATA")
+    fits = sorted(
+        (folder / FITS_FOLDER).glob("*-r*/run.json"), key=lambda path: (len(path.parent.name), path.parent.name)
+    )
+    if not fits:
+        raise RunError(f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again")
+    return Run(fits[0].parent)
+
+
+def how_arms_are_trained(section: BenchmarkSection, arms: Sequence[Arm]) -> dict[str, Any]:
+    """The part of `protocol` that both ways share."""
+    return {
+        "arms": [arm.name for arm in arms],
+        "repeats": section.repeats,
+        "budget": {
+            "steps": section.steps,
+            "batch_images": section.batch_images,
+            "learning_rate": section.learning_rate,
+        },
+        "mixing": {
+            "share": section.synthetic_share,
+            "until": section.synthetic_until,
+            "teachers": section.teachers,
+            "teachers_keep": section.teachers_keep,
+            "soft_labels": section.soft_labels,
+            "separate_statistics": section.separate_statistics,
+        },
+        "tuned": section.tune,
+        "classifier": section.classifier,
+        "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all comparisons in its metric (Holm 1979)",
+    }
+
+
+def _samples(
+    real: LabelledImages,
+    recipe: Recipe,
+    out: Path,
+    draw: Draw,
+    seed: int,
+    device: torch.device,
+    on_status: Callable[[Status], object],
+) -> LabelledImages:
+    """Samples of a generator that is given the training draw and nothing else; it is learned, or continued, if need be."""
+    alone = recipe.with_settings(["data.test_fraction=0", "data.train_per_class=all"])
+    folder = out / FITS_FOLDER / draw.name
+    run = fit(real, alone, folder, seed=seed + draw.repeat, device=str(device), on_status=on_status)
+    return Run(run.folder, str(device)).generate(recipe.benchmark.synthetic_per_class)
+
+
+def _claim(out: Path, key: dict[str, Any]) -> None:
+    """Mark the folder as this benchmark's, or check that it is; more repeats, sizes and arms may always be added."""
+    path = out / PROTOCOL_FILE
+    key = json.loads(json.dumps(key))
+    if not path.exists():
+        refuse_existing(out, overwrite=False)
+        write_json(path, key)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in key if before.get(name) != key[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{str(path)!r} cannot be used ({error}); name another --out") from error
+    if changed:
+        raise RunError(f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out")
+
+
+def _resolved(recipe: Recipe, real: LabelledImages) -> ResolvedRecipe:
+    return recipe.resolve(facts(real, n_images=len(real)))
+
+
+def _filed_under(per_class: int | None, labels: Rows) -> int:
+    return int(np.median(np.unique(labels, return_counts=True)[1])) if per_class is None else per_class
+
+
+def _report(
+    measured: dict[tuple[str, int], list[Measured]],
+    arms: Sequence[Arm],
+    sizes: Sequence[int],
+    draws: Sequence[Draw],
+    data: LabelledImages,
+    recipe: ResolvedRecipe,
+    *,
+    imbalanced: bool,
+    more: dict[str, Any],
+) -> BenchmarkReport:
+    comparisons = compare(measured, arms, sizes, imbalanced=imbalanced)
+    rows = [row for each in measured.values() for row, _ in each]
+    first = draws[: len(sizes)]
+    redrawn = data.split is None
+    return BenchmarkReport(
+        protocol={
+            **how_arms_are_trained(recipe.benchmark, arms),
+            "sizes": {
+                "train": [len(draw.train) for draw in first],
+                "test": len(first[0].test),
+                "synthetic": recipe.benchmark.synthetic_per_class * data.n_classes,
+                "train_per_class": list(sizes),
+                "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
+            },
+            "imbalanced": imbalanced,
+            "split": "redrawn for every repeat" if redrawn else "the data's own",
+            "dropped": first[0].n_dropped,
+            "generators": len(draws),
+            "recipe": recipe.model_dump(),
+            "interval": "95 %, paired by repeat (training draw, generator and classifier are new in each) and by test image",
+            **more,
+        },
+        runs=rows,
+        comparisons=comparisons,
+        verdict=judge(comparisons, imbalanced=imbalanced),
+        class_names=list(data.class_names),
+        equivalents=equivalents(rows, comparisons, sizes),
+    )

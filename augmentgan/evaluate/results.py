@@ -1,0 +1,167 @@
+"""What a benchmark finds: a row a classifier, comparisons of arms, a verdict; the document of benchmark.json."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, recall_score
+
+from augmentgan.evaluate.statistics import calibration_error
+
+BENCHMARK_FILE = "benchmark.json"
+Outcome = Literal["helps", "no evidence", "hurts"]
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """One classifier: its arm, its repeat, and how it did on the test images.
+
+    Attributes:
+        arm: its name.
+        train_per_class: real training images a class: the size that was asked for, or the median.
+        repeat: number of the repeat.
+        accuracy, balanced_accuracy, macro_f1: shares between 0 and 1.
+        worst_recall: recall of the class that fares worst.
+        ece: expected calibration error, 0 is best.
+        recall_per_class: in label order; None for a class without test images.
+        minority: labels of the classes with fewer than half of the largest class's training images.
+        setting: what was tuned for this arm on validation images: weight_decay, strength, share.
+        time_s: training and testing.
+    """
+
+    arm: str
+    train_per_class: int
+    repeat: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    worst_recall: float
+    ece: float
+    recall_per_class: list[float | None]
+    minority: list[int]
+    setting: dict[str, float]
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against a baseline, paired by repeat and by test image.
+
+    Attributes:
+        arm, baseline: names.
+        train_per_class: size, as in the rows.
+        metric: accuracy, balanced_accuracy, or minority_recall (mean over minority classes).
+        mean_difference: over the repeats.
+        ci95: 95 % interval of this comparison by itself.
+        n: repeats.
+        p_value: of no difference, by itself.
+        p_holm: the same, adjusted for the number of comparisons in this metric (Holm 1979).
+    """
+
+    arm: str
+    baseline: str
+    train_per_class: int
+    metric: str
+    mean_difference: float
+    ci95: tuple[float, float]
+    n: int
+    p_value: float = 1.0
+    p_holm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """How many real images a class the baseline would need to do as well as an arm: the horizontal way between two curves.
+
+    Attributes:
+        arm, baseline: names.
+        train_per_class: real images a class that the arm had.
+        as_if: real images a class at which the baseline's curve reaches the arm; None outside the sizes that were measured.
+        ci95: the same for the ends of the difference's interval; None where an end lies outside.
+    """
+
+    arm: str
+    baseline: str
+    train_per_class: int
+    as_if: float | None
+    ci95: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer in words, and as one of three."""
+
+    text: str
+    outcome: Outcome
+    arm: str
+    baseline: str
+    train_per_class: int = 0
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """Everything that a benchmark found; `to_json` gives benchmark.json."""
+
+    protocol: dict[str, Any]
+    runs: list[BenchmarkRow]
+    comparisons: list[Comparison]
+    verdict: Verdict
+    class_names: list[str] = field(default_factory=list)
+    equivalents: list[Equivalent] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of benchmark.json."""
+        return asdict(self)
+
+    @property
+    def train_per_class(self) -> list[int]:
+        """The sizes, smallest first."""
+        return sorted({row.train_per_class for row in self.runs})
+
+    def summary(
+        self, metric: str = "balanced_accuracy", train_per_class: int | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """Mean and standard deviation over the repeats of each arm, at one size (the smallest where left out)."""
+        size = self.train_per_class[0] if train_per_class is None else train_per_class
+        found = {}
+        for arm in self.protocol["arms"]:
+            values = [getattr(row, metric) for row in self.runs if row.arm == arm and row.train_per_class == size]
+            found[arm] = (float(np.mean(values)), float(np.std(values, ddof=1)))
+        return found
+
+    def mean_recall(self, arm: str, train_per_class: int | None = None) -> list[float]:
+        """Recall of each class, averaged over the repeats of an arm; NaN for a class without test images."""
+        size = self.train_per_class[0] if train_per_class is None else train_per_class
+        recalls = [row.recall_per_class for row in self.runs if row.arm == arm and row.train_per_class == size]
+        return [float(value) for value in np.array(recalls, dtype=np.float64).mean(axis=0)]
+
+    def to_frame(self) -> Any:
+        """The rows as a pandas DataFrame (needs the `pandas` extra)."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.runs])
+
+
+def score(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """The figures of a row: those of `METRICS`, and `recall_per_class`.
+
+    Args:
+        probabilities: (n, k).
+        labels: (n,) true classes.
+    """
+    predicted, present = probabilities.argmax(axis=1), np.unique(labels)
+    classes = np.arange(probabilities.shape[1])
+    recall = recall_score(labels, predicted, labels=classes, average=None, zero_division=0)
+    f1 = f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
+    return {
+        "accuracy": float((predicted == labels).mean()),
+        "balanced_accuracy": float(recall[present].mean()),
+        "macro_f1": float(f1[present].mean()),
+        "worst_recall": float(recall[present].min()),
+        "ece": calibration_error(probabilities, labels),
+        "recall_per_class": [float(value) if label in present else None for label, value in enumerate(recall)],
+    }

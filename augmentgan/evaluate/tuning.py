@@ -1,0 +1,211 @@
+"""What each arm may choose for itself, on validation images out of the training part; test images are never asked.
+
+An arm starts from what the arm it extends has chosen and has two candidates of its own, so that every arm has the same chance:
+
+    real, oversampling, class weights   weight decay 0.05 or 0.5
+    classic                             full or half strength of augmentation; none is its parent's score
+    synthetic, fill                     the recipe's share of synthetic images or half of it; none is its parent's score
+
+An arm that chooses none is trained exactly like its parent, so it cannot be worse. mixup, cutmix and synthetic images alone
+choose nothing of their own.
+
+The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
+fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
+against synthetic images and not for them. Because of that, and because few validation images decide by luck, the recipe's share stays
+unless a smaller one is better by more than one standard error (after Breiman et al. 1984, section 3.4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from augmentgan.data.images import LabelledImages
+from augmentgan.data.split import connected_rows
+from augmentgan.evaluate.arms import WORDS, Arm
+from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.gan.diversity import NearestReal
+from augmentgan.recipe import BenchmarkSection
+
+STEPS_SHARE = 0.5
+"""Candidates are trained for this share of the steps."""
+
+_SURE = 1.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An arm with a setting, in its simplest form: what plays no part is left out, so that equals are equal."""
+
+    arm: Arm
+    setting: Setting
+
+
+def simplest(arm: Arm, setting: Setting, *, imbalanced: bool) -> Candidate:
+    """The candidate that trains in the same way with the fewest words."""
+    if arm.classic and setting.strength == 0:
+        arm = Arm("+".join(word for word in arm.words if word != "classic"))
+    rival = arm.without_synthetic(imbalanced=imbalanced)
+    if rival is not None and setting.share == 0:
+        arm = rival
+    if not imbalanced and "oversampling" in arm.words:
+        arm = Arm("+".join(word for word in arm.words if word != "oversampling"))
+    return Candidate(
+        arm,
+        Setting(
+            weight_decay=setting.weight_decay,
+            strength=setting.strength if arm.classic else 0.0,
+            share=setting.share if arm.uses_synthetic else 0.0,
+        ),
+    )
+
+
+class Tuner:
+    """Scores candidates by cross-validation on the training part, each only once.
+
+    Args:
+        real: the training part.
+        synthetic: samples of the generator that learned from it.
+        section: the recipe's.
+        steps: of the arms; candidates get `STEPS_SHARE` of them.
+        seed: of the folds and the classifiers.
+        device: where to train.
+        imbalanced: whether drawing classes evenly means something.
+        finished: where scores are kept.
+        name: of this tuner among what is kept.
+        on_fit: called after each classifier.
+    """
+
+    def __init__(
+        self,
+        real: LabelledImages,
+        synthetic: LabelledImages,
+        section: BenchmarkSection,
+        steps: int,
+        seed: int,
+        device: torch.device,
+        *,
+        imbalanced: bool,
+        finished: FinishedParts,
+        name: str,
+        on_fit: Callable[[], object],
+    ) -> None:
+        self._real, self._synthetic, self._section = real, synthetic, section
+        self._steps, self._seed, self._device = max(1, round(STEPS_SHARE * steps)), seed, device
+        self._imbalanced, self._finished, self._name, self._on_fit = imbalanced, finished, name, on_fit
+        self._fold = validation_folds(real, section.validation_folds, seed)
+        nearest = NearestReal(real.images)(synthetic.images)[1] if len(synthetic) else np.arange(0)
+        self._sample_fold = self._fold[nearest]
+        self._scores: dict[Candidate, NDArray[np.float64]] = {}
+        self._settings: dict[str, Setting] = {}
+
+    def setting_of(self, arm: Arm) -> Setting:
+        """The setting of an arm; its parents' are found first."""
+        if arm.name not in self._settings:
+            self._settings[arm.name] = self._tune(arm)
+        return self._settings[arm.name]
+
+    def _tune(self, arm: Arm) -> Setting:
+        share = self._section.synthetic_share
+        if arm.words == ("synthetic",):
+            return replace(self.setting_of(Arm("real")), share=share)
+        rival = arm.without_synthetic(imbalanced=self._imbalanced)
+        if rival is not None:
+            inherited = self.setting_of(rival)
+            if share == 0:
+                return replace(inherited, share=0.0)
+            return self._choose(arm, [replace(inherited, share=each) for each in (share, share / 2, 0.0)], sure=_SURE)
+        for word in ("mixup", "cutmix"):
+            if word in arm.words:
+                return self.setting_of(_without(arm, word))
+        if arm.classic:
+            inherited = self.setting_of(_without(arm, "classic"))
+            return self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
+        return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
+
+    def _choose(self, arm: Arm, settings: Sequence[Setting], sure: float = 0.0) -> Setting:
+        scores = [self._score(simplest(arm, setting, imbalanced=self._imbalanced)) for setting in settings]
+        return settings[best_of(scores, self._weights(), sure)]
+
+    def _weights(self) -> NDArray[np.float64]:
+        """Weight of each training image in balanced accuracy; none for those that never validate."""
+        validates = self._fold >= 0
+        counts = np.bincount(self._real.labels[validates], minlength=self._real.n_classes)
+        weights = np.where(validates, 1 / np.maximum(counts, 1)[self._real.labels], 0.0)
+        return np.asarray(weights / max(float(weights.sum()), 1e-12), dtype=np.float64)
+
+    def _score(self, candidate: Candidate) -> NDArray[np.float64]:
+        """For each training image whether a classifier that did not see it was right (n,)."""
+        key = f"{self._name}-{candidate.arm.name}-{candidate.setting}"
+        kept = self._finished.get(key) if candidate not in self._scores else None
+        if kept is not None:
+            self._scores[candidate] = np.array(kept, dtype=np.float64)
+        if candidate not in self._scores:
+            right = np.zeros(len(self._real))
+            for fold in np.unique(self._fold[self._fold >= 0]):
+                held = self._fold == fold
+                network = train_classifier(
+                    candidate.arm,
+                    self._real.subset(~held),
+                    self._synthetic.subset(self._sample_fold != fold),
+                    self._section,
+                    self._steps,
+                    self._seed,
+                    self._device,
+                    candidate.setting,
+                )
+                validation = self._real.subset(held)
+                right[held] = predict(network, validation).numpy() == validation.labels
+                self._on_fit()
+            self._scores[candidate] = right
+            self._finished.keep(key, right.astype(int).tolist())
+        return self._scores[candidate]
+
+
+def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], sure: float) -> int:
+    """The first candidate, unless others are better by more than `sure` standard errors; then the best of those.
+
+    Args:
+        scores: for each candidate whether it was right on each image (n,).
+        weights: (n,) of the images, with sum 1.
+        sure: standard errors of the paired difference.
+    """
+    best, gain = 0, 0.0
+    for k in range(1, len(scores)):
+        difference = scores[k] - scores[0]
+        mean = float(weights @ difference)
+        error = float(np.sqrt((weights**2 * (difference - mean) ** 2).sum()))
+        if mean > max(gain, sure * error):
+            best, gain = k, mean
+    return best
+
+
+def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each row (n,): classes are spread evenly, and rows that belong together (copies, groups) stay together.
+
+    -1 for rows that never validate: their class has too few images to learn from without them.
+    """
+    units = connected_rows(real)
+    fold = np.full(len(real), -1, dtype=np.int64)
+    random = np.random.default_rng(seed)
+    for label in np.argsort(real.counts, kind="stable"):
+        mine = np.flatnonzero(real.labels == label)
+        free = random.permutation(np.unique(units[mine[fold[mine] < 0]]))
+        if len(np.unique(units[mine])) < 2:
+            continue
+        sizes = np.bincount(fold[mine][fold[mine] >= 0], minlength=n_folds)
+        for unit in free:
+            smallest = int(np.argmin(sizes))
+            members = units == unit
+            fold[members] = smallest
+            sizes[smallest] += int((members & (real.labels == label)).sum())
+    return fold
+
+
+def _without(arm: Arm, word: str) -> Arm:
+    return Arm("+".join(sorted(set(arm.words) - {word}, key=WORDS.index)))

@@ -1,0 +1,137 @@
+"""What the page says of a benchmark: strings and drawings, from benchmark.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from augmentgan.errors import RunError
+from augmentgan.evaluate.results import BENCHMARK_FILE
+from augmentgan.files import read_json
+from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
+
+_FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
+
+
+def read_benchmark(folder: Path) -> dict[str, Any] | None:
+    """The content of benchmark.json; None where there is none.
+
+    Raises:
+        RunError: it is not what a benchmark writes.
+    """
+    path = folder / BENCHMARK_FILE
+    if not path.exists():
+        return None
+    try:
+        document = read_json(path)
+        if not {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents"} <= document.keys():
+            raise ValueError("keys are missing")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{str(path)!r} cannot be used ({error}); run augmentgan benchmark again") from error
+    found: dict[str, Any] = document
+    return found
+
+
+def benchmark_content(folder: Path) -> dict[str, Any] | None:
+    """Tables and drawings of the benchmark in a folder, size by size; None where there is none.
+
+    Raises:
+        RunError: benchmark.json is not what a benchmark writes.
+    """
+    document = read_benchmark(folder)
+    try:
+        return None if document is None else _content(document)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        path = folder / BENCHMARK_FILE
+        raise RunError(f"{str(path)!r} is not what a benchmark writes; run augmentgan benchmark again") from error
+
+
+def _content(document: dict[str, Any]) -> dict[str, Any]:
+    sizes = sorted({row["train_per_class"] for row in document["runs"]})
+    verdict = document["verdict"]
+    return {
+        "verdict": verdict,
+        "protocol": document["protocol"],
+        "equivalents": _equivalents(document),
+        "sizes": [_at_size(document, size) for size in sizes],
+        "baselines": _baselines(document),
+        "figures": [name.replace("_", " ") for name in _FIGURES],
+        "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
+        "command": document["protocol"].get("command"),
+    }
+
+
+def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
+    here = {
+        **document,
+        "runs": [row for row in document["runs"] if row["train_per_class"] == size],
+        "comparisons": [each for each in document["comparisons"] if each["train_per_class"] == size],
+    }
+    found = {(each["arm"], each["baseline"], each["metric"]): each for each in here["comparisons"]}
+    rows = []
+    for arm in document["protocol"]["arms"]:
+        mine = [row for row in here["runs"] if row["arm"] == arm]
+        rows.append(
+            {
+                "arm": arm,
+                "figures": [_mean_and_sd([row[name] for row in mine]) for name in _FIGURES],
+                "over": [
+                    _difference(found.get((arm, baseline, "balanced_accuracy"))) for baseline in _baselines(document)
+                ],
+                "minority": [
+                    _difference(found.get((arm, baseline, "minority_recall"))) for baseline in _baselines(document)
+                ],
+            }
+        )
+    verdict = document["verdict"]
+    pair = (verdict["baseline"], verdict["arm"])
+    before, after = (_mean_recall(here, arm) for arm in pair)
+    changed = plot_recall(document["class_names"], before, after, pair) if pair[0] != pair[1] else None
+    return {
+        "train_per_class": size,
+        "rows": rows,
+        "arms_plot": _drawn(plot_arms(here)),
+        "recall_plot": None if changed is None else _drawn(changed),
+    }
+
+
+def _baselines(document: dict[str, Any]) -> list[str]:
+    wanted = ("real", "real+classic", document["verdict"]["baseline"])
+    return [name for name in dict.fromkeys(wanted) if name in document["protocol"]["arms"]]
+
+
+def _equivalents(document: dict[str, Any]) -> list[str]:
+    verdict, lines = document["verdict"], []
+    for each in document["equivalents"]:
+        if (each["arm"], each["baseline"]) != (verdict["arm"], verdict["baseline"]) or each["as_if"] is None:
+            continue
+        ends = ["beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ci95"]]
+        lines.append(
+            f"{each['arm']} with {each['train_per_class']} real images a class does as well as {each['baseline']} with "
+            f"{each['as_if']:.0f} (95 % interval: {ends[0]} to {ends[1]})"
+        )
+    return lines
+
+
+def _mean_and_sd(values: list[float]) -> str:
+    return f"{100 * np.mean(values):.1f} \u00b1 {100 * np.std(values, ddof=1):.1f}"
+
+
+def _difference(each: dict[str, Any] | None) -> str:
+    if each is None:
+        return ""
+    low, high = each["ci95"]
+    return f"{100 * each['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _mean_recall(document: dict[str, Any], arm: str) -> list[float]:
+    recalls = np.array([row["recall_per_class"] for row in document["runs"] if row["arm"] == arm], dtype=np.float64)
+    return [float(value) for value in recalls.mean(axis=0)]
+
+
+def _drawn(figure: Figure) -> Markup:
+    return Markup(as_svg(figure))  # noqa: S704 - our own drawing

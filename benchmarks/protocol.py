@@ -1,0 +1,106 @@
+"""The full protocol on a real set, from scratch; the JSON behind the tables of README and docs/experiments.md.
+
+    python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--max-time 1800]
+
+CASE is one of those below, FOLDER of --data holds the sets as HDF5, FOLDER of --work keeps generators and classifiers: interrupted
+or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-CASE.json when it is whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import _environment
+
+import augmentgan as ag
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set, how much of it is drawn, and how unevenly."""
+
+    data: str
+    train_per_class: list[int] | None = None
+    imbalance: str | None = None
+    arms: list[str] | None = None
+    recipe: str | None = None
+
+
+MIXED = ["real", "real+classic", "real+classic+mixup", "real+synthetic", "real+classic+synthetic", "synthetic"]
+CASES = {
+    "mnist": Case("mnist.h5", [20, 50, 100]),
+    "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100]),
+    "sign_digits": Case("sign_digits.h5", [50]),
+    "wbc": Case("wbc.h5"),
+    "mnist-step": Case("mnist.h5", [200], "step:50:1"),
+    "fashion_mnist-step": Case("fashion_mnist.h5", [200], "step:50:1"),
+    "mnist-long-tail": Case("mnist.h5", [200], "long-tail:100:1"),
+    "fashion_mnist-long-tail": Case("fashion_mnist.h5", [200], "long-tail:100:1"),
+    "mnist-mixup": Case("mnist.h5", [50], arms=MIXED),
+    "sign_digits-cutmix": Case("sign_digits.h5", [50], arms=[arm.replace("mixup", "cutmix") for arm in MIXED]),
+}
+
+
+def main() -> None:
+    """Run one case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--classifier")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-time", type=float, help="stop after so many seconds; the same command continues")
+    wish = parser.parse_args()
+
+    case = CASES[wish.case]
+    recipe = ag.load_recipe(case.recipe, wish.settings)
+    data = _environment.load(wish.data / case.data, recipe)
+    name = wish.case if wish.classifier is None else f"{wish.case}-{wish.classifier}"
+    if wish.max_time:
+        # an interruption is safe at any moment, so a timer may press Ctrl-C
+        timer = threading.Timer(wish.max_time, signal.raise_signal, [signal.SIGINT])
+        timer.daemon = True
+        timer.start()
+    report = ag.run_benchmark(
+        data,
+        recipe=recipe,
+        out=wish.work / name,
+        repeats=wish.repeats,
+        arms=case.arms,
+        train_per_class=case.train_per_class,
+        imbalance=case.imbalance,
+        classifier=wish.classifier,
+        seed=wish.seed,
+        on_row=lambda row: print(
+            row.train_per_class, row.repeat, row.arm, row.setting, row.balanced_accuracy, flush=True
+        ),
+    )
+    document = report.to_json()
+    document["protocol"].pop("folder")
+    result = {**_environment.describe(), "data": case.data, "summary": summary(report), "benchmark": document}
+    _environment.write(HERE / "results" / f"protocol-{name}.json", result)
+    print(report.verdict.text)
+
+
+def summary(report: ag.BenchmarkReport) -> dict[str, Any]:
+    """Mean and standard deviation of every figure of every arm at every size."""
+    return {
+        str(size): {
+            metric: {arm: {"mean": mean, "sd": spread} for arm, (mean, spread) in report.summary(metric, size).items()}
+            for metric in ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
+        }
+        for size in report.train_per_class
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The rule for near duplicates finds doubles and leaves different images alone."""
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.data.duplicates import near_duplicates
+
+
+@pytest.fixture(scope="module")
+def images():
+    return ag.digits().images[:300]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, random: x,
+        lambda x, random: 0.8 * x + 20,
+        lambda x, random: x + random.normal(0, 4, x.shape),
+    ],
+    ids=["same", "brightness and contrast", "noise"],
+)
+def test_doubles_are_found(images, change):
+    changed = change(images[:50].astype(float), np.random.default_rng(0)).clip(0, 255).astype(np.uint8)
+    pairs = near_duplicates(images, changed)
+    assert {(k, k) for k in range(50)} <= {tuple(pair) for pair in pairs}
+
+
+def test_different_digits_are_not_doubles(images):
+    assert len(near_duplicates(images)) == 0
+    shifted = np.roll(images, 1, axis=2)
+    assert len(near_duplicates(images, shifted)) == 0
+
+
+def test_the_cheap_test_loses_no_pair(images):
+    """Against every pair, in full."""
+    random = np.random.default_rng(0)
+    both = np.concatenate([images, (images + random.normal(0, 10, images.shape)).clip(0, 255).astype(np.uint8)])
+    pixels = both.reshape(len(both), -1).astype(float)
+    pixels = (pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True)
+    distances = ((pixels[:, None] - pixels[None]) ** 2).mean(axis=2)
+    expected = {(i, j) for i, j in np.argwhere(distances <= 0.1**2) if i < j}
+    assert {tuple(pair) for pair in near_duplicates(both)} == expected
+    assert 0 < len(expected) < len(images)
+
+
+def test_flat_images_are_left_to_the_test_for_identical_pixels():
+    flat = np.full((4, 8, 8, 3), 200, np.uint8)
+    assert near_duplicates(flat).shape == (0, 2)

@@ -1,0 +1,208 @@
+"""The protocol from scratch: nested draws, one test set for all arms, nothing done twice, and attempts to leak."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.data.draws import Imbalance, parse_imbalance
+from augmentgan.data.duplicates import near_duplicates
+from augmentgan.errors import DataError, RunError
+from augmentgan.evaluate import piece, protocol, tuning
+from augmentgan.evaluate.protocol import draws_of
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """40 digits of each class."""
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:40] for label in range(10)])
+    return data.subset(rows)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The protocol with generators that noise their training images, and a record of what each was given."""
+    given = []
+
+    def samples(real, recipe, out, draw, seed, device, on_status):
+        given.append((draw.name, real))
+        random = np.random.default_rng(draw.repeat)
+        rows = np.concatenate([random.choice(np.flatnonzero(real.labels == k), 10) for k in range(real.n_classes)])
+        noisy = real.images[rows] + random.normal(0, 20, real.images[rows].shape)
+        return ag.LabelledImages(noisy.clip(0, 255).astype(np.uint8), real.labels[rows], real.class_names)
+
+    monkeypatch.setattr(protocol, "_samples", samples)
+    return given
+
+
+RECIPE = ag.Recipe().with_settings(["benchmark.steps=20", "benchmark.repeats=2", "benchmark.batch_images=20"])
+
+
+def measure(data, out, **words):
+    return ag.run_benchmark(data, recipe=words.pop("recipe", RECIPE), out=out, device="cpu", **words)
+
+
+def test_draws_are_nested_and_tested_on_the_same_images(pool):
+    draws = list(draws_of(pool, [5, 10, 20], 3, test_fraction=0.2))
+    assert [draw.name for draw in draws][:4] == ["5-r0", "10-r0", "20-r0", "5-r1"]
+    for k in range(0, 9, 3):
+        small, middle, large = draws[k : k + 3]
+        assert set(small.train) < set(middle.train) < set(large.train)
+        assert small.test.tolist() == middle.test.tolist() == large.test.tolist()
+        assert not set(large.train) & set(large.test)
+        assert np.bincount(pool.labels[middle.train]).tolist() == [10] * 10
+    assert draws[0].test.tolist() != draws[3].test.tolist()
+    fixed = replace(pool, split=(np.arange(len(pool)) % 4 == 0).astype(np.int64))
+    own = list(draws_of(fixed, [5], 2, test_fraction=0.2))
+    assert own[0].test.tolist() == own[1].test.tolist() == list(range(0, len(pool), 4))
+    assert own[0].train.tolist() != own[1].train.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("10:1", [2] * 5 + [20] * 5),
+        ("step:4:1", [5] * 5 + [20] * 5),
+        ("long-tail:10:1", [2, 3, 3, 4, 6, 7, 9, 12, 15, 20]),
+    ],
+)
+def test_imbalance(pool, text, counts):
+    wish = parse_imbalance(text)
+    assert parse_imbalance(str(wish)) == wish
+    first, second = draws_of(pool, [20], 2, test_fraction=0.2, imbalance=wish)
+    found = [np.bincount(pool.labels[draw.train]) for draw in (first, second)]
+    assert sorted(found[0]) == sorted(found[1]) == counts
+    assert found[0].tolist() != found[1].tolist()  # another draw, other rare classes
+    assert np.bincount(pool.labels[first.test]).tolist() == [8] * 10
+
+
+@pytest.mark.parametrize("text", ["50", "1:1", "50:2", "wild:5:1", "step:x:1", "inf:1", ""])
+def test_imbalance_that_is_none(text):
+    with pytest.raises(DataError, match="not of the form 50:1"):
+        parse_imbalance(text)
+
+
+def test_draws_that_the_data_cannot_give(pool):
+    with pytest.raises(DataError, match="largest class has 32"):
+        list(draws_of(pool, [33], 1, test_fraction=0.2))
+    with pytest.raises(DataError, match=r"rarest would keep 0; .* use --train-per-class 80"):
+        list(draws_of(pool, [20], 1, test_fraction=0.2, imbalance=Imbalance("step", 40)))
+    with pytest.raises(DataError, match="needs real test images"):
+        list(draws_of(pool, [5], 1, test_fraction=0))
+
+
+def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_path, monkeypatch):
+    report = measure(pool, tmp_path / "b", train_per_class=[4, 8])
+    document = json.loads((tmp_path / "b" / "benchmark.json").read_text())
+    assert document == json.loads(json.dumps(report.to_json()))
+    assert [name for name, _ in quick] == ["4-r0", "8-r0", "4-r1", "8-r1"]  # a generator a draw
+    assert len(report.runs) == 2 * 2 * 5
+    assert {each.n for each in report.comparisons} == {2}
+    assert len(report.equivalents) > 0
+    quick.clear()
+    for module in (piece, tuning):
+        monkeypatch.setattr(module, "train_classifier", None)
+    assert measure(pool, tmp_path / "b", train_per_class=[4, 8]).to_json() == report.to_json()
+    assert quick == []
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="another recipe; name another --out"):
+        measure(pool, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.steps=21"]))
+
+
+def test_a_killed_benchmark_goes_on(pool, quick, tmp_path):
+    def stop(row):
+        if (row.repeat, row.arm) == (1, "real+classic"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(pool, tmp_path / "b", train_per_class=[4], on_row=stop)
+    assert [name for name, _ in quick] == ["4-r0", "4-r1"]
+    found = measure(pool, tmp_path / "b", train_per_class=[4])
+    assert [name for name, _ in quick] == ["4-r0", "4-r1", "4-r1"]  # the first repeat asks for no samples again
+    whole = measure(pool, tmp_path / "whole", train_per_class=[4])
+    assert [row.accuracy for row in found.runs] == [row.accuracy for row in whole.runs]
+
+
+def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ag.AugmentGANError, match="exists already"):
+        measure(pool, tmp_path)
+
+
+def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
+    """Neither itself, nor a copy, nor one of its group, nor a brightened and compressed double."""
+    random = np.random.default_rng(0)
+    images, group = pool.images.copy(), np.arange(len(pool))
+    images[1::40] = images[0::40]  # a copy in each class
+    images[2::40] = (images[3::40] * 0.9 + random.normal(0, 1, images[3::40].shape)).clip(0, 255).astype(np.uint8)
+    group[4::40] = group[5::40]
+    data = replace(pool, images=images, group=group)
+    measure(
+        data, tmp_path / "b", train_per_class=[30], arms=["real"], recipe=RECIPE.with_settings(["benchmark.tune=false"])
+    )
+    measure(
+        data,
+        tmp_path / "c",
+        train_per_class=[30],
+        arms=["synthetic"],
+        recipe=RECIPE.with_settings(["benchmark.tune=false"]),
+    )
+    assert quick
+    for draw in draws_of(data, [30], 2, test_fraction=0.2):
+        real = next(each for name, each in quick if name == draw.name)
+        test = data.subset(draw.test)
+        assert not {image.tobytes() for image in real.images} & {image.tobytes() for image in test.images}
+        assert len(near_duplicates(real.images, test.images)) == 0
+        assert not set(data.group[draw.test]) & set(data.group[draw.train])
+        assert real.split is None
+    assert len(near_duplicates(data.images)) >= 2 * 10  # there was something to catch
+
+
+def test_a_test_image_placed_in_training_is_dropped_and_reported(pool, quick, tmp_path):
+    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
+    images = pool.images.copy()
+    images[1], images[2] = images[0], (images[4] * 0.95).astype(np.uint8)  # rows 0 and 4 are test images
+    data = replace(pool, images=images, split=split)
+    report = measure(data, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.tune=false"]), arms=["synthetic"])
+    assert report.protocol["dropped"] == 2
+    for _, real in quick:
+        kept = {image.tobytes() for image in real.images}
+        assert len(real) == 300 - 2
+        assert images[1].tobytes() not in kept
+        assert images[2].tobytes() not in kept
+
+
+def test_test_labels_change_no_choice(pool, quick, tmp_path):
+    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
+    data = replace(pool, split=split)
+    swapped = data.labels.copy()
+    swapped[split == 1] = np.random.default_rng(0).permutation(swapped[split == 1])
+    true = measure(data, tmp_path / "true", train_per_class=[6])
+    false = measure(replace(data, labels=swapped), tmp_path / "false", train_per_class=[6])
+    assert [row.setting for row in true.runs] == [row.setting for row in false.runs]
+    assert np.mean([row.accuracy for row in true.runs]) > np.mean([row.accuracy for row in false.runs])
+
+
+def test_imbalanced_arms(pool, quick, tmp_path):
+    report = measure(
+        pool,
+        tmp_path / "b",
+        train_per_class=[20],
+        imbalance="5:1",
+        recipe=RECIPE.with_settings(["benchmark.tune=false"]),
+        arms=["real+oversampling+classic", "real+classic+fill", "real+class-weights"],
+    )
+    assert report.protocol["imbalanced"]
+    metrics = {each.metric for each in report.comparisons}
+    assert "minority_recall" in metrics
+    assert all(len(row.minority) == 5 for row in report.runs)
+    assert report.verdict.baseline == "real+oversampling+classic"
+    assert report.verdict.arm == "real+classic+fill"
+
+
+def test_what_belongs_to_data_is_refused_for_a_run(trained):
+    with pytest.raises(DataError, match="train_per_class is for a benchmark from scratch"):
+        ag.run_benchmark(trained, train_per_class=[5])

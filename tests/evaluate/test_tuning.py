@@ -1,0 +1,140 @@
+"""Choices are made on validation images out of the training part, with the same chance for every arm."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import augmentgan as ag
+from augmentgan.evaluate import tuning
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.classifier import Setting
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.tuning import Tuner, best_of, simplest, validation_folds
+from augmentgan.recipe import BenchmarkSection
+
+
+def test_folds_are_even_and_keep_together_what_belongs_together(digits):
+    group = np.arange(len(digits))
+    group[:3] = 0
+    images = digits.images.copy()
+    images[10] = images[20]
+    fold = validation_folds(replace(digits, images=images, group=group), 3, seed=0)
+    assert len(set(fold[:3])) == 1
+    assert fold[10] == fold[20]
+    for label in range(10):
+        spread = np.bincount(fold[digits.labels == label], minlength=3)
+        assert spread.max() - spread.min() <= 3
+    assert not np.array_equal(fold, validation_folds(digits, 3, seed=1))
+
+
+def test_a_class_with_a_single_image_never_validates(digits):
+    rows = np.flatnonzero(digits.labels > 0)
+    one = np.flatnonzero(digits.labels == 0)[:1]
+    data = digits.subset([*one, *rows])
+    fold = validation_folds(data, 2, seed=0)
+    assert fold[0] == -1
+    assert (fold[1:] >= 0).all()
+
+
+def test_the_first_candidate_stays_unless_another_is_surely_better():
+    weights = np.full(100, 0.01)
+    base = np.r_[np.ones(90), np.zeros(10)]
+    slightly, surely = base.copy(), base.copy()
+    slightly[90], surely[90:] = 1, 1
+    assert best_of([base, slightly], weights, sure=0) == 1
+    assert best_of([base, slightly], weights, sure=1.1) == 0
+    assert best_of([base, slightly, surely], weights, sure=1.1) == 2
+    assert best_of([base, base], weights, sure=0) == 0
+
+
+def test_an_arm_that_chose_nothing_is_its_parent():
+    setting = Setting(0.05, strength=0.0, share=0.0)
+    same = simplest(Arm("real"), setting, imbalanced=False)
+    assert simplest(Arm("real+classic"), setting, imbalanced=False) == same
+    assert simplest(Arm("real+classic+synthetic"), setting, imbalanced=False) == same
+    filled = simplest(Arm("real+classic+fill"), setting, imbalanced=True)
+    assert filled == simplest(Arm("real+oversampling"), setting, imbalanced=True) != same
+
+
+@pytest.fixture
+def tuner(digits, tmp_path, monkeypatch):
+    """A tuner whose classifiers are right on a share of images that the test decides; and a record of what each was given."""
+    near = digits.images.astype(int) + np.random.default_rng(0).integers(0, 9, digits.images.shape)
+    synthetic = ag.LabelledImages(near.clip(0, 255).astype(np.uint8), digits.labels, digits.class_names)
+    given, quality = [], {}
+
+    def train(arm, real, samples, section, steps, seed, device, setting):
+        given.append((arm, real, samples, steps, setting))
+        return arm, setting
+
+    def predict(network, data):
+        arm, setting = network
+        wrong = np.random.default_rng(0).random(len(data)) > quality.get((arm.name, setting), 0.5)
+        return torch.from_numpy((data.labels + wrong) % 10)
+
+    monkeypatch.setattr(tuning, "train_classifier", train)
+    monkeypatch.setattr(tuning, "predict", predict)
+
+    def make(**words):
+        return Tuner(
+            digits,
+            synthetic,
+            BenchmarkSection(),
+            100,
+            0,
+            torch.device("cpu"),
+            imbalanced=False,
+            finished=FinishedParts(tmp_path, {}),
+            name="test",
+            on_fit=lambda: None,
+        )
+
+    return make, given, quality
+
+
+def test_no_classifier_sees_its_validation_images_or_the_samples_nearest_to_them(tuner, digits):
+    make, given, _ = tuner
+    make().setting_of(Arm("real+classic+synthetic"))
+    everything = {image.tobytes() for image in digits.images}
+    for _, real, samples, steps, _ in given:
+        seen = {image.tobytes() for image in real.images}
+        assert steps == 50
+        held = np.stack([image for image in digits.images if image.tobytes() not in seen])
+        assert 0 < len(held) < len(everything)
+        nearest = tuning.NearestReal(digits.images)(samples.images)[1]
+        assert not {digits.images[row].tobytes() for row in nearest} & {image.tobytes() for image in held}
+
+
+def test_every_arm_has_two_candidates_of_its_own_and_each_is_scored_once(tuner):
+    make, given, _ = tuner
+    found = make()
+    for name, own in (("real", 2), ("real+classic", 2), ("real+synthetic", 2), ("real+classic+synthetic", 2)):
+        before = len(given)
+        found.setting_of(Arm(name))
+        assert len(given) - before == 2 * own  # two folds
+    before = len(given)
+    make().setting_of(Arm("real+classic+synthetic"))
+    assert len(given) == before  # all of it was kept
+
+
+def test_harmful_augmentation_and_samples_are_left_out(tuner):
+    make, _, quality = tuner
+    plain = Setting(0.05, strength=0.0, share=0.0)
+    quality["real", plain] = 0.9
+    quality["real+synthetic", replace(plain, share=0.5)] = 0.2
+    found = make()
+    assert found.setting_of(Arm("real+classic")).strength == 0
+    assert found.setting_of(Arm("real+synthetic")).share == 0
+    assert found.setting_of(Arm("real+classic+synthetic")).share == 0
+
+
+def test_useful_ones_are_kept(tuner):
+    make, _, quality = tuner
+    plain = Setting(0.05, strength=0.0, share=0.0)
+    quality["real", plain] = 0.5
+    quality["real+classic", replace(plain, strength=0.5)] = 0.8
+    quality["real+classic+synthetic", Setting(0.05, 0.5, 0.5)] = 0.95
+    setting = make().setting_of(Arm("real+classic+synthetic"))
+    assert setting == Setting(0.05, 0.5, 0.5)
