@@ -114,7 +114,7 @@ def write_samples(
         "device": next(run.generator.parameters()).device.type,
         "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__},
     }
-    columns = {**COLUMNS, **(judge.columns if judge else {})}
+    columns = {name: np.dtype(each) for name, each in COLUMNS.items()} | dict(judge.columns if judge else {})
     template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
     template |= {name: np.empty(0, dtype) for name, dtype in columns.items()}
     n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
