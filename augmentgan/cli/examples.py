@@ -23,6 +23,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "benchmark": (
         ("augmentgan benchmark", "the newest run against real and classically augmented images"),
         ("augmentgan benchmark --repeats 10 --check", "more repeats; exit status 3 when the samples hurt"),
+        (
+            "augmentgan benchmark photos/ --train-per-class 20,50,100",
+            "from scratch: new draws, generators and classifiers",
+        ),
+        (
+            "augmentgan benchmark photos/ --train-per-class 200 --imbalance 50:1",
+            "the same with half of the classes rare",
+        ),
         ("augmentgan benchmark --json > verdict.json", "the same as one JSON document"),
     ),
     "inspect": (
@@ -35,6 +43,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "report": (
         ("augmentgan report", "report.html in the newest run's folder"),
+        ("augmentgan report --run runs/benchmark-photos", "a benchmark from scratch"),
         ("augmentgan report --run runs/photos --out photos.html", "a named run, another place"),
     ),
     "export": (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
@@ -65,7 +68,7 @@ def run_piece(
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
         name = f"{piece.train_per_class}-r{piece.repeat}-{arm.name}"
-        kept = finished.get(name)
+        kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             if judged is None:
                 judged = apply_policy(piece.real, piece.synthetic(), section, piece.seed, device)
@@ -106,7 +109,18 @@ def run_piece(
             predicted = probabilities.argmax(axis=1)
             finished.keep(name, {"row": asdict(row), "predicted": predicted.tolist()})
         else:
-            row, predicted = BenchmarkRow(**kept["row"]), np.array(kept["predicted"], dtype=np.int64)
+            row, predicted = kept
         measured[arm.name] = row, Outcomes(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
         on_row(row)
     return measured
+
+
+def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:
+    """A finished arm as `run_piece` kept it, or None where there is none or it was tampered with."""
+    try:
+        row = TypeAdapter(BenchmarkRow).validate_json(json.dumps(kept["row"]), strict=True)
+        predicted = np.array(kept["predicted"])
+    except (TypeError, KeyError, ValueError):
+        return None
+    fits = predicted.shape == (n_test,) and predicted.dtype.kind == "i"
+    return (row, predicted) if fits and ((predicted >= 0) & (predicted < n_classes)).all() else None

@@ -143,7 +143,7 @@ class Tuner:
         """For each training image whether a classifier that did not see it was right (n,)."""
         key = f"{self._name}-{candidate.arm.name}-{candidate.setting}"
         kept = self._finished.get(key) if candidate not in self._scores else None
-        if kept is not None:
+        if isinstance(kept, list) and len(kept) == len(self._real) and all(each in (0, 1) for each in kept):
             self._scores[candidate] = np.array(kept, dtype=np.float64)
         if candidate not in self._scores:
             right = np.zeros(len(self._real))

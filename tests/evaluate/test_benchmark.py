@@ -12,6 +12,7 @@ from augmentgan.evaluate.arms import ARMS, Arm
 from augmentgan.evaluate.classifier import predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.piece import _restored
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
 from augmentgan.recipe import BenchmarkSection
 
@@ -85,6 +86,22 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
     assert again.verdict == report.verdict
     assert not (run.folder / "benchmark.parts").exists()
+
+
+@pytest.mark.parametrize("value", [1, None, {"row": {}, "predicted": []}, {"row": "real", "predicted": [0]}])
+def test_a_finished_arm_that_was_tampered_with_is_none(value):
+    assert _restored(value, 3, 10) is None
+
+
+def test_a_finished_arm_comes_back(measured):
+    _, report = measured
+    row = json.loads(json.dumps(report.to_json()))["runs"][0]
+    restored, predicted = _restored({"row": row, "predicted": [0, 9, 1]}, 3, 10)
+    assert restored == report.runs[0]
+    assert predicted.tolist() == [0, 9, 1]
+    for wrong in ([0, 1], [0, 10, 1], [0.5, 1, 2], [[0], [1], [2]]):
+        assert _restored({"row": row, "predicted": wrong}, 3, 10) is None
+    assert _restored({"row": {**row, "accuracy": "high"}, "predicted": [0, 9, 1]}, 3, 10) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "value": 1}'])
