@@ -141,7 +141,7 @@ def _of_run(
         return run.generate(section.synthetic_per_class)
 
     pieces = [
-        Piece(repeat, per_class, train, test, np.arange(len(test)), synthetic, seed + repeat)
+        Piece(repeat, per_class, train, test, np.arange(len(test)), synthetic, seed + repeat, "tuning", seed)
         for repeat in range(section.repeats)
     ]
     measured = [run_piece(piece, chosen, recipe, where, finished, on_row, lambda: None) for piece in pieces]
@@ -160,7 +160,7 @@ def _of_run(
             "seed": seed,
             "run": str(run.folder),
             "command": command,
-            "interval": "paired by classifier seed and test image; one generator, so its own spread is not in it",
+            "interval": "paired by classifier seed and test image; one generator and one tuning, so their own spread is not in it",
         },
         runs=[row for each in measured for row, _ in each.values()],
         comparisons=comparisons,

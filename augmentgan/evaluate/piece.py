@@ -38,6 +38,8 @@ class Piece:
         test_rows: (n,) a number for each test image, the same in every repeat.
         synthetic: gives the samples of the generator that learned from `real`; asked only where something is left to do.
         seed: of the classifiers.
+        tuning: name of the tuning; pieces with the same training draw and generator share one.
+        tuning_seed: of its folds and classifiers.
     """
 
     repeat: int
@@ -47,6 +49,8 @@ class Piece:
     test_rows: NDArray[np.int64]
     synthetic: Callable[[], LabelledImages]
     seed: int
+    tuning: str
+    tuning_seed: int
 
 
 def run_piece(
@@ -79,11 +83,11 @@ def run_piece(
                     synthetic,
                     section,
                     steps,
-                    piece.seed,
+                    piece.tuning_seed,
                     device,
                     imbalanced=imbalanced,
                     finished=finished,
-                    name=f"{piece.train_per_class}-r{piece.repeat}-tuning",
+                    name=piece.tuning,
                     on_fit=on_fit,
                 )
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)

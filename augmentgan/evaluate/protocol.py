@@ -163,7 +163,17 @@ def benchmark_from_scratch(
             on_progress(Progress(draw.name, done, len(draws), status))
 
         synthetic = functools.cache(lambda: _samples(real, recipe, out, draw, seed, where, tell))
-        piece = Piece(draw.repeat, filed[draw.per_class], real, test, draw.test, synthetic, seed + draw.repeat)
+        piece = Piece(
+            repeat=draw.repeat,
+            train_per_class=filed[draw.per_class],
+            real=real,
+            test=test,
+            test_rows=draw.test,
+            synthetic=synthetic,
+            seed=seed + draw.repeat,
+            tuning=f"{draw.name}-tuning",
+            tuning_seed=seed + draw.repeat,
+        )
         return run_piece(piece, chosen, resolved[done % len(sizes)], where, finished, on_row, tell)
 
     for done, draw in enumerate(draws):

@@ -95,6 +95,44 @@ def test_benchmark_then_report(place):
     assert "<svg" in (place / "runs/data/report.html").read_text()
 
 
+def test_benchmark_from_scratch_and_its_page(place):
+    words = ["benchmark", "data", "--train-per-class", "4", "--repeats", "2", "--arms", "real+synthetic", *SET]
+    done = run(*words, "--set", "benchmark.tune=false", "--json", cwd=place)
+    assert "folder runs/benchmark-data" in done.stderr
+    document = json.loads(done.stdout)
+    assert document["protocol"]["command"].startswith("augmentgan benchmark data --train-per-class 4")
+    assert [(row["arm"], row["repeat"]) for row in document["runs"]] == [
+        ("real", 0),
+        ("real", 1),
+        ("real+synthetic", 0),
+        ("real+synthetic", 1),
+    ]
+    assert (place / "runs/benchmark-data/benchmark.png").read_bytes().startswith(b"\x89PNG")
+    run("report", "--run", "runs/benchmark-data", cwd=place)
+    assert "2 generators" in (place / "runs/benchmark-data/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--train-per-class", "4"], "--train-per-class is for a benchmark from scratch"),
+        (["data", "--run", "runs/data"], "DATA and --run exclude each other"),
+        (["data", "--train-per-class", "few"], "'few' is not a list of numbers"),
+        (["data", "--imbalance", "50"], "not of the form 50:1"),
+        (["data", "--classifier", "vgg"], "--classifier 'vgg' is not known"),
+    ],
+)
+def test_benchmarks_that_cannot_be(place, words, part, monkeypatch, capsys):
+    from augmentgan.cli.app import main
+
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["augmentgan", "benchmark", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert part in capsys.readouterr().err
+
+
 def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
     import typer.testing
 
