@@ -24,7 +24,8 @@ from torchvision.transforms import InterpolationMode, v2
 from training_speed import CASES, noise
 
 import augmentgan as ag
-from augmentgan.evaluate.classifier import Arm, train_classifier
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.classifier import train_classifier
 from augmentgan.gan.device import resolve_device
 from augmentgan.recipe import DataFacts
 
