@@ -40,6 +40,10 @@ def generate(
     no_copies: Annotated[
         bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")
     ] = False,
+    filter: Annotated[
+        str,
+        typer.Option(metavar="LEVEL", help="off, light or strong: keep what teachers of the real images rate best."),
+    ] = "off",
     policy: Annotated[
         str,
         typer.Option(help="none, weights or soft-labels: how teachers of the real images would have each sample used."),
@@ -56,17 +60,20 @@ def generate(
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
     if policy not in ("none", "weights", "soft-labels"):
         raise DataError(f"--policy {policy!r} is not known; use none, weights or soft-labels")
+    if filter not in ("off", "light", "strong"):
+        raise DataError(f"--filter {filter!r} is not known; use off, light or strong")
     kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"
 
     from augmentgan.cli.display import progress
     from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load
     from augmentgan.evaluate.evaluation import CopyJudge
+    from augmentgan.evaluate.filtering import SampleFilter
     from augmentgan.evaluate.teachers import Teachers
     from augmentgan.files import refuse_existing
     from augmentgan.gan.device import resolve_device
     from augmentgan.gan.distributed import joined
-    from augmentgan.gan.generating import Refusal, write_samples
+    from augmentgan.gan.generating import Judge, Refusal, any_of, write_samples
 
     with joined(device) as (team, device):
         opened = open_run(run, device)
@@ -80,10 +87,17 @@ def generate(
             raise DataError(
                 f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
             )
-        teachers = None
-        if policy != "none":
+        judges: list[Judge] = []
+        refusals = [Refusal(f"copy ratio below {judge.threshold!r}", judge.copies)] if no_copies else []
+        if policy != "none" or filter != "off":
             section, where_to = opened.recipe.benchmark, resolve_device(device)
             teachers = Teachers(opened.train, section, opened.seed, where_to, soft=policy == "soft-labels")
+            if policy != "none":
+                judges.append(teachers)
+            if filter != "off":
+                chosen = SampleFilter(opened, filter, teachers)
+                judges.append(chosen)
+                refusals.append(Refusal(chosen.rule, chosen.refuses))
         done = n_copies = 0
 
         with (
@@ -107,8 +121,8 @@ def generate(
                 seed=seed,
                 overwrite=overwrite,
                 command=command_line(),
-                refuses=Refusal(f"copy ratio below {judge.threshold!r}", judge.copies) if no_copies else None,
-                judge=teachers,
+                refuses=any_of(refusals),
+                judges=judges,
                 on_batch=take,
                 team=team,
             )

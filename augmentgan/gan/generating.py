@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -40,6 +40,16 @@ class Refusal(NamedTuple):
     judge: Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.bool_]]
 
 
+def any_of(refusals: Sequence[Refusal]) -> Refusal | None:
+    """A refusal of what any of them refuses; None where there is none."""
+    if not refusals:
+        return None
+    return Refusal(
+        "; ".join(each.rule for each in refusals),
+        lambda images, labels: np.any([each.judge(images, labels) for each in refusals], axis=0),
+    )
+
+
 class Judge(Protocol):
     """Says something of every sample, in columns of its own.
 
@@ -68,13 +78,13 @@ def write_samples(
     overwrite: bool = False,
     command: str | None = None,
     refuses: Refusal | None = None,
-    judge: Judge | None = None,
+    judges: Sequence[Judge] = (),
     on_batch: Callable[[SampleBatch], object] | None = None,
     team: Team = ALONE,
 ) -> int:
     """Generate `counts[label]` samples of each class into `out`.
 
-    `score` is NaN, for no filter has judged them; `nearest_real` is the root mean square distance (grey levels, 0 to 255)
+    `score` is NaN where no filter (`evaluate.filtering`) is among the judges; `nearest_real` is the root mean square distance (grey levels, 0 to 255)
     to the nearest training image. Finished samples are kept beside `out` until it is whole: the same call after an
     interruption or a crash goes on with them.
 
@@ -87,7 +97,7 @@ def write_samples(
         overwrite: whether `out` may be replaced.
         command: what the user typed, kept with the samples.
         refuses: which samples must not be written; the next ones by number take their places.
-        judge: adds columns, such as `evaluate.teachers.Teachers`.
+        judges: each adds columns, such as `evaluate.teachers.Teachers`.
         on_batch: called with every batch that was written, those made before an interruption included.
         team: the processes that share the work (`augmentgan.gan.distributed`); the first one writes, and is told of batches.
 
@@ -110,11 +120,13 @@ def write_samples(
         "seed": attributes["seed"],
         "counts": list(counts.items()),
         "refuses": None if refuses is None else refuses.rule,
-        "judge": None if judge is None else judge.rule,
+        "judges": [judge.rule for judge in judges],
         "device": next(run.generator.parameters()).device.type,
         "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__},
     }
-    columns = {name: np.dtype(each) for name, each in COLUMNS.items()} | dict(judge.columns if judge else {})
+    columns = {name: np.dtype(each) for name, each in COLUMNS.items()}
+    for judge in judges:
+        columns |= judge.columns
     template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
     template |= {name: np.empty(0, dtype) for name, dtype in columns.items()}
     n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
@@ -166,8 +178,9 @@ def write_samples(
                     "sample_index": batch.sample_index,
                     "score": np.full(len(batch.images), np.nan, dtype=np.float32),
                     "nearest_real": nearest(batch.images)[0],
-                    **(judge(batch.images, batch.labels) if judge else {}),
                 }
+                for judge in judges:
+                    rows |= judge(batch.images, batch.labels)
                 sink[0][0].add(rows)
                 write(rows)
     team.wait()

@@ -193,7 +193,7 @@ def test_dataset_in_a_plain_loop_with_torchvision(trained):
 def test_policy_goes_with_the_set(trained, tmp_path):
     """Written with teachers' columns, read back, and handed to a loop."""
     teachers = Teachers(trained.train, trained.recipe.benchmark, 0, torch.device("cpu"), n=2, soft=True)
-    ag.write_samples(trained, trained.counts(3), tmp_path / "s.h5", judge=teachers)
+    ag.write_samples(trained, trained.counts(3), tmp_path / "s.h5", judges=[teachers])
     synthetic = ag.load(tmp_path / "s.h5")
     assert synthetic.extra["weight"].dtype == synthetic.extra["soft_labels"].dtype == np.float32
     soft = synthetic.extra["soft_labels"]
@@ -207,7 +207,7 @@ def test_policy_goes_with_the_set(trained, tmp_path):
     row = int(mixed.rows[-1])
     assert torch.equal(label, torch.from_numpy(soft[row]))
     assert weight == synthetic.extra["weight"][row]
-    ag.write_samples(trained, trained.counts(1), tmp_path / "folder", "folder", judge=teachers)
+    ag.write_samples(trained, trained.counts(1), tmp_path / "folder", "folder", judges=[teachers])
     first = json.loads((tmp_path / "folder" / "metadata.jsonl").read_text().splitlines()[0])
     assert len(first["soft_labels"]) == 10
 
