@@ -12,7 +12,7 @@ from PIL import Image
 import augmentgan as ag
 from augmentgan.data import spool
 from augmentgan.errors import OutputError
-from augmentgan.gan import generating, sampling
+from augmentgan.gan import sampling
 from augmentgan.gan.generating import Refusal
 
 PER_CLASS = 25
@@ -30,8 +30,7 @@ class Watch:
             self.passes += 1
             return SAMPLE_ROWS(*words)
 
-        for module in (sampling, generating):
-            monkeypatch.setattr(module, "sample_rows", counted)
+        monkeypatch.setattr(sampling, "sample_rows", counted)
 
     def __call__(self, batch):
         self.batches += 1
