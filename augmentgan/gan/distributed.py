@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -167,7 +168,7 @@ def _loss_of_a_process_explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = re.sub(r"^\[.*?\] *", "", str(error)).partition(". ")[0][:120]  # without the place in gloo's source
         raise TrainingError(
             f"a process of this job was lost ({reason}); what was saved is kept, and the same command goes on from there"
         ) from error
