@@ -77,7 +77,8 @@ class PixelDistances:
 
     def __init__(self, real: NDArray[np.uint8]) -> None:
         self._real = _centred(real)
-        self._squares = _squares(self._real)
+        # in parts here and below, for float64 takes eight times the memory
+        self._squares = torch.cat([_squares(part) for part in torch.split(self._real, _PART)])
         # without the processor's own instructions that product is slower than any other
         self._whole = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
@@ -85,13 +86,12 @@ class PixelDistances:
         """Squared distances (n, m), int64, of images (n, h, w, c)."""
         ours = _centred(images)
         if self._whole:
-            products = torch._int_mm(ours, self._real.T).long()
+            products = torch._int_mm(ours, self._real.T)
         else:
-            # in parts, for float64 takes eight times the memory
             products = torch.cat(
                 [(ours.double() @ part.double().T).long() for part in torch.split(self._real, _PART)], dim=1
             )
-        return _squares(ours)[:, None] + self._squares[None, :] - 2 * products
+        return (_squares(ours)[:, None] + self._squares[None, :]).sub_(products, alpha=2)
 
 
 class NearestReal:
@@ -113,7 +113,7 @@ def _centred(images: NDArray[np.uint8]) -> Tensor:
 
 
 def _squares(centred: Tensor) -> Tensor:
-    return centred.int().square().sum(dim=1)
+    return centred.double().square_().sum(dim=1).long()  # whole numbers, exact in float64, whose sums are vectorised
 
 
 def _flat(images: NDArray[np.uint8]) -> Tensor:
