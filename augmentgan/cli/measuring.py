@@ -67,7 +67,7 @@ def benchmark(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure what synthetic images are worth to a classifier, on real images that were held out."""
+    """Measure what the samples are worth to a classifier. On real images that were held out."""
     if data is None:
         _refuse_without_data(
             {
@@ -248,7 +248,7 @@ def report(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page of a run, or of a benchmark from scratch. Verdict, samples, training, protocol."""
+    """Write one self-contained HTML page of a run. Or of a benchmark from scratch: verdict, samples, training, protocol."""
     from augmentgan.evaluate.protocol import PROTOCOL_FILE
     from augmentgan.report.page import write_report
 
