@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +24,7 @@ from augmentgan.cli.options import (
     SkipBadOption,
     TestFractionOption,
     command_line,
+    first_process,
     load_for,
     notice,
     open_run,
@@ -108,9 +111,9 @@ def benchmark(
             train_per_class=_sizes(train_per_class),
             imbalance=imbalance,
         )
-    if as_json:
+    if as_json and first_process():
         typer.echo(json.dumps(result.to_json()))
-    else:
+    elif first_process():
         show(result)
         typer.echo(f"written: {folder / 'benchmark.json'}, {folder / 'benchmark.png'}")
         typer.echo(f"next: augmentgan report --run {folder}")
@@ -132,31 +135,34 @@ def measure(
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.arms import chosen_arms, is_imbalanced
     from augmentgan.evaluate.benchmark import run_benchmark
+    from augmentgan.gan.distributed import joined
+    from augmentgan.gan.run import Run
     from augmentgan.gan.run_folder import only_writer
     from augmentgan.report.plots import plot_arms, save_png
 
-    n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
-    n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
-    done = 0
-    with progress(n_repeats * n_arms, "classifiers", quiet=quiet) as advance:
-
-        def count(row: object) -> None:
-            nonlocal done
-            done += 1
-            advance(done)
-
-        with only_writer(run.folder):  # two at once would lose each other's finished classifiers
-            report = run_benchmark(
-                run,
-                repeats=repeats,
-                arms=arms,
-                device=device,
-                seed=seed,
-                classifier=classifier,
-                on_row=count,
-                command=command_line(),
-            )
-    save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
+    with contextlib.ExitStack() as stack:
+        team, device = stack.enter_context(joined(device))
+        if team.size > 1:
+            run = Run(run.folder, device)
+        # two at once would lose each other's finished classifiers
+        team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
+        n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
+        n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
+        advance = stack.enter_context(progress(n_repeats * n_arms, "classifiers", quiet=quiet or not team.first))
+        numbers = itertools.count(1)
+        report = run_benchmark(
+            run,
+            repeats=repeats,
+            arms=arms,
+            device=device,
+            seed=seed,
+            classifier=classifier,
+            on_row=lambda row: advance(next(numbers)),
+            command=command_line(),
+            team=team,
+        )
+        if team.first:
+            save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
     return report
 
 
@@ -177,9 +183,10 @@ def measure_from_scratch(
     """The full protocol with lines or a panel of progress, and its plot beside its JSON."""
     from augmentgan.cli.display import ProtocolDisplay
     from augmentgan.evaluate.benchmark import run_benchmark
+    from augmentgan.gan.distributed import joined
     from augmentgan.report.plots import plot_benchmark, save_png
 
-    with ProtocolDisplay(quiet=quiet) as display:
+    with joined(device) as (team, device), ProtocolDisplay(quiet=quiet or not team.first) as display:
         report = run_benchmark(
             data,
             recipe=recipe,
@@ -194,8 +201,10 @@ def measure_from_scratch(
             on_row=display.show_row,
             on_progress=display.show,
             command=command_line(),
+            team=team,
         )
-    save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")
+        if team.first:
+            save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")
     return report
 
 

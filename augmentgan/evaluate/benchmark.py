@@ -21,12 +21,13 @@ from augmentgan.evaluate.arms import chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.networks import CLASSIFIERS
-from augmentgan.evaluate.piece import Piece, run_piece
+from augmentgan.evaluate.piece import Measured, Piece, run_piece, share_out
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
 from augmentgan.evaluate.results import BENCHMARK_FILE as BENCHMARK_FILE
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
+from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.recipe import Recipe
 
@@ -46,6 +47,7 @@ def run_benchmark(
     out: str | Path | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     command: str | None = None,
+    team: Team = ALONE,
 ) -> BenchmarkReport:
     """Benchmark a run's generator on its held-out real images, or a data set from scratch; writes benchmark.json.
 
@@ -67,6 +69,7 @@ def run_benchmark(
         out: the folder for data; `runs/benchmark` where left out. A run's result goes into its own folder.
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
+        team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
 
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, or sizes that the data cannot give.
@@ -91,6 +94,7 @@ def run_benchmark(
             on_row=on_row or (lambda row: None),
             on_progress=on_progress or (lambda progress: None),
             command=command,
+            team=team,
         )
     for name, value in (
         ("recipe", recipe),
@@ -100,7 +104,7 @@ def run_benchmark(
     ):
         if value is not None:
             raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
-    return _of_run(data_or_run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command)
+    return _of_run(data_or_run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team)
 
 
 def _of_run(
@@ -112,6 +116,7 @@ def _of_run(
     classifier: str | None,
     on_row: Callable[[BenchmarkRow], object],
     command: str | None,
+    team: Team,
 ) -> BenchmarkReport:
     recipe = run.recipe.with_benchmark(repeats=repeats, classifier=classifier)
     section = recipe.benchmark
@@ -144,7 +149,12 @@ def _of_run(
         Piece(repeat, per_class, train, test, np.arange(len(test)), synthetic, seed + repeat, "tuning", seed)
         for repeat in range(section.repeats)
     ]
-    measured = [run_piece(piece, chosen, recipe, where, finished, on_row, lambda: None) for piece in pieces]
+
+    def measure(number: int, tells: bool) -> dict[str, Measured]:
+        tell = on_row if tells else (lambda row: None)
+        return run_piece(pieces[number], chosen, recipe, where, finished, tell, lambda: None)
+
+    measured = share_out(team, len(pieces), measure)
     by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in chosen}
     comparisons = compare(by_arm, chosen, [per_class], imbalanced=imbalanced)
     report = BenchmarkReport(
@@ -167,6 +177,8 @@ def _of_run(
         verdict=judge(comparisons, imbalanced=imbalanced),
         class_names=list(run.class_names),
     )
-    write_json(run.folder / BENCHMARK_FILE, report.to_json())
-    finished.clear()
+    team.wait()  # until all have read the finished parts
+    if team.first:
+        write_json(run.folder / BENCHMARK_FILE, report.to_json())
+        finished.clear()
     return report

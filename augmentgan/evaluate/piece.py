@@ -21,6 +21,7 @@ from augmentgan.evaluate.results import BenchmarkRow, score
 from augmentgan.evaluate.statistics import Outcomes
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
+from augmentgan.gan.distributed import Team
 from augmentgan.recipe import ResolvedRecipe
 
 Measured = tuple[BenchmarkRow, Outcomes]
@@ -128,3 +129,16 @@ def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDA
         return None
     fits = predicted.shape == (n_test,) and predicted.dtype.kind == "i"
     return (row, predicted) if fits and ((predicted >= 0) & (predicted < n_classes)).all() else None
+
+
+def share_out(team: Team, n: int, measure: Callable[[int, bool], dict[str, Measured]]) -> list[dict[str, Measured]]:
+    """Measure 0 to n - 1, each in one of the team's processes; all have all results.
+
+    A process finds what the others measured among the finished parts, so they need a folder that all can see. `measure` is
+    given a number, and whether to tell of rows and progress: each is told of once.
+    """
+    ours = range(team.rank, n, team.size) if team.size > 1 else range(0)
+    for number in ours:
+        measure(number, True)
+    team.wait()
+    return [measure(number, number not in ours) for number in range(n)]

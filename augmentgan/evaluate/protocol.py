@@ -26,10 +26,11 @@ from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.piece import Measured, Piece, run_piece
+from augmentgan.evaluate.piece import Measured, Piece, run_piece, share_out
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.files import refuse_existing, write_json
 from augmentgan.gan.device import resolve_device
+from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, fit
 from augmentgan.gan.training import Status
 from augmentgan.recipe import BenchmarkSection, Recipe, ResolvedRecipe
@@ -115,6 +116,7 @@ def benchmark_from_scratch(
     on_row: Callable[[BenchmarkRow], object],
     on_progress: Callable[[Progress], object],
     command: str | None,
+    team: Team,
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
     recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
@@ -148,7 +150,7 @@ def benchmark_from_scratch(
         "device": where.type,
         "version": augmentgan.__version__,
     }
-    _claim(out, key)
+    team.first_does(lambda: _claim(out, key))
     finished = FinishedParts(out, key)
     filed = {draw.per_class: _filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]}
     measured: dict[tuple[str, int], list[Measured]] = {
@@ -156,11 +158,13 @@ def benchmark_from_scratch(
     }
     resolved = [_resolved(recipe, data.subset(draw.train)) for draw in draws[: len(sizes)]]
 
-    def measure(done: int, draw: Draw) -> dict[str, Measured]:
+    def measure(number: int, tells: bool) -> dict[str, Measured]:
+        draw = draws[number]
         real, test = (replace(data.subset(rows), split=None) for rows in (draw.train, draw.test))
 
         def tell(status: Status | None = None) -> None:
-            on_progress(Progress(draw.name, done, len(draws), status))
+            if tells:
+                on_progress(Progress(draw.name, number, len(draws), status))
 
         synthetic = functools.cache(lambda: _samples(real, recipe, out, draw, seed, where, tell))
         piece = Piece(
@@ -174,10 +178,11 @@ def benchmark_from_scratch(
             tuning=f"{draw.name}-tuning",
             tuning_seed=seed + draw.repeat,
         )
-        return run_piece(piece, chosen, resolved[done % len(sizes)], where, finished, on_row, tell)
+        tell_row = on_row if tells else (lambda row: None)
+        return run_piece(piece, chosen, resolved[number % len(sizes)], where, finished, tell_row, tell)
 
-    for done, draw in enumerate(draws):
-        for name, each in measure(done, draw).items():
+    for draw, rows in zip(draws, share_out(team, len(draws), measure), strict=True):
+        for name, each in rows.items():
             measured[name, filed[draw.per_class]].append(each)
     report = _report(
         measured,
@@ -195,7 +200,8 @@ def benchmark_from_scratch(
             "folder": str(out),
         },
     )
-    write_json(out / BENCHMARK_FILE, report.to_json())
+    if team.first:
+        write_json(out / BENCHMARK_FILE, report.to_json())
     return report
 
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 import torch
@@ -20,6 +21,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from augmentgan.errors import RecipeError, RunError, TrainingError
+
+LONGEST_WAIT = timedelta(days=3)
+"""For each other, while one trains a benchmark's generator; a process that ends is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
         torch.cuda.set_device(device)
     on_cuda = device.startswith("cuda")
     with _loss_of_a_process_explained():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=LONGEST_WAIT)
     try:
         yield Team(dist.get_rank(), dist.get_world_size()), device
     finally:

@@ -36,6 +36,10 @@ discriminator_width = 8
 refresh_updates = 5
 share = 0.75
 latents_per_image = 4
+[benchmark]
+steps = 3
+synthetic_per_class = 10
+tune = false
 """
 
 
@@ -113,6 +117,16 @@ def test_two_processes_write_what_one_writes(place, two, extra):
         assert len(shared["images"]) == 300
         for name in alone:
             np.testing.assert_array_equal(shared[name][:], alone[name][:])
+
+
+def test_two_processes_share_a_benchmarks_repeats(place, two):
+    command = ["benchmark", "--run", "two", "--repeats", "3", "--arms", "real,synthetic", "--device", "cpu", "--json"]
+    shared = json.loads(finished(torchrun(*command, cwd=place)))
+    alone = ag.run_benchmark(two, repeats=3, arms=["real", "synthetic"], device="cpu").to_json()
+    assert [row["repeat"] for row in shared["runs"]] == [0, 0, 1, 1, 2, 2]
+    timeless = [[{**row, "time_s": 0} for row in report["runs"]] for report in (shared, alone)]
+    assert timeless[0] == json.loads(json.dumps(timeless[1]))
+    assert shared["comparisons"] == json.loads(json.dumps(alone["comparisons"]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
