@@ -85,7 +85,7 @@ def retold(folder, alter):
 
 def test_weights_that_are_no_numbers_make_no_samples(folder):
     def spoil(tensors):
-        name = next(name for name in tensors if name.startswith("average.") and name.endswith("weight"))
+        name = next(name for name in tensors if name.startswith("chosen.") and name.endswith("weight"))
         tensors[name].view(-1)[0] = float("nan")
 
     retold(folder, spoil)

@@ -71,7 +71,7 @@ COLUMNS = {"sample_index": np.int64, "score": np.float32, "nearest_real": np.flo
 def write_samples(
     run: Run,
     counts: Mapping[int, int],
-    out: Path,
+    out: str | Path,
     format: Format = "hdf5",
     *,
     seed: int | None = None,
@@ -109,6 +109,7 @@ def write_samples(
         OutputError: `out` exists or cannot be written, or another process is writing it.
         RunError: the run has no usable checkpoint.
     """
+    out = Path(out)
     team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     size = run.recipe.data.size_px
