@@ -46,7 +46,7 @@ tune = false
 def torchrun(*arguments, cwd, n=2):
     """Start augmentgan in n processes."""
     return subprocess.Popen(
-        [sys.executable, *TORCHRUN, f"--nproc-per-node={n}", "-m", "augmentgan", *arguments],
+        [sys.executable, *TORCHRUN, f"--nproc-per-node={n}", "-m", "--", "augmentgan", *arguments],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
