@@ -239,7 +239,8 @@ def within_class_stddev(x: Tensor) -> Tensor:
     Returns:
         (n,) float32: the standard deviation over the group, averaged over channels and places.
     """
-    groups = x.float().reshape(len(x) // GROUP, GROUP, -1)
+    # in the order in which it lies in memory, so that no gradient comes back in another
+    groups = x.permute(0, 2, 3, 1).float().reshape(len(x) // GROUP, GROUP, -1)
     centred = groups - groups.mean(dim=1, keepdim=True)
     stddev = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=1)  # (n / GROUP,)
     return stddev.repeat_interleave(GROUP)
