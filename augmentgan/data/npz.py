@@ -52,7 +52,7 @@ def _read(archive: zipfile.ZipFile, path: Path) -> LabelledImages:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     layout = next((each for each in _LAYOUTS if any(images in names for images, _, _ in each)), None)
     if layout is None:
-        found = ", ".join(names[:6]) or "nothing"
+        found = ", ".join(repr(name) for name in names[:6]) or "nothing"  # a name may hold anything
         raise DataError(
             f"{str(path)!r} has neither 'images' nor 'train_images' nor 'x_train' (found: {found}); "
             "store images and labels"

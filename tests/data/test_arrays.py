@@ -105,7 +105,7 @@ def test_numbers_that_do_not_occur_are_no_classes(tmp_path, pixels):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"images": None}, ["neither 'images' nor 'train_images'", "found: labels"]),
+        ({"images": None}, ["neither 'images' nor 'train_images'", "found: 'labels'"]),
         ({"labels": None}, ["no 'labels'"]),
         ({"images": np.zeros((12, 8, 8))}, ["float64", "uint8"]),
         ({"images": np.zeros((12, 64), np.uint8)}, ["(12, 64)", "(n, h, w, c)"]),
@@ -295,3 +295,9 @@ def test_a_gzip_bomb(tmp_path):
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     assert peak < 20e6
+
+
+def test_names_in_an_archive_stay_on_the_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w") as archive:
+        archive.writestr("first\nsecond\x1e.npy", b"")
+    refused(tmp_path / "odd.npz", r"found: 'first\nsecond\x1e'")

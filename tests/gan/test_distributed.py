@@ -71,6 +71,15 @@ def children(parent):
     return sorted(found)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As torchrun gives to each of its processes: floats are then added in the same order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, digits):
     from augmentgan.data.hdf5 import write_hdf5
