@@ -20,6 +20,10 @@ def evaluate(
     run: RunOption = None,
     per_class: Annotated[int | None, typer.Option(metavar="N", help="Samples a class to judge (200).")] = None,
     seed: SeedOption = 0,
+    features: Annotated[
+        str,
+        typer.Option(help="What distances are taken on: classifier, pretrained (extra) or inception (extra fidelity)."),
+    ] = "classifier",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -30,7 +34,7 @@ def evaluate(
 
     opened = open_run(run, device)
     with progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:
-        result = evaluate_run(opened, per_class=per_class, device=device, seed=seed, on_step=advance)
+        result = evaluate_run(opened, per_class=per_class, device=device, seed=seed, features=features, on_step=advance)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
@@ -39,10 +43,15 @@ def evaluate(
 
 
 def _lines(found: Evaluation) -> list[str]:
+    from augmentgan.evaluate.extractors import EXTRACTORS
+
+    # these names mean Inception's features and no others
+    on_inception = found.features == EXTRACTORS["inception"]
+    frechet, kernel = ("FID", "KID") if on_inception else ("frechet distance", "kernel distance")
     lines = [
         f"{found.n_samples} samples against the training images; features: {found.features}",
-        f"frechet distance   {found.frechet_distance:.3f}   (0: alike)",
-        f"kernel distance    {found.kernel_distance:.4f}   (0: alike)",
+        f"{frechet:18} {found.frechet_distance:.3f}   (0: alike)",
+        f"{kernel:18} {found.kernel_distance:.4f}   (0: alike)",
         f"precision, recall  {found.precision:.2f}, {found.recall:.2f}   (1: plausible; 1: every real image within reach)",
         f"density, coverage  {found.density:.2f}, {found.coverage:.2f}   (1 and 1: alike)",
         f"label agreement    {_percent(found.label_agreement)}   (classifiers of real images see the class asked for)",

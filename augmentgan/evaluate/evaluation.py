@@ -16,7 +16,8 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import features_of, logits_of, predict, train_classifier
+from augmentgan.evaluate.classifier import logits_of, predict, train_classifier
+from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
 from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_distance, kernel_distance, manifold
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
@@ -25,7 +26,6 @@ from augmentgan.gan.run import Run
 from augmentgan.recipe import ResolvedRecipe
 
 EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
-FEATURES = "small-cnn trained on the run's real training images"
 MAX_IMAGES = 5000
 """Real and synthetic images in pairwise distances are at most this many each."""
 
@@ -83,6 +83,7 @@ def evaluate_run(
     per_class: int | None = None,
     device: str = "auto",
     seed: int = 0,
+    features: str = "classifier",
     on_step: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Judge a run's samples, and write evaluate.json and the picture of the nearest samples into its folder.
@@ -95,17 +96,21 @@ def evaluate_run(
         per_class: samples a class; by default 200, fewer where there are many classes.
         device: where to train classifiers.
         seed: of the classifiers.
+        features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.
         on_step: called with the number of classifiers trained so far, of `n_classifiers(run)`.
 
     Raises:
-        DataError: fewer than 10 samples a class asked for.
+        DataError: fewer than 10 samples a class asked for, an extractor that is not known or whose weights cannot be had.
+        ExtraError: the extractor's extra is not installed.
     """
     train = run.train
     wanted = per_class or max(10, min(200, MAX_IMAGES // train.n_classes))
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
     samples = run.generate(wanted)
-    result = evaluate_samples(train, run.test, samples, run.recipe, device=device, seed=seed, on_step=on_step)
+    result = evaluate_samples(
+        train, run.test, samples, run.recipe, device=device, seed=seed, features=features, on_step=on_step
+    )
     _picture_of_nearest(run, train, samples)
     write_json(run.folder / EVALUATE_FILE, result.to_json())
     return result
@@ -124,10 +129,14 @@ def evaluate_samples(
     *,
     device: str = "auto",
     seed: int = 0,
+    features: str = "classifier",
     on_step: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Judge any synthetic set against the real images it should be like; `evaluate_run` does so for a run."""
     where = resolve_device(device)
+    if features not in EXTRACTORS:
+        raise DataError(f"features {features!r} are not known; known: {', '.join(EXTRACTORS)}")
+    extract = None if features == "classifier" else frozen(features, where)  # first, for it may fail
     trained = 0
 
     def classifier(arm: str, seed: int) -> nn.Module:
@@ -141,7 +150,8 @@ def evaluate_samples(
     judges = [classifier("real+classic", seed + k) for k in range(_JUDGES)]
     votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in judges]).mean(dim=0).argmax(dim=1)
     agrees = votes.numpy() == samples.labels
-    ours, theirs = (features_of(judges[0], _at_most(each)).numpy().astype(np.float64) for each in (samples, train))
+    extract = extract or of_classifier(judges[0])
+    ours, theirs = (extract(_at_most(each)) for each in (samples, train))
     four = manifold(theirs, ours)
     varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
     judge_of_copies = CopyJudge(train, test)
@@ -160,7 +170,7 @@ def evaluate_samples(
         recall=four.recall,
         density=four.density,
         coverage=four.coverage,
-        features=FEATURES,
+        features=EXTRACTORS[features],
         diversity_per_class=_known(varied.div_per_class),
         near_per_class=_known(varied.near_per_class),
         memorised_fraction=copied,

@@ -1,7 +1,7 @@
 """Distances between two sets of feature vectors, and the share of samples that are near copies.
 
 All take float arrays (n, d), one row an image, real first. They are named after what they compute; they are an "FID" or a
-"KID" only on Inception's features, which we do not use.
+"KID" only on Inception's features (`extractors`).
 """
 
 from __future__ import annotations

