@@ -1,0 +1,123 @@
+"""How samples of finished runs should enter a classifier's training: rows of benchmarks/results/NAME.json.
+
+    python benchmarks/mixing.py NAME DATA.h5 RUN [RUN ...] --seeds 3 --variant "share a quarter: synthetic_share=0.25" \
+        --variant "until the end: synthetic_until=1"
+
+Scores are balanced accuracy on images of DATA that are neither training nor test images of the run, so that a policy can be
+chosen here without a look at test images. Each variant (settings of the recipe's `benchmark` section) starts from the same first weights
+as the rival without the samples. Rows that are in the file already are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import _environment
+import numpy as np
+import torch
+
+import augmentgan as ag
+from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
+from augmentgan.evaluate.classifier import Setting, predict, train_classifier
+from augmentgan.evaluate.mixing import judged_by_teachers
+from augmentgan.evaluate.teachers import Teachers
+from augmentgan.recipe import ResolvedBenchmarkSection
+
+RESULTS = Path(__file__).parent / "results"
+PER_CLASS = 400
+NONE = "without synthetic images"
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    """Make the rows that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arm", default="real+classic+synthetic")
+    parser.add_argument("--variant", action="append", default=[], dest="variants", help="NAME[: SETTING ...]")
+    wish = parser.parse_args()
+
+    path = RESULTS / f"{wish.name}.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    known = {(row["run"], row["arm"], row["variant"], row["seed"]) for row in rows}
+    for folder in wish.runs:
+        run = ag.Run(folder, "cpu")
+        label = f"{folder.parent.parent.name}/{folder.name}" if folder.parent.name == "fits" else folder.name
+        validation = unused(_environment.load(wish.data, run.recipe), run)
+        imbalanced = is_imbalanced(run.train.counts)
+        minority = minority_classes(run.train.counts).tolist()
+        arm = Arm(wish.arm)
+        samples = run.generate(run.recipe.benchmark.synthetic_per_class)
+        sections = {
+            variant.partition(":")[0]: _section(run, variant.partition(":")[2].split()) for variant in wish.variants
+        }
+        without = arm.without_synthetic(imbalanced=imbalanced)
+        for seed in range(wish.seeds):
+            teachers: dict[int, Teachers] = {}
+            for name, section in [(NONE, run.recipe.benchmark), *sections.items()]:
+                each = without if name == NONE else arm
+                if each is None or (label, each.name, name, seed) in known:
+                    continue
+                offered = samples
+                if name != NONE and section.teachers:
+                    if section.teachers not in teachers:
+                        teachers[section.teachers] = Teachers(run.train, section, seed, CPU, n=section.teachers)
+                    seen = teachers[section.teachers].probabilities(samples)
+                    offered = judged_by_teachers(samples, seen, keep=section.teachers_keep, soft=section.soft_labels)
+                setting = Setting(share=section.synthetic_share)
+                network = train_classifier(each, run.train, offered, section, section.steps, seed, CPU, setting)
+                right = predict(network, validation).numpy() == validation.labels
+                recalls = [float(right[validation.labels == k].mean()) for k in range(run.train.n_classes)]
+                rows.append(
+                    {
+                        "run": label,
+                        "arm": each.name,
+                        "variant": name,
+                        "seed": seed,
+                        "balanced_accuracy": statistics.mean(recalls),
+                        "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
+                    }
+                )
+                _environment.write(path, {**_environment.describe(), "rows": rows})
+        for name in [NONE, *sections]:
+            show(label, name, rows)
+
+
+def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:
+    """The run's `benchmark` section with other settings."""
+    changed = run.recipe.with_settings([f"benchmark.{each}" for each in settings]).benchmark
+    return ResolvedBenchmarkSection.model_validate(changed.model_dump())
+
+
+def unused(data: ag.LabelledImages, run: ag.Run) -> ag.LabelledImages:
+    """Up to `PER_CLASS` images a class that the run never saw and that are not in the test part."""
+    seen = {image.tobytes() for part in (run.train, run.test) for image in part.images}
+    free = np.array([image.tobytes() not in seen for image in data.images])
+    if data.split is not None:
+        free &= data.split == 0
+    rows = [np.flatnonzero(free & (data.labels == label))[:PER_CLASS] for label in range(data.n_classes)]
+    return data.subset(np.concatenate(rows))
+
+
+def show(run: str, variant: str, rows: list[dict[str, Any]]) -> None:
+    """Means over the seeds."""
+    mine = [row for row in rows if row["run"] == run and row["variant"] == variant]
+    words = []
+    for arm in dict.fromkeys(row["arm"] for row in mine):
+        for metric in ("balanced_accuracy", "minority_recall"):
+            values = [row[metric] for row in mine if row["arm"] == arm and row[metric] is not None]
+            if values:
+                spread = statistics.stdev(values) if len(values) > 1 else 0.0
+                words.append(f"{arm} {metric} {100 * statistics.mean(values):.2f} +- {100 * spread:.2f}")
+    print(f"{run} {variant:28}", "; ".join(words), flush=True)
+
+
+if __name__ == "__main__":
+    main()
