@@ -133,9 +133,11 @@ def _is_free(folder: Path) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Remove a former run's files, and only those."""
-    shutil.rmtree(folder / "samples", ignore_errors=True)
-    for file in [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoint.*"), folder / DATA_FILE]:
+    """Remove a former run's files, and only those. Sets that were generated stay: they name the model that made them."""
+    for name in ("samples", "benchmark.parts"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    told = [folder / name for name in ("report.html", "benchmark.png", "nearest.png", "generator.onnx", DATA_FILE)]
+    for file in [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoint.*"), *told]:
         file.unlink(missing_ok=True)
 
 

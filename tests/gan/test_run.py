@@ -98,6 +98,18 @@ def test_a_folder_that_is_no_run_is_never_replaced(digits, small_recipe, tree):
     assert (tree / "class_0" / "0.png").exists()
 
 
+def test_starting_over_leaves_nothing_that_the_former_run_said(digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    told = ("evaluate.json", "benchmark.json", "nearest.png", "benchmark.png", "report.html", "generator.onnx")
+    for name in (*told, "synthetic.h5", "notes.txt"):
+        (folder / name).write_text("of the former run")
+    ag.fit(digits, small_recipe, folder, seed=4, device="cpu", overwrite=True)
+    assert not [name for name in told if (folder / name).exists()]
+    assert (folder / "notes.txt").exists()
+    assert (folder / "synthetic.h5").exists()
+
+
 def test_opening_what_is_no_run(tmp_path, trained):
     with pytest.raises(RunError, match="not a run folder"):
         ag.Run(tmp_path)
