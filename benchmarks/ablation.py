@@ -4,7 +4,8 @@
         --variant "noise 0.3: coverage.latent_noise=0.3"
 
 Each row is a generator: training images drawn by its seed, judged by `evaluate_samples` (test images only for accuracies and
-for the distance of held-out images). Rows that are in the file already are not made again, so a sweep can run in pieces.
+for the distance of held-out images). Rows that are in the file already are not made again, so a sweep can run in pieces. With --fits
+the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it was given.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from pathlib import Path
 import _environment
 
 import augmentgan as ag
+from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.evaluate.protocol import draws_of
 
 RESULTS = Path(__file__).parent / "results"
+PER_CLASS = 200
 
 
 def main() -> None:
@@ -32,6 +36,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variant", action="append", required=True, dest="variants", help="NAME[: SETTING ...]")
+    parser.add_argument(
+        "--fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol, such as mnist/fits/20"
+    )
     wish = parser.parse_args()
 
     path = RESULTS / f"{wish.name}.json"
@@ -44,23 +51,37 @@ def main() -> None:
             name, _, settings = variant.partition(":")
             if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
                 continue
-            rows.append(one(data, base.with_settings(settings.split()), name, settings.split(), seed))
+            if wish.fits:
+                row = judged(*of_protocol(data, wish.fits, seed), name, settings.split(), seed)
+            else:
+                with tempfile.TemporaryDirectory() as scratch:
+                    run = ag.fit(data, base.with_settings(settings.split()), Path(scratch) / "run", seed=seed)
+                    row = judged(run, run.test, name, settings.split(), seed)
+            rows.append(row)
             document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
             _environment.write(path, document)
     for variant in wish.variants:
         show([row for row in rows if row["variant"] == variant.partition(":")[0]])
 
 
-def one(data: ag.LabelledImages, recipe: ag.Recipe, name: str, settings: list[str], seed: int) -> dict[str, object]:
-    """Fit and judge one generator."""
-    with tempfile.TemporaryDirectory() as scratch:
-        run = ag.fit(data, recipe, Path(scratch) / "run", seed=seed)
-        started = time.perf_counter()
-        found = ag.evaluate_run(run, seed=seed).to_json()
-        found["evaluate_s"] = round(time.perf_counter() - started, 1)
-        row = {"variant": name, "settings": settings, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
-        print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
-        return row
+def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages]:
+    """A generator that the protocol made with seed 0, and its repeat's test images."""
+    run = ag.Run(fits.with_name(f"{fits.name}-r{seed}"))
+    fraction = ag.Recipe().data.test_fraction
+    *_, draw = draws_of(data, [int(fits.name)], seed + 1, test_fraction=fraction)
+    assert data.subset(draw.train).counts.tolist() == run.train.counts.tolist()
+    return run, data.subset(draw.test)
+
+
+def judged(run: ag.Run, test: ag.LabelledImages, name: str, settings: list[str], seed: int) -> dict[str, object]:
+    """The row of one generator."""
+    started = time.perf_counter()
+    samples = run.generate(PER_CLASS)
+    found = evaluate_samples(run.train, test, samples, run.recipe, seed=seed).to_json()
+    found["evaluate_s"] = round(time.perf_counter() - started, 1)
+    row = {"variant": name, "settings": settings, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
+    print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
+    return row
 
 
 def summary(row: dict[str, object]) -> dict[str, float]:

@@ -36,6 +36,8 @@ class Case:
 MIXED = ["real", "real+classic", "real+classic+mixup", "real+synthetic", "real+classic+synthetic", "synthetic"]
 CASES = {
     "mnist": Case("mnist.h5", [20, 50, 100]),
+    "mnist-20": Case("mnist.h5", [20]),  # the first size alone, where time is short: the same draws and generators
+    "fashion_mnist-50": Case("fashion_mnist.h5", [50]),
     "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100]),
     "sign_digits": Case("sign_digits.h5", [50]),
     "wbc": Case("wbc.h5"),

@@ -11,8 +11,8 @@ choose nothing of their own.
 
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
 fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
-against synthetic images and not for them. Because of that, and because few validation images decide by luck, the recipe's share stays
-unless a smaller one is better by more than one standard error (after Breiman et al. 1984, section 3.4.3).
+against synthetic images and not for them. Few validation images decide by luck, and that luck has no favourite: the best score wins, and
+only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ from augmentgan.recipe import BenchmarkSection
 
 STEPS_SHARE = 0.5
 """Candidates are trained for this share of the steps."""
-
-_SURE = 1.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Tuner:
             inherited = self.setting_of(rival)
             if share == 0:
                 return replace(inherited, share=0.0)
-            return self._choose(arm, [replace(inherited, share=each) for each in (share, share / 2, 0.0)], sure=_SURE)
+            return self._choose(arm, [replace(inherited, share=each) for each in (share, share / 2, 0.0)])
         for word in ("mixup", "cutmix"):
             if word in arm.words:
                 return self.setting_of(_without(arm, word))
@@ -128,9 +126,9 @@ class Tuner:
             return self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 
-    def _choose(self, arm: Arm, settings: Sequence[Setting], sure: float = 0.0) -> Setting:
+    def _choose(self, arm: Arm, settings: Sequence[Setting]) -> Setting:
         scores = [self._score(simplest(arm, setting, imbalanced=self._imbalanced)) for setting in settings]
-        return settings[best_of(scores, self._weights(), sure)]
+        return settings[best_of(scores, self._weights())]
 
     def _weights(self) -> NDArray[np.float64]:
         """Weight of each training image in balanced accuracy; none for those that never validate."""
@@ -167,22 +165,15 @@ class Tuner:
         return self._scores[candidate]
 
 
-def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], sure: float) -> int:
-    """The first candidate, unless others are better by more than `sure` standard errors; then the best of those.
+def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) -> int:
+    """The candidate with the best weighted mean; of equals the first.
 
     Args:
         scores: for each candidate whether it was right on each image (n,).
         weights: (n,) of the images, with sum 1.
-        sure: standard errors of the paired difference.
     """
-    best, gain = 0, 0.0
-    for k in range(1, len(scores)):
-        difference = scores[k] - scores[0]
-        mean = float(weights @ difference)
-        error = float(np.sqrt((weights**2 * (difference - mean) ** 2).sum()))
-        if mean > max(gain, sure * error):
-            best, gain = k, mean
-    return best
+    means = [float(weights @ each) for each in scores]
+    return max(range(len(means)), key=lambda k: (round(means[k], 9), -k))
 
 
 def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[np.int64]:

@@ -38,15 +38,17 @@ def test_a_class_with_a_single_image_never_validates(digits):
     assert (fold[1:] >= 0).all()
 
 
-def test_the_first_candidate_stays_unless_another_is_surely_better():
+def test_the_best_candidate_wins_and_of_equals_the_first():
     weights = np.full(100, 0.01)
     base = np.r_[np.ones(90), np.zeros(10)]
-    slightly, surely = base.copy(), base.copy()
-    slightly[90], surely[90:] = 1, 1
-    assert best_of([base, slightly], weights, sure=0) == 1
-    assert best_of([base, slightly], weights, sure=1.1) == 0
-    assert best_of([base, slightly, surely], weights, sure=1.1) == 2
-    assert best_of([base, base], weights, sure=0) == 0
+    better = base.copy()
+    better[90] = 1
+    assert best_of([base, better], weights) == 1
+    assert best_of([better, base], weights) == 0
+    assert best_of([base, base[::-1].copy()], weights) == 0
+    rare = np.where(np.arange(100) >= 99, 0.5, 0.5 / 99)  # one image of a rare class counts as much as its class
+    rightly = np.r_[np.zeros(50), np.ones(50)]
+    assert best_of([base, rightly], rare) == 1
 
 
 def test_an_arm_that_chose_nothing_is_its_parent():
