@@ -29,7 +29,6 @@ from augmentgan.recipe import ResolvedBenchmarkSection
 
 RESULTS = Path(__file__).parent / "results"
 PER_CLASS = 400
-NONE = "without synthetic images"
 CPU = torch.device("cpu")
 
 
@@ -61,12 +60,13 @@ def main() -> None:
         without = arm.without_synthetic(imbalanced=imbalanced)
         for seed in range(wish.seeds):
             teachers: dict[int, Teachers] = {}
-            for name, section in [(NONE, run.recipe.benchmark), *sections.items()]:
-                each = without if name == NONE else arm
+            rivals = {without_samples(section.steps): section for section in sections.values()}
+            for name, section in {**rivals, **sections}.items():
+                each = without if name in rivals else arm
                 if each is None or (label, each.name, name, seed) in known:
                     continue
                 offered = samples
-                if name != NONE and section.teachers:
+                if name in sections and section.teachers:
                     if section.teachers not in teachers:
                         teachers[section.teachers] = Teachers(run.train, section, seed, CPU, n=section.teachers)
                     seen = teachers[section.teachers].probabilities(samples)
@@ -80,14 +80,20 @@ def main() -> None:
                         "run": label,
                         "arm": each.name,
                         "variant": name,
+                        "steps": section.steps,
                         "seed": seed,
                         "balanced_accuracy": statistics.mean(recalls),
                         "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
                     }
                 )
                 _environment.write(path, {**_environment.describe(), "rows": rows})
-        for name in [NONE, *sections]:
+        for name in [*map(without_samples, sorted({section.steps for section in sections.values()})), *sections]:
             show(label, name, rows)
+
+
+def without_samples(steps: int) -> str:
+    """Name of the rival that sees real images alone for so many steps."""
+    return f"without synthetic images, {steps} steps"
 
 
 def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:
