@@ -145,6 +145,47 @@ def defaults() -> str:
     return "\n".join(["| set " + JUDGED_HEAD, *rows])
 
 
+def mixing(name: str) -> str:
+    """Ways of mixing against the rival without samples, paired by run and classifier seed."""
+    rows = (_result(name) or {"rows": []})["rows"]
+    lines = [
+        "| arm | mixing | runs | seeds | without samples | with them | difference | of minority recall |",
+        "|" + "---|" * 8,
+    ]
+    rivals = {(row["run"], row["steps"], row["seed"]): row for row in rows if row["variant"].startswith("without")}
+    for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in rivals.values()):
+        mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
+        theirs = [rivals[row["run"], row["steps"], row["seed"]] for row in mine]
+        cells = [_percent_of([row["balanced_accuracy"] for row in each]) for each in (theirs, mine)]
+        for metric in ("balanced_accuracy", "minority_recall"):
+            known = [
+                (one[metric], other[metric]) for one, other in zip(mine, theirs, strict=True) if one[metric] is not None
+            ]
+            cells.append(_percent_of([one - other for one, other in known], sign="+") if known else "")
+        runs, seeds = (len({row[key] for row in mine}) for key in ("run", "seed"))
+        lines.append(f"| `{arm}` | {variant} | {runs} | {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent_of(values: list[float], sign: str = "") -> str:
+    spread = f" \u00b1 {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):{sign}.1f}{spread}"
+
+
+def leaks() -> str:
+    """Whether DiffAugment shows in samples."""
+    lines = [
+        "| run | images | shift, px | brightness, levels | with a blank square |",
+        "|" + "---|" * 5,
+    ]
+    for row in (_result("leaks") or {"rows": []})["rows"]:
+        lines.append(
+            f"| {row['run']} | {row['images']} | {row['shift_px']:.2f} | {row['brightness_levels']:.1f} | "
+            f"{100 * row['blank_squares']:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
 def speed() -> str:
     """What was measured of speed and memory, where it was measured."""
     lines = ["| what | measured |", "|---|---|"]
@@ -186,6 +227,8 @@ TABLES = {
     "updates": updates,
     "coverage": coverage,
     "defaults": defaults,
+    "mixing-step": lambda: mixing("mixing-step"),
+    "leaks": leaks,
     "speed": speed,
 }
 PAGES = ("README.md", "docs/experiments.md", "docs/speed.md", "docs/when-it-helps.md")
