@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from augmentgan.cli.layout import scarce_note
 from augmentgan.errors import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
         lines.append(
             f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, or nearly"
         )
+    scarce = scarce_note(plan.scarce)
+    if scarce is not None:
+        lines.append(f"note     {scarce}")
     return lines
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from augmentgan.cli.layout import hanging
+from augmentgan.cli.layout import hanging, scarce_note
 from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption
 from augmentgan.errors import printable
 
@@ -74,6 +74,9 @@ def _lines(found: Inspection) -> list[str]:
             f"fit{with_option}  learns from {found.fit['n_train']} images at {found.fit['size_px']} px, {colour}, "
             f"tests on {found.fit['n_test']} ({split}){dropped}, {found.fit['updates']} updates"
         )
+        scarce = scarce_note(found.fit["scarce"])
+        if scarce is not None:
+            lines.append(f"few         {scarce}")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from collections.abc import Mapping
 
 _WIDE = 200
 
@@ -20,3 +21,12 @@ def hanging(line: str, indent: int) -> str:
         drop_whitespace=True,
         replace_whitespace=False,
     )
+
+
+def scarce_note(scarce: Mapping[str, int], most: int = 5) -> str | None:
+    """What is to be said of classes with very few training images."""
+    if not scarce:
+        return None
+    named = ", ".join(f"{name} ({n})" for name, n in list(scarce.items())[:most])
+    more = f" and {len(scarce) - most} more" if len(scarce) > most else ""
+    return f"{named}{more}: samples of so few images hold little that is new; benchmark says what they are worth"

@@ -38,7 +38,7 @@ class Inspection:
         duplicates_within: surplus images with the same pixels as another of their class.
         duplicates_across: images whose pixels occur under more than one class.
         duplicate_examples: some duplicates, as lists of files or rows.
-        fit: what fit would do: working size, channels, training and test images, updates; None where it would refuse.
+        fit: what fit would do: working size, channels, training and test images, updates, `scarce` classes; None where it would refuse.
         refusal: why fit would refuse the data as they are; None where it would not.
         skip_bad_helps: whether `--skip-bad` would make fit accept them.
         policies: how unusual images are read.
@@ -56,7 +56,7 @@ class Inspection:
     duplicates_within: int
     duplicates_across: int
     duplicate_examples: list[list[str]]
-    fit: dict[str, int | str] | None
+    fit: dict[str, Any] | None
     refusal: str | None
     skip_bad_helps: bool
     policies: dict[str, str]
@@ -117,7 +117,7 @@ def _inspection(
     counts: dict[str, int] = {}
     test_counts: dict[str, int] = {}
     within, across, examples = 0, 0, []
-    plan: dict[str, int | str] | None = None
+    plan: dict[str, Any] | None = None
     reason = None if problem is None else str(problem)
     skip_bad_helps = False
     if data is not None:
@@ -139,6 +139,7 @@ def _inspection(
                 "n_dropped": len(split.dropped),
                 "split": split.source,
                 "updates": settled.training.updates,
+                "scarce": planned.scarce,
             }
         except AugmentGANError as error:
             reason = reason or str(error)

@@ -11,6 +11,9 @@ from augmentgan.data.load import facts, working_size
 from augmentgan.data.split import Split, draw_per_class, split_rows
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
+FEW_IMAGES = 10
+"""A class with fewer training images is told of: its samples can hold little that those images do not show."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -29,6 +32,12 @@ class Plan:
     data: LabelledImages
     fingerprint: str
     seed: int
+
+    @property
+    def scarce(self) -> dict[str, int]:
+        """Classes with fewer than `FEW_IMAGES` training images, and how many they have."""
+        counts = self.data.part(TRAIN).counts.tolist()
+        return {name: n for name, n in zip(self.data.class_names, counts, strict=True) if n < FEW_IMAGES}
 
 
 def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0) -> Plan:

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 from PIL import Image
+from tests_support import write_tree
 
 import augmentgan as ag
+from augmentgan.cli.display import plan_lines
 from augmentgan.data.plan import plan_fit
 
 
@@ -39,6 +41,16 @@ def test_it_foresees_what_fit_does(tree):
     assert found.fit["n_test"] == len(plan.split.test)
     assert (found.fit["size_px"], found.fit["channels"]) == (plan.recipe.data.size_px, plan.recipe.data.channels)
     assert found.fit["updates"] == plan.recipe.training.updates
+
+
+def test_it_tells_of_classes_with_very_few_training_images(tmp_path):
+    data = ag.digits()
+    rows = [np.flatnonzero(data.labels == label)[:n] for label, n in ((0, 15), (1, 4))]
+    write_tree(tmp_path / "data", data.subset(np.concatenate(rows)), classes=2, per_class=15)
+    plan = plan_fit(ag.load(tmp_path / "data"))
+    assert plan.scarce == {"class_1": 3}  # one of four is held out
+    assert ag.inspect(tmp_path / "data").fit["scarce"] == plan.scarce
+    assert any("class_1 (3)" in line for line in plan_lines(plan, tmp_path))
 
 
 def test_it_foresees_a_refusal(tree):
