@@ -25,7 +25,7 @@ from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.mixing import judged_by_teachers
 from augmentgan.evaluate.teachers import Teachers
-from augmentgan.recipe import ResolvedBenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 RESULTS = Path(__file__).parent / "results"
 PER_CLASS = 400

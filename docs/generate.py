@@ -24,7 +24,7 @@ def recipe_keys() -> str:
         "",
         "Every setting, its default and its range. Put them in a TOML file (`--recipe mine.toml`) or give them one by one",
         '(`--set training.updates=5000`). "auto" is settled from the data before training and printed by `fit --dry-run`.',
-        "This page is generated from the models in `augmentgan/recipe.py`.",
+        "This page is generated from the models in `augmentgan/sections.py`.",
         "",
     ]
     for name, field in Recipe.model_fields.items():

@@ -13,7 +13,18 @@ import augmentgan as ag
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "augmentgan"
-FLOORS = {"errors": 0, "files": 1, "extras": 1, "recipe": 1, "data": 2, "gan": 3, "evaluate": 4, "report": 5, "cli": 6}
+FLOORS = {
+    "errors": 0,
+    "files": 1,
+    "extras": 1,
+    "recipe": 1,
+    "sections": 1,
+    "data": 2,
+    "gan": 3,
+    "evaluate": 4,
+    "report": 5,
+    "cli": 6,
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in FLOORS)
 
 

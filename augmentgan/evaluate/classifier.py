@@ -20,7 +20,7 @@ from augmentgan.evaluate.networks import announce_synthetic, build_classifier, s
 from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
 from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import to_unit
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.sections import BenchmarkSection
 
 PREDICTION_BATCH = 500
 WEIGHT_DECAY = 0.05

@@ -33,7 +33,8 @@ from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, fit
 from augmentgan.gan.training import Status
-from augmentgan.recipe import BenchmarkSection, Recipe, ResolvedRecipe
+from augmentgan.recipe import Recipe, ResolvedRecipe
+from augmentgan.sections import BenchmarkSection
 
 PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
 

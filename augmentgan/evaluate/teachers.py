@@ -13,7 +13,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import Setting, logits_of, train_classifier
 from augmentgan.evaluate.mixing import SOFT_LABELS, WEIGHT, judged_by_teachers
-from augmentgan.recipe import ResolvedBenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 N_TEACHERS = 3
 

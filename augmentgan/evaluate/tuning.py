@@ -30,7 +30,7 @@ from augmentgan.evaluate.arms import WORDS, Arm
 from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.gan.diversity import NearestReal
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.sections import BenchmarkSection
 
 STEPS_SHARE = 0.5
 """Candidates are trained for this share of the steps."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augmentgan.recipe import ResolvedAugmentSection
+from augmentgan.sections import ResolvedAugmentSection
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.device import to_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, to_unit
-from augmentgan.recipe import CoverageSection
+from augmentgan.sections import CoverageSection
 
 POOL_IMAGES = 256
 """At most about this many real images (evenly over the classes) are matched at a time, others the next time: a matching

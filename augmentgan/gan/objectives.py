@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augmentgan.recipe import ObjectiveSection
+from augmentgan.sections import ObjectiveSection
 
 
 def discriminator_loss(objective: ObjectiveSection, real: Tensor, fake: Tensor) -> Tensor:

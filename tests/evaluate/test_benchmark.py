@@ -14,7 +14,7 @@ from augmentgan.evaluate.comparing import equivalents, judge
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.piece import _restored
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.sections import BenchmarkSection
 
 
 @pytest.fixture(scope="module")

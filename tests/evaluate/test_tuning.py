@@ -12,7 +12,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.tuning import Tuner, best_of, simplest, validation_folds
-from augmentgan.recipe import BenchmarkSection
+from augmentgan.sections import BenchmarkSection
 
 
 def test_folds_are_even_and_keep_together_what_belongs_together(digits):

@@ -5,7 +5,7 @@ import torch
 
 from augmentgan.gan import augment
 from augmentgan.gan.augment import Augmentation
-from augmentgan.recipe import ResolvedAugmentSection
+from augmentgan.sections import ResolvedAugmentSection
 
 IMAGES = torch.rand(3, 3, 8, 8) * 2 - 1
 

@@ -7,7 +7,7 @@ import augmentgan as ag
 from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.networks import to_unit
-from augmentgan.recipe import CoverageSection
+from augmentgan.sections import CoverageSection
 
 
 class Painter(torch.nn.Module):

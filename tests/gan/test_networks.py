@@ -5,7 +5,7 @@ import torch
 
 from augmentgan.gan import networks
 from augmentgan.gan.networks import Discriminator, Generator, SpectralNorm
-from augmentgan.recipe import SIZES
+from augmentgan.sections import SIZES
 
 
 def generator(size_px=8, channels=1, n_classes=3):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from augmentgan.gan import objectives
-from augmentgan.recipe import ObjectiveSection
+from augmentgan.sections import ObjectiveSection
 
 LOSSES = ["minimax", "non-saturating", "hinge", "least-squares", "wasserstein"]
 

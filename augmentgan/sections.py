@@ -1,0 +1,213 @@
+"""The sections of a recipe: every setting, its type, range, default and meaning.
+
+`Resolved...` are the same without "auto", as they are after `Recipe.resolve`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Width = Annotated[int, Field(ge=4, le=1024)]
+PerClass = Annotated[int, Field(ge=2, le=10**9)]
+Size = Literal[8, 16, 28, 32, 48, 64, 96, 128]
+SIZES: tuple[int, ...] = get_args(Size)
+"""Image sizes (pixels a side) that the networks are built for."""
+
+
+class Section(BaseModel):
+    """Frozen, strict, and without keys that are not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSection(Section):
+    """How images are brought to one size and split."""
+
+    size_px: Size | Auto = Field("auto", description="Side of the square working images, in pixels.")
+    channels: Literal[1, 3] | Auto = Field("auto", description="1 for grey, 3 for RGB.")
+    resize: Literal["crop", "pad", "stretch"] = Field(
+        "crop",
+        description="What happens to images that are not square: centre crop, pad with the edge, or stretch.",
+    )
+    test_fraction: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of every class held out as real test images, where data has no split.",
+    )
+    train_per_class: PerClass | Literal["all"] = Field(
+        "all", description='Training images a class to learn from, drawn by seed; "all" uses every one.'
+    )
+
+
+class ModelSection(Section):
+    """The two networks."""
+
+    latent_dim: int = Field(64, ge=1, le=4096, description="Length of the latent vector z, normally distributed.")
+    label_dim: int = Field(64, ge=1, le=4096, description="Length of the label embedding that joins z.")
+    generator_width: Width | Auto = Field(
+        "auto", description="Channels of the generator at full size; doubled at each halving of the size."
+    )
+    discriminator_width: Width | Auto = Field(
+        "auto", description="Channels after the discriminator's first convolution; doubled at each halving."
+    )
+    spectral_norm: bool = Field(True, description="Divide each discriminator weight by its largest singular value.")
+    minibatch_stddev: bool = Field(
+        True, description="Show the discriminator how much groups of four images of one class vary."
+    )
+
+
+class ObjectiveSection(Section):
+    """The losses of the game and their regularisers."""
+
+    loss: Literal["minimax", "non-saturating", "hinge", "least-squares", "wasserstein"] = Field(
+        "hinge", description="The adversarial loss."
+    )
+    r1_weight: float = Field(
+        0.0, ge=0, le=1e6, description="Weight of the R1 gradient penalty on real images; 0 is off."
+    )
+    gradient_penalty_weight: float = Field(
+        10.0, ge=0, le=1e6, description="Weight of the Wasserstein gradient penalty (used by that loss only)."
+    )
+    lecam_weight: float = Field(
+        0.0, ge=0, description="Weight of the LeCam penalty, which holds logits of scarce images together; 0 is off."
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="Real target 1 - this, for losses with a target (minimax, non-saturating, least-squares).",
+    )
+
+
+class AugmentSection(Section):
+    """DiffAugment: differentiable augmentation of what the discriminator sees, real and fake alike."""
+
+    translation: float = Field(0.125, ge=0, le=0.5, description="Largest shift, as a share of the side.")
+    cutout: float = Field(0.3, ge=0, lt=1, description="Side of the square that is blanked, as a share of the side.")
+    colour: bool | Auto = Field("auto", description="Vary brightness, saturation and contrast; auto: RGB only.")
+
+
+class CoverageSection(Section):
+    """The coverage term: every real image must have a sample near it (implicit maximum likelihood)."""
+
+    weight: float = Field(
+        10.0, ge=0, le=1e6, description="Weight of the mean squared error to the matched real images; 0 is off."
+    )
+    latents_per_image: int = Field(8, ge=1, le=1024, description="Latents drawn for each real image at a matching.")
+    share: float = Field(
+        0.5, gt=0, le=1, description="Share of every batch of fake images whose latents are matched ones."
+    )
+    refresh_updates: int = Field(100, ge=1, le=10**9, description="Updates between two matchings.")
+    latent_noise: float = Field(
+        0.05, ge=0, le=100, description="Standard deviation of the noise added to a matched latent."
+    )
+
+
+class TrainingSection(Section):
+    """The loop."""
+
+    updates: Count | Auto = Field("auto", description="Generator updates.")
+    batch_images: int = Field(
+        64, ge=4, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
+    )
+    n_discriminator_updates: int = Field(
+        1, ge=1, le=100, description="Discriminator updates for each generator update."
+    )
+    learning_rate_generator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the generator.")
+    learning_rate_discriminator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the discriminator.")
+    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
+    average_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the generator average that makes the samples."
+    )
+    precision: Literal["float32", "bfloat16"] | Auto = Field(
+        "auto",
+        description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",
+    )
+    status_updates: int = Field(100, ge=1, le=10**9, description="Updates between two lines of events.jsonl.")
+    quality_updates: int = Field(
+        500, ge=1, le=10**9, description="Updates between two looks at diversity and nearness."
+    )
+    sheet_updates: int = Field(500, ge=1, le=10**9, description="Updates between two sample sheets.")
+    checkpoint_updates: int = Field(500, ge=1, le=10**9, description="Updates between two checkpoints.")
+
+
+class BenchmarkSection(Section):
+    """The downstream classifier and how synthetic images enter its training."""
+
+    steps: Count | Auto = Field("auto", description="Optimiser steps of every arm.")
+    batch_images: int = Field(64, ge=4, le=4096, description="Images in a classifier batch.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak of the one-cycle learning rate (AdamW).")
+    repeats: int = Field(5, ge=2, le=1000, description="Classifier seeds an arm.")
+    synthetic_per_class: int = Field(
+        1000, ge=1, le=10**6, description="Synthetic images a class offered to the arms that use them."
+    )
+    classifier: Literal["small-cnn", "resnet18", "pretrained"] = Field(
+        "small-cnn",
+        description='The network; "pretrained" (frozen EfficientNet-Lite0 features) needs the extra of that name.',
+    )
+    tune: bool = Field(
+        True,
+        description="Choose weight decay, strength of augmentation and share of synthetic images (zero allowed) on validation images out of the training part.",
+    )
+    validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
+    synthetic_share: float = Field(
+        0.5, ge=0, le=1, description="Synthetic share of a mixed batch; with `tune` half of it and zero compete."
+    )
+    synthetic_until: float = Field(
+        0.5, ge=0, le=1, description="Part of the steps after which a mixed arm trains on real images alone."
+    )
+    full_share_images: Count = Field(
+        1,
+        description="Real images from which on a class takes its whole share of synthetic ones; one with fewer takes proportionally less.",
+    )
+    teachers: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Classifiers of real images that judge the samples: each counts by the probability they see for its class; 0 is off.",
+    )
+    teachers_keep: float = Field(
+        1.0, gt=0, le=1, description="Share of each class's samples that is kept, those the teachers rate best."
+    )
+    soft_labels: bool = Field(False, description="Samples carry the teachers' probabilities as labels.")
+    separate_statistics: bool = Field(
+        False, description="Normalise synthetic rows by statistics of their own (AdvProp)."
+    )
+
+
+class ResolvedDataSection(DataSection):
+    """`DataSection` without "auto"."""
+
+    size_px: Size
+    channels: Literal[1, 3]
+
+
+class ResolvedModelSection(ModelSection):
+    """`ModelSection` without "auto"."""
+
+    generator_width: Width
+    discriminator_width: Width
+
+
+class ResolvedAugmentSection(AugmentSection):
+    """`AugmentSection` without "auto"."""
+
+    colour: bool
+
+
+class ResolvedTrainingSection(TrainingSection):
+    """`TrainingSection` without "auto", except the precision, which is the device's matter."""
+
+    updates: Count
+
+
+class ResolvedBenchmarkSection(BenchmarkSection):
+    """`BenchmarkSection` without "auto"."""
+
+    steps: Count
