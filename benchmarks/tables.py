@@ -228,6 +228,7 @@ TABLES = {
     "coverage": coverage,
     "defaults": defaults,
     "mixing-step": lambda: mixing("mixing-step"),
+    "mixing-steps": lambda: mixing("mixing-steps"),
     "leaks": leaks,
     "speed": speed,
 }
