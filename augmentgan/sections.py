@@ -162,10 +162,6 @@ class BenchmarkSection(Section):
     synthetic_until: float = Field(
         0.5, ge=0, le=1, description="Part of the steps after which a mixed arm trains on real images alone."
     )
-    full_share_images: Count = Field(
-        1,
-        description="Real images from which on a class takes its whole share of synthetic ones; one with fewer takes proportionally less.",
-    )
     teachers: int = Field(
         0,
         ge=0,

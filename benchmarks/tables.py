@@ -59,8 +59,8 @@ def _difference(result: dict[str, Any]) -> str:
 def protocol() -> str:
     """Every case of benchmarks/protocol.py that was run: the arms that matter, and the verdict's difference."""
     lines = [
-        "| case | real images a class | classifier | baseline | with synthetic images | difference | Holm p | verdict |",
-        "|" + "---|" * 8,
+        "| case | real images a class | classifier | real | real+synthetic | baseline | with synthetic images | difference | Holm p | verdict |",
+        "|" + "---|" * 10,
     ]
     for path in sorted(RESULTS.glob("protocol-*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -73,9 +73,10 @@ def protocol() -> str:
             size = each["train_per_class"]
             means = result["summary"][str(size)]["balanced_accuracy"]
             cells = [
-                f"{name} {100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}"
-                for name in (baseline, arm)
+                f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
+                for name in ("real", "real+synthetic", baseline, arm)
             ]
+            cells[2:] = [f"{name} {cell}" for name, cell in zip((baseline, arm), cells[2:], strict=True)]
             low, high = each["ci95"]
             difference = f"{100 * each['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
             lines.append(

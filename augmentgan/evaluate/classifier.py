@@ -47,15 +47,7 @@ class TrainingImages:
     Rows are sorted by class, so that strata of a batch follow the classes.
     """
 
-    def __init__(
-        self,
-        arm: Arm,
-        real: LabelledImages,
-        synthetic: LabelledImages,
-        share: float,
-        full_share_images: int,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, arm: Arm, real: LabelledImages, synthetic: LabelledImages, share: float, device: torch.device):
         n_classes = real.n_classes
         labels = torch.from_numpy(np.concatenate([real.labels, synthetic.labels]))
         order = torch.argsort(labels, stable=True)
@@ -67,9 +59,7 @@ class TrainingImages:
         self.weights = torch.from_numpy(loss_weights(arm, real.counts)).float()[labels[order]].to(device)
         self.is_synthetic = order >= len(real)
         self._cumulative = {
-            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, n_classes, wish, full_share_images))[
-                order
-            ].cumsum(0)
+            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, n_classes, wish))[order].cumsum(0)
             for wish in (share, 0.0)
         }
 
@@ -125,7 +115,7 @@ def train_classifier(
         if section.separate_statistics and len(offered):
             separate_statistics(network)
         network.to(device).train()
-        rows_of = TrainingImages(arm, real, offered, setting.share, section.full_share_images, device)
+        rows_of = TrainingImages(arm, real, offered, setting.share, device)
         optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=section.learning_rate,

@@ -25,12 +25,7 @@ WEIGHT, SOFT_LABELS = "weight", "soft_labels"
 
 
 def row_masses(
-    arm: Arm,
-    real_labels: NDArray[np.int64],
-    synthetic: LabelledImages,
-    n_classes: int,
-    share: float,
-    full_share_images: int = 1,
+    arm: Arm, real_labels: NDArray[np.int64], synthetic: LabelledImages, n_classes: int, share: float
 ) -> NDArray[np.float64]:
     """How often each image comes up in a batch: (n_real + n_synthetic,), real images first, with sum 1.
 
@@ -43,15 +38,12 @@ def row_masses(
         n_classes: number of classes.
         share: part of each class's draws that is synthetic. Of a "fill" arm it says how far classes are filled: at 0.5 as though
             each were as large as the largest and every image came up equally often, at 0 not at all.
-        full_share_images: a class with fewer real images takes proportionally less of its share: its samples can hold little
-            that is new. Of no matter to an arm of synthetic images alone.
     """
     counts = np.bincount(real_labels, minlength=n_classes)
     weights = np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float64)
     offered = np.bincount(synthetic.labels, weights=weights, minlength=n_classes)
     lacking = 1 - counts / counts.max()
     part = np.minimum(1.0, 2 * share * lacking) if "fill" in arm.words else np.full(n_classes, share)
-    part = part * np.minimum(1.0, counts / full_share_images)
     if not arm.uses_synthetic:
         part = np.zeros(n_classes)
     if arm.words == ("synthetic",):

@@ -15,26 +15,17 @@ from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_mas
 from augmentgan.evaluate.teachers import Teachers
 
 
-def masses(name, share=0.5, counts=(40, 10), weights=None, full_share_images=1):
+def masses(name, share=0.5, counts=(40, 10), weights=None):
     """Mass of each class's real and synthetic images, and the masses themselves."""
     labels = np.repeat([0, 1], counts)
     synthetic_labels = np.repeat([0, 1], [20, 20])
     extra = {} if weights is None else {"weight": weights}
     blank = np.zeros((40, 4, 4, 1), np.uint8)
     synthetic = ag.LabelledImages(blank, synthetic_labels, ("a", "b"), extra=extra)
-    found = row_masses(Arm(name), labels, synthetic, 2, share, full_share_images)
+    found = row_masses(Arm(name), labels, synthetic, 2, share)
     assert found.sum() == pytest.approx(1)
     real, made = found[:50], found[50:]
     return [real[labels == k].sum() for k in (0, 1)], [made[synthetic_labels == k].sum() for k in (0, 1)], made
-
-
-def test_a_class_with_few_real_images_takes_less_of_its_share():
-    real, made, _ = masses("real+synthetic", full_share_images=20)
-    assert made == pytest.approx([0.25, 0.125])  # 10 images of 20: half of its half
-    assert real == pytest.approx([0.25, 0.375])
-    real, made, _ = masses("real+fill", full_share_images=20)
-    assert made == pytest.approx([0, 0.1875])
-    assert masses("synthetic", full_share_images=20)[1] == pytest.approx([0.5, 0.5])
 
 
 def test_what_each_arm_draws():
