@@ -192,6 +192,7 @@ def test_fitting_again_says_that_nothing_was_left(place):
         (["generate", "--classes", "class_9"], ["class 'class_9' is not known", "did you mean"]),
         (["generate", "--format", "zip"], ["--format 'zip'", "hdf5 or folder"]),
         (["benchmark", "--arms", "reel"], ["arm 'reel'"]),
+        (["evaluate", "--features", "vgg"], ["features 'vgg'", "classifier, pretrained, inception"]),
         (["inspect", "nowhere"], ["does not exist"]),
         (["recipes", "nope"], ["recipe 'nope' is not known"]),
     ],
