@@ -44,7 +44,10 @@ def main() -> None:
     wish = parser.parse_args()
 
     path = RESULTS / f"{wish.name}.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": [], "commands": []}
+    rows: list[dict[str, Any]] = document["rows"]
+    about = _environment.describe()
+    commands = list(dict.fromkeys([*document["commands"], about["command"]]))
     known = {(row["run"], row["arm"], row["variant"], row["seed"]) for row in rows}
     for folder in wish.runs:
         run = ag.Run(folder, "cpu")
@@ -86,7 +89,7 @@ def main() -> None:
                         "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
                     }
                 )
-                _environment.write(path, {**_environment.describe(), "rows": rows})
+                _environment.write(path, {**about, "commands": commands, "rows": rows})
         for name in [*map(without_samples, sorted({section.steps for section in sections.values()})), *sections]:
             show(label, name, rows)
 
