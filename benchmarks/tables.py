@@ -209,6 +209,10 @@ def speed() -> str:
         rate = statistics.median(found[kind]["images_per_s"])
         share = found[kind]["median_share"]
         lines.append(f"| generation into {title}, over the bare generator | {share:.2f} ({rate:.0f} images/s) |")
+    for work, rates in (_result("processes-cpu") or {"a_second": {}})["a_second"].items():
+        low, high = min(rates["ratio"]), max(rates["ratio"])
+        ratio = statistics.median(rates["ratio"])
+        lines.append(f"| one process a core over one with all cores, {work} | {ratio:.2f}x ({low:.2f} to {high:.2f}) |")
     found = _result("startup-and-memory")
     if found:
         lines.append(f"| `augmentgan --help` | {found['median_help_s']:.2f} s |")
