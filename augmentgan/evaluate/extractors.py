@@ -41,7 +41,7 @@ def frozen(name: str, device: torch.device) -> Extract:
 
     Args:
         name: "pretrained" (1280 features, its extra brings the weights) or "inception" (2048 features; torch-fidelity fetches
-            the weights, 91 MB, once).
+            the weights once).
         device: where it works.
 
     Raises:
@@ -68,12 +68,16 @@ def _inception(device: torch.device) -> Callable[[Tensor], Tensor]:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        with weights_only():
+        with _weights_only():
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     except OSError as error:  # urllib's errors are OSErrors
         raise DataError(
             f"Inception's weights cannot be fetched ({error}); "
             "try again with a network, or use --features classifier or pretrained"
+        ) from error
+    except Exception as error:  # whatever a damaged or hostile file makes torch and torch-fidelity raise
+        raise DataError(
+            f"Inception's weights under {torch.hub.get_dir()!r} are not what they should be; delete them and try again"
         ) from error
     network.to(device)
 
@@ -86,7 +90,7 @@ def _inception(device: torch.device) -> Callable[[Tensor], Tensor]:
 
 
 @contextlib.contextmanager
-def weights_only() -> Iterator[None]:
+def _weights_only() -> Iterator[None]:
     """While it lasts, `torch.load` unpickles tensors and nothing else, whoever calls it."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
