@@ -1,7 +1,7 @@
 """A process of its own for each of two loops that are compared.
 
-What one asks of the memory allocator or the threads would help the other too; they work in turns, never at once, and a ratio is
-a round's.
+What one asks of the memory allocator or the threads would help the other too; the two work in turns, never at once (unless that is
+what is measured), and a ratio is a round's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,15 @@ class Worker:
 
     def ask(self, what: str, value: Any = None) -> Any:
         """Its answer."""
+        self.set_to(what, value)
+        return self.answer()
+
+    def set_to(self, what: str, value: Any = None) -> None:
+        """Let it work while others do; `answer` waits for it."""
         self._line.send((what, value))
+
+    def answer(self) -> Any:
+        """What it found."""
         return self._line.recv()
 
 

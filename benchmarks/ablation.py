@@ -20,11 +20,10 @@ from pathlib import Path
 import _environment
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.evaluate.evaluation import evaluate_samples, samples_a_class
 from augmentgan.evaluate.protocol import draws_of
 
 RESULTS = Path(__file__).parent / "results"
-PER_CLASS = 200
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run,
 def judged(run: ag.Run, test: ag.LabelledImages, name: str, settings: list[str], seed: int) -> dict[str, object]:
     """The row of one generator."""
     started = time.perf_counter()
-    samples = run.generate(PER_CLASS)
+    samples = run.generate(samples_a_class(run.train.n_classes))
     found = evaluate_samples(run.train, test, samples, run.recipe, seed=seed).to_json()
     found["evaluate_s"] = round(time.perf_counter() - started, 1)
     row = {"variant": name, "settings": settings, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}

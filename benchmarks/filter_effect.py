@@ -7,7 +7,6 @@ The filter's teachers are not the classifiers that judge: those have other seeds
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -26,12 +25,9 @@ OTHER_SEEDS = 1000
 
 def main() -> None:
     """Judge each run's samples, unfiltered and at each level."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name")
-    parser.add_argument("runs", type=Path, nargs="+")
-    wish = parser.parse_args()
+    name, folders = _environment.name_and_runs(__doc__)
     rows = []
-    for folder in wish.runs:
+    for folder in folders:
         run = ag.Run(folder, "cpu")
         teachers = Teachers(run.train, run.recipe.benchmark, run.seed, torch.device("cpu"))
         for level in ("off", *LEVELS):
@@ -41,9 +37,7 @@ def main() -> None:
                 {"variant": level, "set": run.info["command"] or folder.name, "seed": run.seed, **found.to_json()}
             )
             print(folder.name, level, found.label_agreement, found.synthetic_only_accuracy, found.real_only_accuracy)
-    _environment.write(
-        Path(__file__).parent / "results" / f"{wish.name}.json", {**_environment.describe(), "rows": rows}
-    )
+    _environment.write(Path(__file__).parent / "results" / f"{name}.json", {**_environment.describe(), "rows": rows})
 
 
 def filtered(run: ag.Run, level: str, teachers: Teachers) -> ag.LabelledImages:

@@ -8,7 +8,6 @@ a complete leak would look like. Writes benchmarks/results/NAME.json.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import _environment
@@ -28,22 +27,19 @@ NEAR_GREY, FULL = 8, 0.9
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name")
-    parser.add_argument("runs", type=Path, nargs="+")
-    wish = parser.parse_args()
+    name, folders = _environment.name_and_runs(__doc__)
     rows = []
-    for folder in wish.runs:
+    for folder in folders:
         run = ag.Run(folder, "cpu")
         side_px = round(run.recipe.augment.cutout * run.recipe.data.size_px)
         shown = {"training images": run.train, "samples": run.generate(PER_CLASS), "augmented": augmented(run)}
-        for name, data in shown.items():
+        for kind, data in shown.items():
             rows.append(
                 {
                     "run": folder.name,
                     "augment": run.recipe.augment.model_dump(),
                     "updates": run.recipe.training.updates,
-                    "images": name,
+                    "images": kind,
                     "shift_px": spread(centres(data.images), data.labels),
                     "brightness_levels": spread(data.images.mean(axis=(1, 2, 3))[:, None], data.labels),
                     "blank_squares": float(blank_squares(data.images, side_px).mean()),
@@ -51,7 +47,7 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    _environment.write(RESULTS / f"{wish.name}.json", {**_environment.describe(), "rows": rows})
+    _environment.write(RESULTS / f"{name}.json", {**_environment.describe(), "rows": rows})
 
 
 def augmented(run: ag.Run) -> ag.LabelledImages:

@@ -1,4 +1,4 @@
-"""Lines that fit the terminal."""
+"""Lines that fit the terminal, and those that several commands say."""
 
 from __future__ import annotations
 

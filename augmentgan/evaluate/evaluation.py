@@ -104,7 +104,7 @@ def evaluate_run(
         ExtraError: the extractor's extra is not installed.
     """
     train = run.train
-    wanted = per_class or max(10, min(200, MAX_IMAGES // train.n_classes))
+    wanted = per_class or samples_a_class(train.n_classes)
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
     samples = run.generate(wanted)
@@ -114,6 +114,11 @@ def evaluate_run(
     _picture_of_nearest(run, train, samples)
     write_json(run.folder / EVALUATE_FILE, result.to_json())
     return result
+
+
+def samples_a_class(n_classes: int) -> int:
+    """How many samples of each class are judged unless something else is asked for: 200, fewer where there are many classes."""
+    return max(10, min(200, MAX_IMAGES // n_classes))
 
 
 def n_classifiers(run: Run) -> int:
