@@ -9,6 +9,7 @@ gradients averaged over the processes that is the same training as in one proces
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -143,6 +144,9 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
     if device in ("auto", "cuda") and torch.cuda.is_available():
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    # It takes the group that exists when it is first imported (torchvision does so) as the default of its arguments, for ever:
+    # after the group, it would keep gloo's threads alive into the interpreter's end, where letting go of a tensor aborts the process
+    importlib.import_module("torch.distributed.nn.functional")
     on_cuda = device.startswith("cuda")
     with _loss_of_a_process_explained():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=LONGEST_WAIT)

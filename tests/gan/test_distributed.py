@@ -41,12 +41,29 @@ steps = 3
 synthetic_per_class = 10
 tune = false
 """
+LEAVES = """
+import os
+from pathlib import Path
+from augmentgan.gan.distributed import joined
+
+with joined("cpu") as (team, device):
+    import torchvision
+
+    team.wait()
+names = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
+Path(f"threads.{os.environ['RANK']}").write_text("\\n".join(names))
+"""
 
 
 def torchrun(*arguments, cwd, n=2):
     """Start augmentgan in n processes."""
+    return launched("-m", "--", "augmentgan", *arguments, cwd=cwd, n=n)
+
+
+def launched(*program, cwd, n=2):
+    """Start a program in n processes."""
     return subprocess.Popen(
-        [sys.executable, *TORCHRUN, f"--nproc-per-node={n}", "-m", "--", "augmentgan", *arguments],
+        [sys.executable, *TORCHRUN, f"--nproc-per-node={n}", *program],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -112,6 +129,17 @@ def test_two_processes_learn_what_one_learns(place, two):
     assert one.events()[-1]["loss_d"] == pytest.approx(two.events()[-1]["loss_d"], abs=1e-3)
     same = one.info.keys() - {"created", "command"}
     assert {key: one.info[key] for key in same} == {key: two.info[key] for key in same}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_no_thread_outlives_the_team(tmp_path):
+    """Gloo's threads at the interpreter's end abort the process now and then."""
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    finished(launched("leaves.py", cwd=tmp_path))
+    for rank in "01":
+        names = (tmp_path / f"threads.{rank}").read_text()
+        assert names
+        assert "gloo" not in names
 
 
 @pytest.mark.parametrize("extra", [[], ["--no-copies"]])
