@@ -3,8 +3,8 @@
     python benchmarks/ablation.py DATA.h5 NAME --recipe scarce-20 --seeds 3 --variant "base" \
         --variant "noise 0.3: coverage.latent_noise=0.3"
 
-Each row is a generator: training images drawn by its seed, judged by `evaluate_samples` (test images only for accuracies and
-for the distance of held-out images). Rows that are in the file already are not made again, so a sweep can run in pieces. With --fits
+Each row is a generator: training images drawn by its seed, judged by `evaluation.Judges` (test images only for accuracies and
+for the distance of held-out images); generators of one seed have the same training images and the same judges. Rows that are in the file already are not made again, so a sweep can run in pieces. With --fits
 the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it was given.
 """
 
@@ -14,13 +14,12 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import _environment
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import evaluate_samples, samples_a_class
+from augmentgan.evaluate.evaluation import Judges, samples_a_class
 from augmentgan.evaluate.protocol import draws_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -46,16 +45,28 @@ def main() -> None:
     base = ag.load_recipe(wish.recipe, wish.settings)
     data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
+        judges: Judges | None = None
         for variant in wish.variants:
             name, _, settings = variant.partition(":")
             if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
                 continue
-            if wish.fits:
-                row = judged(*of_protocol(data, wish.fits, seed), name, settings.split(), seed)
-            else:
-                with tempfile.TemporaryDirectory() as scratch:
+            with tempfile.TemporaryDirectory() as scratch:
+                if wish.fits:
+                    run, test = of_protocol(data, wish.fits, seed)
+                else:
                     run = ag.fit(data, base.with_settings(settings.split()), Path(scratch) / "run", seed=seed)
-                    row = judged(run, run.test, name, settings.split(), seed)
+                    test = run.test
+                judges = judges or Judges(run.train, test, run.recipe, seed=seed)
+                samples = run.generate(samples_a_class(run.train.n_classes))
+                fit_s = run.events()[-1]["seconds"]
+            row = {
+                "variant": name,
+                "settings": settings.split(),
+                "seed": seed,
+                "fit_s": fit_s,
+                **judges(samples).to_json(),
+            }
+            print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
             rows.append(row)
             document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
             _environment.write(path, document)
@@ -70,17 +81,6 @@ def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run,
     *_, draw = draws_of(data, [int(fits.name)], seed + 1, test_fraction=fraction)
     assert data.subset(draw.train).counts.tolist() == run.train.counts.tolist()
     return run, data.subset(draw.test)
-
-
-def judged(run: ag.Run, test: ag.LabelledImages, name: str, settings: list[str], seed: int) -> dict[str, object]:
-    """The row of one generator."""
-    started = time.perf_counter()
-    samples = run.generate(samples_a_class(run.train.n_classes))
-    found = evaluate_samples(run.train, test, samples, run.recipe, seed=seed).to_json()
-    found["evaluate_s"] = round(time.perf_counter() - started, 1)
-    row = {"variant": name, "settings": settings, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
-    print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
-    return row
 
 
 def summary(row: dict[str, object]) -> dict[str, float]:

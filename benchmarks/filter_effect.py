@@ -14,7 +14,7 @@ import _environment
 import torch
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.evaluate.evaluation import Judges
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.generating import Refusal
@@ -30,9 +30,9 @@ def main() -> None:
     for folder in folders:
         run = ag.Run(folder, "cpu")
         teachers = Teachers(run.train, run.recipe.benchmark, run.seed, torch.device("cpu"))
+        judges = Judges(run.train, run.test, run.recipe, device="cpu", seed=OTHER_SEEDS)
         for level in ("off", *LEVELS):
-            samples = filtered(run, level, teachers)
-            found = evaluate_samples(run.train, run.test, samples, run.recipe, device="cpu", seed=OTHER_SEEDS)
+            found = judges(filtered(run, level, teachers))
             rows.append(
                 {"variant": level, "set": run.info["command"] or folder.name, "seed": run.seed, **found.to_json()}
             )

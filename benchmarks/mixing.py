@@ -63,7 +63,7 @@ def main() -> None:
         without = arm.without_synthetic(imbalanced=imbalanced)
         for seed in range(wish.seeds):
             teachers: dict[int, Teachers] = {}
-            rivals = {without_samples(section.steps): section for section in sections.values()}
+            rivals = {without_samples(section): section for section in sections.values()}
             for name, section in {**rivals, **sections}.items():
                 each = without if name in rivals else arm
                 if each is None or (label, each.name, name, seed) in known:
@@ -90,13 +90,14 @@ def main() -> None:
                     }
                 )
                 _environment.write(path, {**about, "commands": commands, "rows": rows})
-        for name in [*map(without_samples, sorted({section.steps for section in sections.values()})), *sections]:
+        for name in [*sorted({without_samples(section) for section in sections.values()}), *sections]:
             show(label, name, rows)
 
 
-def without_samples(steps: int) -> str:
-    """Name of the rival that sees real images alone for so many steps."""
-    return f"without synthetic images, {steps} steps"
+def without_samples(section: ResolvedBenchmarkSection) -> str:
+    """Name of the rival that sees real images alone, at the same budget."""
+    usual = section.batch_images == ag.Recipe().benchmark.batch_images
+    return f"without synthetic images, {section.steps} steps" + ("" if usual else f" of {section.batch_images}")
 
 
 def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:

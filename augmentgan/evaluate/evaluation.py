@@ -138,55 +138,95 @@ def evaluate_samples(
     on_step: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Judge any synthetic set against the real images it should be like; `evaluate_run` does so for a run."""
-    where = resolve_device(device)
-    if features not in EXTRACTORS:
-        raise DataError(f"features {features!r} are not known; known: {', '.join(EXTRACTORS)}")
-    extract = None if features == "classifier" else frozen(features, where)  # first, for it may fail
-    trained = 0
+    return Judges(train, test, recipe, device=device, seed=seed, features=features, on_step=on_step)(samples)
 
-    def classifier(arm: str, seed: int) -> nn.Module:
-        nonlocal trained
-        network = train_classifier(Arm(arm), train, samples, recipe.benchmark, recipe.benchmark.steps, seed, where)
-        trained += 1
-        if on_step:
-            on_step(trained)
+
+class Judges:
+    """What real images say of samples, learned once for any number of synthetic sets.
+
+    Args:
+        train: the images that the samples should be like.
+        test: held-out images; without them the accuracies are None.
+        recipe: of the classifiers.
+        device: where to train them.
+        seed: of the classifiers.
+        features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.
+        on_step: called with the number of classifiers trained so far.
+
+    Raises:
+        DataError: an extractor that is not known or whose weights cannot be had.
+        ExtraError: the extractor's extra is not installed.
+    """
+
+    def __init__(
+        self,
+        train: LabelledImages,
+        test: LabelledImages,
+        recipe: ResolvedRecipe,
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        features: str = "classifier",
+        on_step: Callable[[int], object] | None = None,
+    ) -> None:
+        self._train, self._test, self._section = train, test, recipe.benchmark
+        self._device, self._seed, self._on_step = resolve_device(device), seed, on_step
+        if features not in EXTRACTORS:
+            raise DataError(f"features {features!r} are not known; known: {', '.join(EXTRACTORS)}")
+        extract = None if features == "classifier" else frozen(features, self._device)  # first, for it may fail
+        self._features, self._trained = EXTRACTORS[features], 0
+        nothing = train.subset([])
+        self._judges = [self._classifier("real+classic", nothing, seed + k) for k in range(_JUDGES)]
+        self._extract = extract or of_classifier(self._judges[0])
+        self._real_features = self._extract(_at_most(train))
+        self._real_only = self._accuracy_after("real", nothing)
+        self._copies = CopyJudge(train, test)
+
+    def __call__(self, samples: LabelledImages) -> Evaluation:
+        """The figures of one synthetic set."""
+        train = self._train
+        votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in self._judges]).mean(dim=0)
+        agrees = votes.argmax(dim=1).numpy() == samples.labels
+        features = self._extract(_at_most(samples))
+        four = manifold(self._real_features, features)
+        varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
+        threshold = self._copies.threshold
+        copied = None if threshold is None else float(self._copies.copies(samples.images, samples.labels).mean())
+        per_class = [float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)]
+        return Evaluation(
+            frechet_distance=frechet_distance(self._real_features, features),
+            kernel_distance=kernel_distance(self._real_features, features),
+            precision=four.precision,
+            recall=four.recall,
+            density=four.density,
+            coverage=four.coverage,
+            features=self._features,
+            diversity_per_class=_known(varied.div_per_class),
+            near_per_class=_known(varied.near_per_class),
+            memorised_fraction=copied,
+            memorised_threshold=threshold,
+            label_agreement=float(agrees.mean()),
+            label_agreement_per_class=per_class,
+            synthetic_only_accuracy=self._accuracy_after("synthetic", samples),
+            real_only_accuracy=self._real_only,
+            n_samples=len(samples),
+            class_names=list(train.class_names),
+        )
+
+    def _classifier(self, arm: str, samples: LabelledImages, seed: int) -> nn.Module:
+        steps = self._section.steps
+        network = train_classifier(Arm(arm), self._train, samples, self._section, steps, seed, self._device)
+        self._trained += 1
+        if self._on_step:
+            self._on_step(self._trained)
         return network
 
-    judges = [classifier("real+classic", seed + k) for k in range(_JUDGES)]
-    votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in judges]).mean(dim=0).argmax(dim=1)
-    agrees = votes.numpy() == samples.labels
-    extract = extract or of_classifier(judges[0])
-    ours, theirs = (extract(_at_most(each)) for each in (samples, train))
-    four = manifold(theirs, ours)
-    varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
-    judge_of_copies = CopyJudge(train, test)
-    threshold = judge_of_copies.threshold
-    copied = None if threshold is None else float(judge_of_copies.copies(samples.images, samples.labels).mean())
-    synthetic_only = real_only = None
-    if len(test):
-        synthetic_only, real_only = (
-            _balanced_accuracy(predict(classifier(arm, seed), test).numpy(), test.labels)
-            for arm in ("synthetic", "real")
-        )
-    return Evaluation(
-        frechet_distance=frechet_distance(theirs, ours),
-        kernel_distance=kernel_distance(theirs, ours),
-        precision=four.precision,
-        recall=four.recall,
-        density=four.density,
-        coverage=four.coverage,
-        features=EXTRACTORS[features],
-        diversity_per_class=_known(varied.div_per_class),
-        near_per_class=_known(varied.near_per_class),
-        memorised_fraction=copied,
-        memorised_threshold=threshold,
-        label_agreement=float(agrees.mean()),
-        label_agreement_per_class=[float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)],
-        synthetic_only_accuracy=synthetic_only,
-        real_only_accuracy=real_only,
-        n_samples=len(samples),
-        class_names=list(train.class_names),
-    )
+    def _accuracy_after(self, arm: str, samples: LabelledImages) -> float | None:
+        """Balanced accuracy on test images after training on one kind of images; None without test images."""
+        if not len(self._test):
+            return None
+        predicted = predict(self._classifier(arm, samples, self._seed), self._test).numpy()
+        return _balanced_accuracy(predicted, self._test.labels)
 
 
 class CopyJudge:
