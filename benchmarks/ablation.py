@@ -5,7 +5,8 @@
 
 Each row is a generator: training images drawn by its seed, judged by `evaluation.Judges` (test images only for accuracies and
 for the distance of held-out images); generators of one seed have the same training images and the same judges. Rows that are in the file already are not made again, so a sweep can run in pieces. With --fits
-the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it was given.
+the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it was given;
+of a variant's settings only model.truncation, which says how samples are drawn, can then differ.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 if wish.fits:
                     run, test = of_protocol(data, wish.fits, seed)
+                    run.generator.truncation = base.with_settings(settings.split()).model.truncation
                 else:
                     run = ag.fit(data, base.with_settings(settings.split()), Path(scratch) / "run", seed=seed)
                     test = run.test
