@@ -58,6 +58,10 @@ class ModelSection(Section):
     truncation: float = Field(
         1.0, gt=0, le=1, description="Latents of samples are multiplied by this: less variety, fewer odd samples."
     )
+    discriminator: Literal["plain", "projected"] = Field(
+        "plain",
+        description='"projected" looks at frozen ImageNet features instead of pixels; needs the extra `pretrained`.',
+    )
     spectral_norm: bool = Field(True, description="Divide each discriminator weight by its largest singular value.")
     minibatch_stddev: bool = Field(
         True, description="Show the discriminator how much groups of four images of one class vary."

@@ -11,6 +11,7 @@ Images are float32 NCHW in [-1, 1]; labels int64 (n,); logits float (n,).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import cast
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from augmentgan.gan.convolutions import double, halve
 from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.projected import MIXED_CHANNELS, ProjectedDiscriminator
 from augmentgan.recipe import ResolvedRecipe
 
 GROUP = 4
@@ -290,16 +292,28 @@ def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:
     return generator
 
 
-def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator:
-    """The discriminator that a recipe describes, freshly initialised from torch's random state."""
-    return Discriminator(
-        size_px=recipe.data.size_px,
-        channels=recipe.data.channels,
-        n_classes=n_classes,
-        width=recipe.model.discriminator_width,
-        spectral_norm=recipe.model.spectral_norm,
-        minibatch_stddev=recipe.model.minibatch_stddev,
-    )
+def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator | ProjectedDiscriminator:
+    """The discriminator that a recipe describes, freshly initialised from torch's random state.
+
+    Raises:
+        ExtraError: a projected one, without the `pretrained` extra.
+    """
+    model = recipe.model
+
+    def discriminator(channels: int, size_px: int, width: int) -> Discriminator:
+        return Discriminator(
+            size_px=size_px,
+            channels=channels,
+            n_classes=n_classes,
+            width=width,
+            spectral_norm=model.spectral_norm,
+            minibatch_stddev=model.minibatch_stddev,
+        )
+
+    if model.discriminator == "projected":
+        heads = functools.partial(discriminator, width=MIXED_CHANNELS)
+        return ProjectedDiscriminator(recipe.data.size_px, heads)
+    return discriminator(recipe.data.channels, recipe.data.size_px, model.discriminator_width)
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
+from augmentgan.gan.networks import GROUP, Discriminator, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -113,7 +113,9 @@ class Trainer:
         training = self.recipe.training
         if self.coverage.due(self.updates):
             self.discriminator.requires_grad_(False)
-            judge = self.discriminator if self.recipe.coverage.match_on == "features" else None
+            judge = self.discriminator if isinstance(self.discriminator, Discriminator) else None
+            if self.recipe.coverage.match_on == "pixels":
+                judge = None
             with self._autocast():
                 self.coverage.match(self.generator, self.team, judge)
         n_discriminator = training.n_discriminator_updates
