@@ -84,6 +84,7 @@ def main() -> None:
                         "arm": each.name,
                         "variant": name,
                         "steps": section.steps,
+                        "batch_images": section.batch_images,
                         "seed": seed,
                         "balanced_accuracy": statistics.mean(recalls),
                         "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,

@@ -155,10 +155,14 @@ def mixing(name: str) -> str:
         "| arm | mixing | runs | seeds | without samples | with them | difference | of minority recall |",
         "|" + "---|" * 8,
     ]
-    rivals = {(row["run"], row["steps"], row["seed"]): row for row in rows if row["variant"].startswith("without")}
+
+    def rival_of(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["run"], row["steps"], row.get("batch_images"), row["seed"]  # older rows are all of one batch size
+
+    rivals = {rival_of(row): row for row in rows if row["variant"].startswith("without")}
     for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in rivals.values()):
         mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
-        theirs = [rivals[row["run"], row["steps"], row["seed"]] for row in mine]
+        theirs = [rivals[rival_of(row)] for row in mine]
         cells = [_percent_of([row["balanced_accuracy"] for row in each]) for each in (theirs, mine)]
         for metric in ("balanced_accuracy", "minority_recall"):
             known = [
@@ -236,6 +240,8 @@ TABLES = {
     "defaults": defaults,
     "mixing-step": lambda: mixing("mixing-step"),
     "mixing-steps": lambda: mixing("mixing-steps"),
+    "mixing-batches": lambda: mixing("mixing-batches"),
+    "mixing-policies": lambda: mixing("mixing-policies"),
     "leaks": leaks,
     "speed": speed,
 }
