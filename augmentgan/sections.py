@@ -174,7 +174,7 @@ class BenchmarkSection(Section):
     )
     tune: bool = Field(
         True,
-        description="Choose weight decay, strength of augmentation and share of synthetic images (zero allowed) on validation images out of the training part.",
+        description="Choose weight decay, strength of augmentation, mirror images and share of synthetic images (zero allowed) on validation images out of the training part.",
     )
     validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
     synthetic_share: float = Field(

@@ -11,18 +11,25 @@ from torch import Tensor
 _TRIVIAL_GROUP = 4
 
 
-def classic_augmentation(images: Tensor, random: torch.Generator, strength: float = 1.0) -> Tensor:
+def classic_augmentation(
+    images: Tensor, random: torch.Generator, strength: float = 1.0, *, flips: bool = False
+) -> Tensor:
     """Strong label-preserving augmentation of a float batch (n, c, h, w) in [-1, 1].
 
     RGB: torchvision's TrivialAugmentWide (Mueller & Hutter 2021, arXiv 2103.10158), one draw for every few images, for
     it treats a batch as one. Grey: a random affine map an image (15 degrees, 10 % shift, 10 % scale, 10 degrees
-    shear): colour operations mean nothing there, and flips would turn digits into other signs.
+    shear): colour operations mean nothing there. Mirror images are a matter of their own: they are worth much where left and right
+    mean nothing, and turn digits into other signs.
 
     Args:
         images: the batch.
         random: where draws come from (TrivialAugment draws from torch's own state).
         strength: 0 changes nothing, 1 is all of it; between, affine maps shrink and TrivialAugment spares some images.
+        flips: whether half of the images are mirrored, left to right.
     """
+    if flips:
+        mirrored = (torch.rand(len(images), generator=random) < 0.5).to(images.device)
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if strength == 0:
         return images
     return _trivial_augment(images, strength) if images.shape[1] == 3 else _random_affine(images, random, strength)

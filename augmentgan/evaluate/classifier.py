@@ -34,11 +34,18 @@ class Setting:
         weight_decay: AdamW's.
         strength: of classical augmentation, 0 to 1; used by arms that have it.
         share: synthetic part of a class's draws; used by arms with synthetic images.
+        flips: whether classical augmentation mirrors half of the images.
     """
 
     weight_decay: float = WEIGHT_DECAY
     strength: float = 1.0
     share: float = 0.5
+    flips: bool = False
+
+    @property
+    def augments(self) -> bool:
+        """Whether classical augmentation does anything."""
+        return self.strength > 0 or self.flips
 
 
 class TrainingImages:
@@ -126,7 +133,7 @@ def train_classifier(
         precision = resolve_precision("auto", device)
         look = _pixels_of(rows_of, arm, setting, random)
         if isinstance(network, Pretrained):
-            look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.strength else 1)
+            look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.augments else 1)
         for step in range(steps):
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
@@ -153,7 +160,7 @@ def _pixels_of(
     def look(rows: Tensor) -> Tensor:
         images = to_unit(rows_of.images[rows])
         if arm.classic:
-            images = classic_augmentation(images, random, setting.strength)
+            images = classic_augmentation(images, random, setting.strength, flips=setting.flips)
         return images.contiguous(memory_format=torch.channels_last)
 
     return look

@@ -29,7 +29,7 @@ class BenchmarkRow:
         ece: expected calibration error, 0 is best.
         recall_per_class: in label order; None for a class without test images.
         minority: labels of the classes with fewer than half of the largest class's training images.
-        setting: what was tuned for this arm on validation images: weight_decay, strength, share.
+        setting: what was tuned for this arm on validation images: weight_decay, strength, share, flips.
         time_s: training and testing.
     """
 
@@ -43,7 +43,7 @@ class BenchmarkRow:
     ece: float
     recall_per_class: list[float | None]
     minority: list[int]
-    setting: dict[str, float]
+    setting: dict[str, float | bool]
     time_s: float
 
 

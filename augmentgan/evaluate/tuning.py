@@ -1,9 +1,10 @@
 """What each arm may choose for itself, on validation images out of the training part; test images are never asked.
 
-An arm starts from what the arm it extends has chosen and has two candidates of its own, so that every arm has the same chance:
+An arm starts from what the arm it extends has chosen and has two candidates of its own, so that every arm has the same chance;
+classical augmentation, the bar for all others, has one more:
 
     real, oversampling, class weights   weight decay 0.05 or 0.5
-    classic                             full or half strength of augmentation; none is its parent's score
+    classic                             full or half strength of augmentation (none is its parent's score); then mirror images or not
     synthetic, fill                     the recipe's share of synthetic images or half of it; none is its parent's score
 
 An arm that chooses none is trained exactly like its parent, so it cannot be worse. mixup, cutmix and synthetic images alone
@@ -46,7 +47,7 @@ class Candidate:
 
 def simplest(arm: Arm, setting: Setting, *, imbalanced: bool) -> Candidate:
     """The candidate that trains in the same way with the fewest words."""
-    if arm.classic and setting.strength == 0:
+    if arm.classic and not setting.augments:
         arm = Arm("+".join(word for word in arm.words if word != "classic"))
     rival = arm.without_synthetic(imbalanced=imbalanced)
     if rival is not None and setting.share == 0:
@@ -59,6 +60,7 @@ def simplest(arm: Arm, setting: Setting, *, imbalanced: bool) -> Candidate:
             weight_decay=setting.weight_decay,
             strength=setting.strength if arm.classic else 0.0,
             share=setting.share if arm.uses_synthetic else 0.0,
+            flips=setting.flips and arm.classic,
         ),
     )
 
@@ -123,7 +125,8 @@ class Tuner:
                 return self.setting_of(_without(arm, word))
         if arm.classic:
             inherited = self.setting_of(_without(arm, "classic"))
-            return self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
+            best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
+            return self._choose(arm, [best, replace(best, flips=True)])
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 
     def _choose(self, arm: Arm, settings: Sequence[Setting]) -> Setting:

@@ -141,6 +141,15 @@ def test_strength_nothing_changes_nothing_and_half_changes_less():
     assert moved[0] == 0 < moved[1] < moved[2]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_flips_mirror_half_of_the_images_and_nothing_else(channels):
+    images = torch.rand(400, channels, 4, 4)
+    out = classic_augmentation(images, torch.Generator().manual_seed(0), 0.0, flips=True)
+    mirrored = (out == images.flip(3)).all(dim=(1, 2, 3))
+    assert torch.equal(out[~mirrored], images[~mirrored])
+    assert 150 < mirrored.sum() < 250
+
+
 @pytest.mark.parametrize("method", ["mixup", "cutmix"])
 def test_blending_mixes_images_and_targets_alike(method):
     torch.manual_seed(0)

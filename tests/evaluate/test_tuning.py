@@ -109,10 +109,10 @@ def test_no_classifier_sees_its_validation_images_or_the_samples_nearest_to_them
         assert not {digits.images[row].tobytes() for row in nearest} & {image.tobytes() for image in held}
 
 
-def test_every_arm_has_two_candidates_of_its_own_and_each_is_scored_once(tuner):
+def test_every_arm_has_its_own_candidates_and_each_is_scored_once(tuner):
     make, given, _ = tuner
     found = make()
-    for name, own in (("real", 2), ("real+classic", 2), ("real+synthetic", 2), ("real+classic+synthetic", 2)):
+    for name, own in (("real", 2), ("real+classic", 3), ("real+synthetic", 2), ("real+classic+synthetic", 2)):
         before = len(given)
         found.setting_of(Arm(name))
         assert len(given) - before == 2 * own  # two folds
@@ -140,3 +140,13 @@ def test_useful_ones_are_kept(tuner):
     quality["real+classic+synthetic", Setting(0.05, 0.5, 0.5)] = 0.95
     setting = make().setting_of(Arm("real+classic+synthetic"))
     assert setting == Setting(0.05, 0.5, 0.5)
+
+
+def test_mirror_images_are_taken_where_they_help_also_without_any_other_augmentation(tuner):
+    make, _, quality = tuner
+    plain = Setting(0.05, strength=0.0, share=0.0)
+    quality["real", plain] = 0.7
+    quality["real+classic", replace(plain, flips=True)] = 0.8
+    found = make()
+    assert found.setting_of(Arm("real+classic")) == Setting(0.05, 0.0, 0.5, flips=True)
+    assert found.setting_of(Arm("real+classic+synthetic")).flips
