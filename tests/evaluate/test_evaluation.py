@@ -9,7 +9,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError
-from augmentgan.evaluate.evaluation import evaluate_samples
+from augmentgan.evaluate.evaluation import Judges, evaluate_samples
 from augmentgan.evaluate.extractors import frozen
 from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
@@ -29,12 +29,11 @@ def world():
 
 @pytest.fixture(scope="module")
 def judge(world):
-    recipe = ag.Recipe().with_settings(["benchmark.steps=150"]).resolve(DataFacts(8, 1, 300, 10))
+    return Judges(world[0], world[1], recipe_of_judges(), device="cpu")
 
-    def run(samples):
-        return evaluate_samples(world[0], world[1], samples, recipe, device="cpu")
 
-    return run
+def recipe_of_judges():
+    return ag.Recipe().with_settings(["benchmark.steps=150"]).resolve(DataFacts(8, 1, 300, 10))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +52,13 @@ def test_an_ideal_generator(ideal):
     assert ideal.synthetic_only_accuracy == pytest.approx(ideal.real_only_accuracy, abs=0.08)
     assert ideal.coverage > 0.8
     json.dumps(ideal.to_json(), allow_nan=False)
+
+
+def test_judges_say_the_same_of_a_set_whatever_they_saw_before(judge, ideal, world):
+    trained = []
+    found = evaluate_samples(*world, recipe_of_judges(), device="cpu", on_step=trained.append)
+    assert found == ideal == judge(world[2])
+    assert trained == [1, 2, 3, 4, 5]
 
 
 def test_a_collapsed_set(judge, ideal, world):
