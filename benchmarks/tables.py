@@ -123,19 +123,22 @@ def judged_cells(rows: list[dict[str, Any]]) -> str:
     return f"| {len(rows)} | {div:.2f} ({worst:.2f}) | {near:.2f} | {' | '.join(percent)} |"
 
 
-def _by_variant(name: str) -> dict[str, list[dict[str, Any]]]:
-    path = RESULTS / f"{name}.json"
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []:
-        found.setdefault(row["variant"], []).append(row)
-    return found
+def sweep(name: str, what: str, titles: dict[str, str] | None = None) -> str:
+    """The variants of a sweep by benchmarks/ablation.py, in the order in which they were made."""
+    variants: dict[str, list[dict[str, Any]]] = {}
+    for row in (_result(name) or {"rows": []})["rows"]:
+        variants.setdefault(row["variant"], []).append(row)
+    rows = [f"| {(titles or {}).get(variant, variant)} " + judged_cells(each) for variant, each in variants.items()]
+    return "\n".join([f"| {what} " + JUDGED_HEAD, *rows])
 
 
-def coverage() -> str:
-    """Matched latents inside the batch, or beside it."""
-    titles = {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"}
-    rows = [f"| {titles[name]} " + judged_cells(each) for name, each in _by_variant("coverage-mnist-20").items()]
-    return "\n".join(["| matched latents " + JUDGED_HEAD, *rows])
+def fit_times(name: str) -> str:
+    """How long the fits of a sweep took."""
+    rows = (_result(name) or {"rows": []})["rows"]
+    return "\n".join(
+        ["| variant | seed | fit, s |", "|---|---|---|"]
+        + [f"| {row['variant']} | {row['seed']} | {row['fit_s']:.0f} |" for row in rows]
+    )
 
 
 def defaults() -> str:
@@ -236,7 +239,15 @@ TABLES = {
     "downstream": downstream,
     "protocol": protocol,
     "updates": updates,
-    "coverage": coverage,
+    "coverage": lambda: sweep(
+        "coverage-mnist-20",
+        "matched latents",
+        {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"},
+    ),
+    "method": lambda: sweep("method-mnist-20", "change"),
+    "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
+    "projected": lambda: sweep("projected-trashnet", "discriminator"),
+    "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
     "mixing-step": lambda: mixing("mixing-step"),
     "mixing-steps": lambda: mixing("mixing-steps"),
