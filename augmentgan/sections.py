@@ -56,7 +56,10 @@ class ModelSection(Section):
         "auto", description="Channels after the discriminator's first convolution; doubled at each halving."
     )
     truncation: float = Field(
-        1.0, gt=0, le=1, description="Latents of samples are multiplied by this: less variety, fewer odd samples."
+        1.0,
+        gt=0,
+        le=1,
+        description="Latents of samples are multiplied by this: below 1 less variety, and fewer samples that look like another class.",
     )
     discriminator: Literal["plain", "projected"] = Field(
         "plain",
@@ -112,20 +115,6 @@ class CoverageSection(Section):
     refresh_updates: int = Field(100, ge=1, le=10**9, description="Updates between two matchings.")
     latent_noise: float = Field(
         0.05, ge=0, le=100, description="Standard deviation of the noise added to a matched latent."
-    )
-    match_on: Literal["pixels", "features"] = Field(
-        "pixels", description="Where the nearest sample is looked for: averaged pixels, or what the discriminator sees."
-    )
-    slack: float = Field(
-        0.0,
-        ge=0,
-        description="No pull on a sample nearer to its image than this share of the median distance between nearest real images of its class.",
-    )
-    final_weight: float | None = Field(
-        None,
-        ge=0,
-        le=1e6,
-        description="Weight at the last update, reached in a straight line; the weight itself if left out.",
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.device import to_device
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.networks import Discriminator, Generator, to_unit
+from augmentgan.gan.networks import Generator, to_unit
 from augmentgan.sections import CoverageSection
 
 POOL_IMAGES = 256
@@ -36,14 +36,13 @@ class Coverage:
         self.rows = torch.arange(n)
         self.latents = torch.zeros(n, latent_dim)
         self._labels = batches.labels.cpu()
-        self.allowed = self._allowances()
 
     def due(self, update: int) -> bool:
         """Whether a matching belongs before this update."""
         return self.section.weight > 0 and update % self.section.refresh_updates == 0
 
     @torch.no_grad()
-    def match(self, generator: Generator, team: Team = ALONE, discriminator: Discriminator | None = None) -> None:
+    def match(self, generator: Generator, team: Team = ALONE) -> None:
         """Draw latents for every real image and keep, for each, the one whose sample lies nearest.
 
         Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near. The processes of a
@@ -55,19 +54,14 @@ class Coverage:
         candidate_labels = labels.repeat(self.section.latents_per_image)
         candidates = torch.randn(n_candidates, self._latent_dim)
         device = self._batches.images.device
-        describe = _descriptor if discriminator is None else discriminator.descriptor
-        real = torch.cat(
-            [
-                describe(to_unit(self._batches.images[part.to(device)]))
-                for part in torch.split(self.rows, MATCHING_BATCH)
-            ]
-        )  # (rows, d)
-        generated = torch.zeros(n_candidates, real.shape[1], device=device)  # (candidates, d)
+        size_px, channels = self._batches.images.shape[1], self._batches.images.shape[3]
+        generated = torch.zeros(n_candidates, channels * (size_px // 2) ** 2, device=device)  # (candidates, d)
         # batches mix the classes evenly: normalisation statistics of one class alone would change the samples
         for part in torch.split(torch.randperm(n_candidates), MATCHING_BATCH)[team.rank :: team.size]:
             images = generator(candidates[part].to(device), candidate_labels[part].to(device))
-            generated[part.to(device)] = describe(images)
+            generated[part.to(device)] = _descriptor(images)
         team.sum_(generated)
+        real = _descriptor(to_unit(self._batches.images[self.rows.to(device)]))  # (rows, d)
         self.latents = torch.empty(len(self.rows), self._latent_dim)
         for label in torch.unique(labels).tolist():
             mine, theirs = (labels == label).nonzero()[:, 0], (candidate_labels == label).nonzero()[:, 0]
@@ -75,24 +69,11 @@ class Coverage:
             self.latents[mine] = candidates[theirs[distances.argmin(dim=1).cpu()]]
         team.from_first(self.latents)  # where processors differ, so may the nearest of two that are as near
 
-    def _allowances(self) -> Tensor:
-        """The mean squared error (rows,) that costs nothing."""
-        allowed = torch.zeros(len(self._labels))
-        if self.section.slack:
-            images = to_unit(self._batches.images).flatten(1).cpu()
-            for label in torch.unique(self._labels).tolist():
-                mine = (self._labels == label).nonzero()[:, 0]
-                if len(mine) > 1:
-                    distances = torch.cdist(images[mine], images[mine]).fill_diagonal_(torch.inf)
-                    nearest = self.section.slack * distances.amin(dim=1).median()
-                    allowed[mine] = nearest.square() / images.shape[1]
-        return allowed
-
-    def draw(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A matched pair for each label (CPU, n,).
 
         Returns:
-            Latents (n, latent_dim), the real images (n, c, h, w) they should give, and the error that is allowed (n,).
+            Latents (n, latent_dim) and the real images (n, c, h, w) they should give.
         """
         of_class = self._labels[self.rows]
         order = torch.argsort(of_class, stable=True)
@@ -100,8 +81,7 @@ class Coverage:
         first = counts.cumsum(0) - counts
         chosen = order[first[labels] + (torch.rand(len(labels)) * counts[labels]).long()]
         latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
-        device, rows = self._batches.images.device, self.rows[chosen]
-        return to_device(latents, device), self._batches.real_images(rows), to_device(self.allowed[rows], device)
+        return to_device(latents, self._batches.images.device), self._batches.real_images(self.rows[chosen])
 
     def _pool(self) -> Tensor:
         n = len(self._labels)
@@ -117,10 +97,9 @@ class Coverage:
         )
 
 
-def coverage_loss(generated: Tensor, real: Tensor, allowed: Tensor) -> Tensor:
-    """Mean squared error between matched samples and their real images, both in [-1, 1], above what is allowed (n,)."""
-    errors = (generated.float() - real).square().mean(dim=(1, 2, 3))
-    return F.relu(errors - allowed).mean()
+def coverage_loss(generated: Tensor, real: Tensor) -> Tensor:
+    """Mean squared error between matched samples and their real images, both in [-1, 1]."""
+    return F.mse_loss(generated.float(), real)
 
 
 def _descriptor(images: Tensor) -> Tensor:

@@ -117,6 +117,7 @@ def write_samples(
     attributes = run.provenance(seed, command)
     key = {
         "model": attributes["model_fingerprint"],
+        "truncation": run.recipe.model.truncation,
         "data": attributes["data_fingerprint"],
         "seed": attributes["seed"],
         "counts": list(counts.items()),

@@ -96,17 +96,31 @@ def _statistics(x: Tensor, team: Team) -> tuple[Tensor, Tensor]:
 
 
 class Generator(nn.Module):
-    """(latent, label) to image: the forger."""
+    """(latent, label) to image: the forger.
 
-    def __init__(self, *, size_px: int, channels: int, n_classes: int, latent_dim: int, label_dim: int, width: int):
+    Out of training, latents are multiplied by `truncation` first (the trick of Brock et al. 2019, arXiv 1809.11096, section 3.1, with
+    shrinking in place of resampling); the normalisation statistics stay those of all latents.
+    """
+
+    def __init__(
+        self,
+        *,
+        size_px: int,
+        channels: int,
+        n_classes: int,
+        latent_dim: int,
+        label_dim: int,
+        width: int,
+        truncation: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.truncation = truncation
         self.size_px, self.channels, self.n_classes, self.latent_dim = (
             size_px,
             channels,
             n_classes,
             latent_dim,
         )
-        self.truncation = 1.0
         self.base = base_size(size_px)
         n_doublings = (size_px // self.base).bit_length() - 1
         widths = [min(width * 2**level, max(MAX_WIDTH, width)) for level in range(n_doublings, -1, -1)]
@@ -130,7 +144,7 @@ class Generator(nn.Module):
 
         In training these are our rows of the batch of all processes, whose statistics normalise it.
         """
-        if not self.training:
+        if not self.training and self.truncation != 1:
             latents = latents * self.truncation
         x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
         x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
@@ -216,7 +230,9 @@ class Discriminator(nn.Module):
         or all fake.
         """
         *down, last, to_logit, label = self._weights()
-        x = self._map_of(images, down)
+        x = images
+        for convolution, weight in zip(self.down, down, strict=True):
+            x = F.leaky_relu(halve(x, weight, cast(nn.Conv2d, convolution).bias), LEAK)
         of_features = last[:, : x.shape[1]].contiguous(memory_format=torch.channels_last)
         y = F.conv2d(x, of_features, self.last.bias, padding=1)
         if self.minibatch_stddev:
@@ -225,16 +241,6 @@ class Discriminator(nn.Module):
         x = x.sum(dim=(2, 3)).float()  # (n, features)
         # projection: w.phi + <embedding of the class, phi>, one product for both
         return (x * (to_logit + F.embedding(labels, label))).sum(dim=1) + self.to_logit.bias
-
-    def descriptor(self, images: Tensor) -> Tensor:
-        """The last feature map of images (n, c, h, w), flat: (n, d) float32, without the minibatch statistic."""
-        return self._map_of(images, self._weights()[: len(self.down)]).float().flatten(1)
-
-    def _map_of(self, images: Tensor, weights: list[Tensor]) -> Tensor:
-        x = images
-        for convolution, weight in zip(self.down, weights, strict=True):
-            x = F.leaky_relu(halve(x, weight, cast(nn.Conv2d, convolution).bias), LEAK)
-        return x
 
     def _weights(self) -> list[Tensor]:
         weights = [cast(Tensor, module.weight) for module in (*self.down, self.last, self.to_logit, self.label)]
@@ -280,16 +286,15 @@ def _convolved_constant(values: Tensor, weight: Tensor, side: int) -> Tensor:
 
 def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:
     """The generator that a recipe describes, freshly initialised from torch's random state."""
-    generator = Generator(
+    return Generator(
         size_px=recipe.data.size_px,
         channels=recipe.data.channels,
         n_classes=n_classes,
         latent_dim=recipe.model.latent_dim,
         label_dim=recipe.model.label_dim,
         width=recipe.model.generator_width,
+        truncation=recipe.model.truncation,
     )
-    generator.truncation = recipe.model.truncation
-    return generator
 
 
 def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator | ProjectedDiscriminator:

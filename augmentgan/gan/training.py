@@ -22,7 +22,7 @@ from augmentgan.gan.batches import BalancedBatches
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.networks import GROUP, Discriminator, Generator, build_discriminator, build_generator
+from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -112,32 +112,28 @@ class Trainer:
         """One round: `n_discriminator_updates` for the discriminator, then one for the generator."""
         training = self.recipe.training
         if self.coverage.due(self.updates):
-            self.discriminator.requires_grad_(False)
-            judge = self.discriminator if isinstance(self.discriminator, Discriminator) else None
-            if self.recipe.coverage.match_on == "pixels":
-                judge = None
             with self._autocast():
-                self.coverage.match(self.generator, self.team, judge)
+                self.coverage.match(self.generator, self.team)
         n_discriminator = training.n_discriminator_updates
         for turn in range(n_discriminator):
             position = self.updates * n_discriminator + turn
             wanted = self.batches.labels_at(position, training.batch_images, GROUP)
             real = self.batches.real_images(self.batches.rows_of(wanted, GROUP)[self._rows])
             labels = to_device(wanted[self._rows], self.device)
-            latents, targets, allowed = self._latents(wanted)
+            latents, targets = self._latents(wanted)
             # the generator's own turn reuses the images that the discriminator has just judged, with their graph
             last = turn == n_discriminator - 1
             with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
                 fake = self.generator(latents, labels, self.team)
             loss_d, logits_real, logits_fake = self._discriminator_update(real, fake.detach(), labels)
-        loss_g, loss_coverage = self._generator_update(fake, labels, targets, allowed)
+        loss_g, loss_coverage = self._generator_update(fake, labels, targets)
         self._average_generator()
         self.updates += 1
         d_real, d_fake = objectives.probabilities(self.recipe.objective, logits_real, logits_fake)
         self._sums += torch.stack([loss_d, loss_g, loss_coverage, d_real, d_fake])
         self._summed += 1
 
-    def _latents(self, labels: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _latents(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Our latents (n / processes, latent_dim) for the batch's labels (CPU, n,), and the images that the first should give.
 
         Matched latents take part in the game like any other, so the coverage term costs no image more.
@@ -145,9 +141,9 @@ class Trainer:
         latent_dim, n_matched = self.recipe.model.latent_dim, self._n_matched
         free = torch.randn(len(labels) - n_matched, latent_dim, device=self.device)
         if not n_matched:
-            return free[self._rows], None, None
-        matched, targets, allowed = self.coverage.draw(labels[:n_matched])
-        return torch.cat([matched, free])[self._rows], targets[self._rows], allowed[self._rows]
+            return free[self._rows], None
+        matched, targets = self.coverage.draw(labels[:n_matched])
+        return torch.cat([matched, free])[self._rows], targets[self._rows]
 
     def _discriminator_update(self, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         objective = self.recipe.objective
@@ -175,29 +171,21 @@ class Trainer:
         self.optimizer_discriminator.step()
         return loss.detach(), logits_real.detach(), logits_fake.detach()
 
-    def _generator_update(
-        self, fake: Tensor, labels: Tensor, targets: Tensor | None, allowed: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
             logits = self.discriminator(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
-        if targets is not None and allowed is not None and len(targets):
-            loss_coverage = coverage_loss(fake[: len(targets)], targets, allowed)
+        if targets is not None and len(targets):
+            loss_coverage = coverage_loss(fake[: len(targets)], targets)
             # the mean over the processes is to be the mean over all pairs, of which some have more
             loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
         self.optimizer_generator.zero_grad(set_to_none=True)
-        (loss + self._coverage_weight() * loss_coverage).backward()  # type: ignore[no-untyped-call]
+        (loss + self.recipe.coverage.weight * loss_coverage).backward()  # type: ignore[no-untyped-call]
         self.team.average_gradients(self.generator.parameters())
         self.optimizer_generator.step()
         return loss.detach(), loss_coverage.detach()
-
-    def _coverage_weight(self) -> float:
-        section = self.recipe.coverage
-        if section.final_weight is None:
-            return section.weight
-        return section.weight + (section.final_weight - section.weight) * self.updates / self.recipe.training.updates
 
     def _r1(self, real: Tensor, labels: Tensor) -> Tensor:
         images = real.detach().requires_grad_(True)

@@ -1,5 +1,7 @@
 """The networks: shapes for every size, conditioning, spectral norm, and exact pixel conversion."""
 
+import copy
+
 import pytest
 import torch
 
@@ -31,6 +33,15 @@ def test_a_thousand_classes():
     labels = torch.arange(0, 1000, 125).repeat_interleave(4)
     images = generator(n_classes=1000)(torch.randn(32, 5), labels)
     assert Discriminator(size_px=8, channels=1, n_classes=1000, width=4)(images, labels).shape == (32,)
+
+
+def test_truncation_is_for_samples_only():
+    forger = generator()
+    short = copy.deepcopy(forger)
+    short.truncation = 0.5
+    latents, labels = torch.randn(8, 5), torch.tensor([0, 0, 0, 0, 2, 2, 2, 2])
+    assert torch.equal(short(latents, labels), forger(latents, labels))
+    assert torch.equal(short.eval()(latents, labels), forger.eval()(latents * 0.5, labels))
 
 
 def test_all_256_levels_survive_the_round_trip():

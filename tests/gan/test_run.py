@@ -143,3 +143,12 @@ def test_wishes(trained):
         trained.counts(5, "max")
     with pytest.raises(DataError, match="class '77' is not known"):
         trained.counts(5, classes=["77"])
+
+
+def test_truncated_samples_of_the_same_weights_vary_less(trained, digits, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(["model.truncation=0.5"])
+    short = ag.fit(digits, recipe, tmp_path / "short", seed=trained.seed, device="cpu")
+    for one, other in zip(trained.generator.parameters(), short.generator.parameters(), strict=True):
+        assert torch.equal(one, other)
+    spread = [run.generate(20).images.reshape(10, 20, -1).std(axis=1).mean() for run in (trained, short)]
+    assert spread[1] < 0.9 * spread[0]
