@@ -245,6 +245,7 @@ TABLES = {
         {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"},
     ),
     "method": lambda: sweep("method-mnist-20", "change"),
+    "truncation-fashion": lambda: sweep("truncation-fashion-50", "latents times"),
     "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
     "projected": lambda: sweep("projected-trashnet", "discriminator"),
     "projected-times": lambda: fit_times("projected-trashnet"),
