@@ -19,7 +19,7 @@ DOWNSTREAM = {
 DEFAULTS = {
     "bar-mnist-20": "MNIST, 20 a class",
     "bar-mnist-100": "MNIST, 100 a class",
-    "evaluate-fashion-50": "Fashion-MNIST, 50 a class",
+    "truncation-fashion-50": "Fashion-MNIST, 50 a class",
     "bar-sign-100": "hand signs, 64 px, 100 a class",
     "bar-wbc": "white blood cells",
 }
@@ -146,8 +146,8 @@ def defaults() -> str:
     lines = ["| set " + JUDGED_HEAD]
     for name, title in DEFAULTS.items():
         found = _result(name)
-        if found is not None:  # rows of ablation.py, or the one generator of evaluate_run.py
-            lines.append(f"| {title} " + judged_cells(found.get("rows") or [found["evaluate"]]))
+        if found is not None:
+            lines.append(f"| {title} " + judged_cells([row for row in found["rows"] if not row["settings"]]))
     return "\n".join(lines)
 
 

