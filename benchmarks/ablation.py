@@ -4,14 +4,17 @@
         --variant "noise 0.3: coverage.latent_noise=0.3"
 
 Each row is a generator: training images drawn by its seed, judged by `evaluation.Judges` (test images only for accuracies and
-for the distance of held-out images); generators of one seed have the same training images and the same judges. Rows that are in the file already are not made again, so a sweep can run in pieces. With --fits
-the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it was given;
-of a variant's settings only model.truncation, which says how samples are drawn, can then differ.
+for the distance of held-out images); generators of one seed have the same training images and the same judges. With --development the seed's test images are left out first, and
+other images are held out in their place, so that a setting can be chosen by these figures without a look at test images. Variants of which only
+model.truncation differs, which says how samples are drawn, share a generator. Rows that are in the file already are not made again, so a sweep can
+run in pieces. With --fits the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it
+was given; then only model.truncation can differ.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import tempfile
@@ -20,6 +23,7 @@ from pathlib import Path
 import _environment
 
 import augmentgan as ag
+from augmentgan.data.split import split_rows
 from augmentgan.evaluate.evaluation import Judges, samples_a_class
 from augmentgan.evaluate.protocol import draws_of
 
@@ -38,7 +42,10 @@ def main() -> None:
     parser.add_argument(
         "--fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol, such as mnist/fits/20"
     )
+    parser.add_argument("--development", action="store_true", help="hold out images that are no test images")
     wish = parser.parse_args()
+    if wish.development and wish.fits:
+        parser.error("--development is for generators made here, and --fits brings others")
 
     path = RESULTS / f"{wish.name}.json"
     document = json.loads(path.read_text()) if path.exists() else {"rows": []}
@@ -47,33 +54,45 @@ def main() -> None:
     data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
         judges: Judges | None = None
-        for variant in wish.variants:
-            name, _, settings = variant.partition(":")
-            if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
-                continue
-            with tempfile.TemporaryDirectory() as scratch:
+        made: dict[str, ag.Run] = {}
+        offered = without_test(data, base, seed) if wish.development else data
+        with tempfile.TemporaryDirectory() as scratch:
+            for variant in wish.variants:
+                name, _, settings = variant.partition(":")
+                if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
+                    continue
+                recipe = base.with_settings(settings.split())
                 if wish.fits:
                     run, test = of_protocol(data, wish.fits, seed)
-                    run.generator.truncation = base.with_settings(settings.split()).model.truncation
                 else:
-                    run = ag.fit(data, base.with_settings(settings.split()), Path(scratch) / "run", seed=seed)
+                    plain = recipe.with_settings(["model.truncation=1"])
+                    key = plain.model_dump_json()
+                    if key not in made:
+                        made[key] = ag.fit(offered, plain, Path(scratch) / str(len(made)), seed=seed)
+                    run = made[key]
                     test = run.test
+                run.generator.truncation = recipe.model.truncation
                 judges = judges or Judges(run.train, test, run.recipe, seed=seed)
                 samples = run.generate(samples_a_class(run.train.n_classes))
-                fit_s = run.events()[-1]["seconds"]
-            row = {
-                "variant": name,
-                "settings": settings.split(),
-                "seed": seed,
-                "fit_s": fit_s,
-                **judges(samples).to_json(),
-            }
-            print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
-            rows.append(row)
-            document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
-            _environment.write(path, document)
+                row = {
+                    "variant": name,
+                    "settings": settings.split(),
+                    "seed": seed,
+                    "fit_s": run.events()[-1]["seconds"],
+                    **judges(samples).to_json(),
+                }
+                print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
+                rows.append(row)
+                document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
+                _environment.write(path, document)
     for variant in wish.variants:
         show([row for row in rows if row["variant"] == variant.partition(":")[0]])
+
+
+def without_test(data: ag.LabelledImages, recipe: ag.Recipe, seed: int) -> ag.LabelledImages:
+    """What a fit with this seed would learn from or leave unused, as a set without a split of its own."""
+    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
+    return dataclasses.replace(data.subset(split.train), split=None)
 
 
 def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages]:

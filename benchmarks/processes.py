@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py [--seconds 4] [--rounds 5] [--name processes-cpu]
 
-What it decides: whether a benchmark of many small trainings goes faster as `torchrun --nproc-per-node CORES` with one thread each.
+What it decides: whether a benchmark of many small trainings goes faster in workers with a core each (`augmentgan.evaluate.workers`).
 """
 
 from __future__ import annotations

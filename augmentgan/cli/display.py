@@ -172,10 +172,12 @@ class ProtocolDisplay:
 
     def show(self, progress: BenchmarkProgress) -> None:
         """Take what the benchmark is at."""
-        status = progress.status
-        what = "classifiers" if status is None else f"generator, {status.updates} updates"
+        words = [
+            f"{name}: {'classifiers' if status is None else f'generator, {status.updates} updates'}"
+            for name, status in sorted(progress.at_work.items())
+        ]
         self._progress.update(
-            self._task, completed=progress.pieces_done, total=progress.n_pieces, description=f"{progress.name}: {what}"
+            self._task, completed=progress.pieces_done, total=progress.n_pieces, description="; ".join(words)
         )
 
     def show_row(self, row: BenchmarkRow) -> None:

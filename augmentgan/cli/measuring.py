@@ -65,6 +65,9 @@ def benchmark(
     test_fraction: TestFractionOption = None,
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
+    processes: Annotated[
+        int | None, typer.Option(metavar="N", help="With DATA: trainings at once on the CPU (one a core).")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -81,6 +84,7 @@ def benchmark(
                 "--set": set,
                 "--test": test,
                 "--test-fraction": test_fraction,
+                "--processes": processes,
             }
         )
         opened = open_run(run, device)
@@ -110,6 +114,7 @@ def benchmark(
             classifier=classifier,
             train_per_class=_sizes(train_per_class),
             imbalance=imbalance,
+            processes=processes,
         )
     if as_json and first_process():
         typer.echo(json.dumps(result.to_json()))
@@ -179,6 +184,7 @@ def measure_from_scratch(
     classifier: str | None,
     train_per_class: list[int] | None,
     imbalance: str | None,
+    processes: int | None,
 ) -> BenchmarkReport:
     """The full protocol with lines or a panel of progress, and its plot beside its JSON."""
     from augmentgan.cli.display import ProtocolDisplay
@@ -202,6 +208,7 @@ def measure_from_scratch(
             on_progress=display.show,
             command=command_line(),
             team=team,
+            processes=processes,
         )
         if team.first:
             save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")

@@ -48,6 +48,7 @@ def run_benchmark(
     on_progress: Callable[[Progress], object] | None = None,
     command: str | None = None,
     team: Team = ALONE,
+    processes: int | None = 1,
 ) -> BenchmarkReport:
     """Benchmark a run's generator on its held-out real images, or a data set from scratch; writes benchmark.json.
 
@@ -70,15 +71,20 @@ def run_benchmark(
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
+        processes: for data, on the CPU: how many repeats and sizes are worked on at once, each in a process of its own; None: as many as
+            there are cores and memory for. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
 
     Raises:
-        DataError: no test images, an unknown arm or classifier, fewer than two repeats, or sizes that the data cannot give.
+        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process, or sizes that the data cannot give.
         RunError: `out` holds another benchmark.
+        TrainingError: a process was lost.
     """
     if repeats is not None and repeats < 2:
         raise DataError(f"--repeats {repeats}: an interval needs at least 2")
     if classifier is not None and classifier not in CLASSIFIERS:
         raise DataError(f"--classifier {classifier!r} is not known; known: {', '.join(CLASSIFIERS)}")
+    if processes is not None and processes < 1:
+        raise DataError(f"--processes {processes}: at least 1 is needed")
     if isinstance(data_or_run, LabelledImages):
         return benchmark_from_scratch(
             data_or_run,
@@ -95,6 +101,7 @@ def run_benchmark(
             on_progress=on_progress or (lambda progress: None),
             command=command,
             team=team,
+            processes=processes,
         )
     for name, value in (
         ("recipe", recipe),

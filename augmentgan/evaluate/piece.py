@@ -72,7 +72,7 @@ def run_piece(
     judged: LabelledImages | None = None
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
-        name = f"{piece.train_per_class}-r{piece.repeat}-{arm.name}"
+        name = part_name(piece.train_per_class, piece.repeat, arm)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             if judged is None:
@@ -118,6 +118,11 @@ def run_piece(
         measured[arm.name] = row, Outcomes(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
         on_row(row)
     return measured
+
+
+def part_name(train_per_class: int, repeat: int, arm: Arm) -> str:
+    """Under which a finished arm is kept."""
+    return f"{train_per_class}-r{repeat}-{arm.name}"
 
 
 def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:

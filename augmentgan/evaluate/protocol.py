@@ -26,8 +26,9 @@ from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.piece import Measured, Piece, run_piece, share_out
+from augmentgan.evaluate.piece import Measured, Piece, part_name, run_piece, share_out
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.workers import in_workers, n_workers
 from augmentgan.files import refuse_existing, write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
@@ -44,15 +45,14 @@ class Progress:
     """Where a benchmark from scratch stands.
 
     Attributes:
-        name: of the training draw at work, such as 20-r0.
+        at_work: by name of the training draw, such as 20-r0: the generator's status while it learns, None while
+            classifiers do.
         pieces_done, n_pieces: repeats times sizes.
-        status: the generator's, while one is learning.
     """
 
-    name: str
+    at_work: dict[str, Status | None]
     pieces_done: int
     n_pieces: int
-    status: Status | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def benchmark_from_scratch(
     on_progress: Callable[[Progress], object],
     command: str | None,
     team: Team,
+    processes: int | None,
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
     recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
@@ -152,46 +153,30 @@ def benchmark_from_scratch(
         "version": augmentgan.__version__,
     }
     team.first_does(lambda: _claim(out, key))
-    finished = FinishedParts(out, key)
-    filed = {draw.per_class: _filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]}
-    measured: dict[tuple[str, int], list[Measured]] = {
-        (arm.name, size): [] for arm in chosen for size in filed.values()
-    }
-    resolved = [_resolved(recipe, data.subset(draw.train)) for draw in draws[: len(sizes)]]
-
-    def measure(number: int, tells: bool) -> dict[str, Measured]:
-        draw = draws[number]
-        real, test = (replace(data.subset(rows), split=None) for rows in (draw.train, draw.test))
-
-        def tell(status: Status | None = None) -> None:
-            if tells:
-                on_progress(Progress(draw.name, number, len(draws), status))
-
-        synthetic = functools.cache(lambda: _samples(real, recipe, out, draw, seed, where, tell))
-        piece = Piece(
-            repeat=draw.repeat,
-            train_per_class=filed[draw.per_class],
-            real=real,
-            test=test,
-            test_rows=draw.test,
-            synthetic=synthetic,
-            seed=seed + draw.repeat,
-            tuning=f"{draw.name}-tuning",
-            tuning_seed=seed + draw.repeat,
-        )
-        tell_row = on_row if tells else (lambda row: None)
-        return run_piece(piece, chosen, resolved[number % len(sizes)], where, finished, tell_row, tell)
-
-    for draw, rows in zip(draws, share_out(team, len(draws), measure), strict=True):
+    filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
+    pieces = Pieces(
+        data,
+        recipe,
+        out,
+        draws,
+        arms=chosen,
+        filed=filed,
+        resolved=[_resolved(recipe, data.subset(draw.train)) for draw in draws[: len(sizes)]],
+        seed=seed,
+        device=where,
+        finished=FinishedParts(out, key),
+    )
+    measured: dict[tuple[str, int], list[Measured]] = {(arm.name, size): [] for arm in chosen for size in filed}
+    for number, rows in enumerate(_measured(pieces, team, processes, on_row, on_progress)):
         for name, each in rows.items():
-            measured[name, filed[draw.per_class]].append(each)
+            measured[name, pieces.filed_under(number)].append(each)
     report = _report(
         measured,
         chosen,
-        list(filed.values()),
+        filed,
         draws,
         data,
-        resolved[0],
+        pieces.resolved[0],
         imbalanced=imbalanced,
         more={
             "imbalance": key["imbalance"],
@@ -204,6 +189,101 @@ def benchmark_from_scratch(
     if team.first:
         write_json(out / BENCHMARK_FILE, report.to_json())
     return report
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Every repeat at every size, by number; plain values, so that a worker can be given them.
+
+    Attributes:
+        data, recipe, out: of the benchmark.
+        draws: one a piece, the sizes of a repeat together.
+        arms: to train.
+        filed: for each size, the number it is filed under.
+        resolved: for each size, the recipe as its generators resolve it.
+        seed: the first repeat's.
+        device: where to train.
+        finished: what has been done.
+    """
+
+    data: LabelledImages
+    recipe: Recipe
+    out: Path
+    draws: Sequence[Draw]
+    arms: Sequence[Arm]
+    filed: Sequence[int]
+    resolved: Sequence[ResolvedRecipe]
+    seed: int
+    device: torch.device
+    finished: FinishedParts
+
+    def filed_under(self, number: int) -> int:
+        """The size of a piece, as its rows give it."""
+        return self.filed[number % len(self.filed)]
+
+    def __call__(self, number: int, tell: Callable[[BenchmarkRow | Status | None], object]) -> dict[str, Measured]:
+        """Measure a piece, or what is left of it; tells each row, and what is learning (see `Progress.at_work`)."""
+        draw = self.draws[number]
+        real, test = (replace(self.data.subset(rows), split=None) for rows in (draw.train, draw.test))
+        piece = Piece(
+            repeat=draw.repeat,
+            train_per_class=self.filed_under(number),
+            real=real,
+            test=test,
+            test_rows=draw.test,
+            synthetic=functools.cache(
+                lambda: _samples(real, self.recipe, self.out, draw, self.seed, self.device, tell)
+            ),
+            seed=self.seed + draw.repeat,
+            tuning=f"{draw.name}-tuning",
+            tuning_seed=self.seed + draw.repeat,
+        )
+        resolved = self.resolved[number % len(self.resolved)]
+        return run_piece(piece, self.arms, resolved, self.device, self.finished, tell, lambda: tell(None))
+
+    def is_finished(self, number: int) -> bool:
+        """Whether nothing of a piece is left to train."""
+        size, repeat = self.filed_under(number), self.draws[number].repeat
+        return all(self.finished.get(part_name(size, repeat, arm)) is not None for arm in self.arms)
+
+
+def _measured(
+    pieces: Pieces,
+    team: Team,
+    processes: int | None,
+    on_row: Callable[[BenchmarkRow], object],
+    on_progress: Callable[[Progress], object],
+) -> list[dict[str, Measured]]:
+    """All pieces, shared by the team, or else by workers of our own where that is faster."""
+    n_pieces = len(pieces.draws)
+    at_work: dict[str, Status | None] = {}
+    done: set[int] = set()
+
+    def hear(number: int, message: BenchmarkRow | Status | None) -> None:
+        if isinstance(message, BenchmarkRow):
+            on_row(message)
+            return
+        at_work[pieces.draws[number].name] = message
+        on_progress(Progress(dict(at_work), len(done), n_pieces))
+
+    def finish(number: int) -> None:
+        done.add(number)
+        at_work.pop(pieces.draws[number].name, None)
+
+    def measure(number: int, tells: bool) -> dict[str, Measured]:
+        found = pieces(number, functools.partial(hear, number) if tells else lambda message: None)
+        finish(number)
+        return found
+
+    left = [number for number in range(n_pieces) if not pieces.is_finished(number)]
+    n = 1 if team.size > 1 or pieces.device.type != "cpu" else min(len(left), processes or n_workers(len(left)))
+    if n <= 1:
+        return share_out(team, n_pieces, measure)
+    for number in range(n_pieces):
+        if number not in left:
+            measure(number, tells=True)
+    in_workers(pieces, left, n, on_message=hear, on_done=finish)
+    return [pieces(number, lambda message: None) for number in range(n_pieces)]
 
 
 def first_fit(folder: Path) -> Run:

@@ -1,0 +1,144 @@
+"""Processes of our own that share jobs, a core or more each.
+
+The trainings of a benchmark are small: one a core gets more done than one after the other on all cores
+(`benchmarks/processes.py`). A worker is a fresh interpreter (a fork would inherit the locks of torch's threads), is given one
+job at a time, and says over a pipe what it has to say. It ends with us, whichever way we end: an interruption is ours to
+notice, and a worker that we no longer listen to stops at its next word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
+
+import torch
+
+from augmentgan.errors import AugmentGANError, TrainingError
+
+MEMORY_EACH = 2 << 30
+"""Bytes that a worker may need; one with a generator at 64 px takes somewhat more than half of it."""
+
+Tell = Callable[[Any], object]
+Work = Callable[[int, Tell], object]
+
+
+def n_workers(n_jobs: int) -> int:
+    """How many workers this machine has cores (those torch may use) and memory for: at least 1, at most one a job."""
+    fitting = n_jobs
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system says how much memory it has
+        fitting = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_EACH
+    return max(1, min(torch.get_num_threads(), fitting, n_jobs))
+
+
+def in_workers(
+    work: Work,
+    jobs: Sequence[int],
+    n: int,
+    *,
+    on_message: Callable[[int, Any], object],
+    on_done: Callable[[int], object],
+) -> None:
+    """Do all jobs in `n` workers, each the next one that is left.
+
+    Args:
+        work: called in a worker with a job and a function that tells us something; it travels to the worker, so it and what it
+            refers to must be found by import or be plain values.
+        jobs: numbers.
+        n: workers.
+        on_message: called here with a job and what its worker told.
+        on_done: called here with a job that is done.
+
+    Raises:
+        TrainingError: a worker was lost. What work itself raises comes out as it is. In both cases the others are stopped.
+    """
+    context = multiprocessing.get_context("spawn")
+    n_threads = max(1, torch.get_num_threads() // n)
+    left = iter(jobs)
+    at_work: dict[Connection, int] = {}
+    processes: list[BaseProcess] = []
+    try:
+        with _interruptions_ignored():  # inherited: Ctrl-C in a terminal reaches all processes, and we alone answer
+            for job in [job for _, job in zip(range(n), left, strict=False)]:
+                ours, theirs = context.Pipe()
+                worker = context.Process(target=_work, args=(theirs, work, n_threads))
+                worker.start()
+                theirs.close()  # the worker's copy is the only one: its end is heard as the end of the pipe
+                processes.append(worker)
+                at_work[ours] = job
+        for connection, job in at_work.items():
+            connection.send(job)
+        while at_work:
+            for connection in cast(list[Connection], wait(list(at_work))):
+                job = at_work[connection]
+                kind, value = _heard(connection)
+                if kind == "failed":
+                    raise value
+                if kind == "told":
+                    on_message(job, value)
+                    continue
+                on_done(job)
+                following = next(left, None)
+                if following is None:
+                    del at_work[connection]
+                    connection.close()
+                else:
+                    at_work[connection] = following
+                    connection.send(following)
+    except BaseException:
+        for process in processes:
+            process.terminate()  # safe at any moment: files appear whole or not at all
+        raise
+    finally:
+        for connection in at_work:
+            connection.close()
+        for process in processes:
+            process.join()
+
+
+def _heard(connection: Connection) -> tuple[str, Any]:
+    try:
+        kind, value = connection.recv()
+    except (EOFError, ConnectionError) as error:
+        raise TrainingError(
+            "a process of this job was lost (killed, or out of memory?); what was finished is kept, and the same command "
+            "goes on from there; --processes 1 needs the least memory"
+        ) from error
+    return kind, value
+
+
+def _work(connection: Connection, work: Work, n_threads: int) -> None:
+    """What a worker does, until nobody has another job for it."""
+    torch.set_num_threads(n_threads)
+    with contextlib.suppress(EOFError, ConnectionError):  # nobody listens any more
+        while True:
+            job = connection.recv()
+            try:
+                work(job, lambda value: connection.send(("told", value)))
+            except ConnectionError:
+                raise
+            except Exception as error:
+                if not isinstance(error, AugmentGANError):
+                    error.add_note("in a worker:\n" + traceback.format_exc())
+                connection.send(("failed", error))
+                return
+            connection.send(("done", None))
+
+
+@contextlib.contextmanager
+def _interruptions_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

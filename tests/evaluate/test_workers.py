@@ -1,0 +1,139 @@
+"""Workers: every job is done once, and what goes wrong in one is said here; a benchmark is the same with and without them."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import worker_jobs
+from worker_jobs import die, fail, hang, nothing, square
+
+import augmentgan as ag
+from augmentgan.errors import DataError, TrainingError
+from augmentgan.evaluate import workers
+from augmentgan.evaluate.workers import in_workers, n_workers
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_every_job_once_in_so_many_processes():
+    told, done = [], []
+    in_workers(square, range(5), 2, on_message=lambda job, value: told.append((job, value)), on_done=done.append)
+    assert sorted(done) == list(range(5))
+    assert sorted(each for each in told if isinstance(each[1], int)) == [(job, job**2) for job in range(5)]
+    ways = {value for _, value in told if not isinstance(value, int)}
+    assert len({pid for pid, _ in ways}) == 2
+    assert {threads for _, threads in ways} == {max(1, torch.get_num_threads() // 2)}
+    assert os.getpid() not in {pid for pid, _ in ways}
+
+
+@pytest.mark.parametrize("error", [DataError("no such thing"), ZeroDivisionError("division by zero")])
+def test_an_error_comes_out_as_it_is_and_the_others_are_stopped(error):
+    started = time.monotonic()
+    with pytest.raises(type(error), match=str(error)):
+        in_workers(partial(fail, error), range(2), 2, on_message=nothing, on_done=nothing)
+    assert time.monotonic() - started < 55
+
+
+def test_a_lost_worker_is_one_clear_line():
+    with pytest.raises(TrainingError, match=r"was lost .* the same command goes on"):
+        in_workers(die, range(2), 2, on_message=nothing, on_done=nothing)
+
+
+def test_an_interruption_stops_them(tmp_path):
+    def stop(job, value):
+        if len(list(tmp_path.glob("*.pid"))) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_workers(partial(hang, tmp_path), range(2), 2, on_message=stop, on_done=nothing)
+    assert not any(alive(path.read_text()) for path in tmp_path.glob("*.pid"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+def test_they_end_when_we_are_killed(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(worker_jobs.__file__).parent)!r})
+from functools import partial
+from pathlib import Path
+from worker_jobs import hang, nothing
+from augmentgan.evaluate.workers import in_workers
+if __name__ == "__main__":
+    in_workers(partial(hang, Path({str(tmp_path)!r})), range(2), 2, on_message=nothing, on_done=nothing)
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("*.pid"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        pids = [path.read_text() for path in tmp_path.glob("*.pid")]
+        assert len(pids) == 2, process.stderr.read()
+        while any(map(alive, pids)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert not any(map(alive, pids))
+
+
+def test_how_many(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(workers.os, "sysconf", {"SC_PHYS_PAGES": 3 << 20, "SC_PAGE_SIZE": 4096}.get, raising=False)
+    assert [n_workers(jobs) for jobs in (1, 3, 9)] == [1, 3, 4]
+    monkeypatch.setattr(workers, "MEMORY_EACH", 5 << 30)
+    assert n_workers(9) == 2  # 12 GiB
+    monkeypatch.setattr(workers, "MEMORY_EACH", 50 << 30)
+    assert n_workers(9) == 1
+
+
+RECIPE = ag.Recipe().with_settings(
+    [
+        "benchmark.steps=10",
+        "benchmark.repeats=2",
+        "benchmark.batch_images=20",
+        "benchmark.synthetic_per_class=20",
+        "training.updates=4",
+        "training.batch_images=20",
+    ]
+)
+
+
+def test_a_benchmark_is_the_same_in_workers(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seen = {1: [], 2: []}
+        found = {
+            n: ag.run_benchmark(
+                ag.digits(),
+                recipe=RECIPE,
+                out=tmp_path / str(n),
+                train_per_class=[4, 8],
+                device="cpu",
+                processes=n,
+                on_progress=seen[n].append,
+            )
+            for n in (1, 2)
+        }
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(found[1].runs, found[2].runs, strict=True):
+        assert replace(one, time_s=0) == replace(two, time_s=0)
+    assert found[1].comparisons == found[2].comparisons
+    assert max(len(each.at_work) for each in seen[1]) == 1
+    assert max(len(each.at_work) for each in seen[2]) == 2
+    assert {name for each in seen[2] for name in each.at_work} == {"4-r0", "8-r0", "4-r1", "8-r1"}
+    assert any(status is not None for each in seen[2] for status in each.at_work.values())
+    assert max(each.pieces_done for each in seen[2]) <= seen[2][0].n_pieces == 4

@@ -1,0 +1,33 @@
+"""What `evaluate/test_workers.py` has its workers do; a worker must be able to import it."""
+
+import os
+import signal
+import time
+
+import torch
+
+
+def square(job, tell):
+    tell((os.getpid(), torch.get_num_threads()))
+    tell(job**2)
+
+
+def fail(error, job, tell):
+    if job == 1:
+        raise error
+    time.sleep(60)
+
+
+def die(job, tell):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(place, job, tell):
+    (place / f"{job}.pid").write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)
+        tell("still here")
+
+
+def nothing(*words):
+    pass
