@@ -33,6 +33,10 @@ LOW_DIVERSITY = 0.5
 """Below this share of the real images' variation a class is called collapsing."""
 
 
+MOST_NAMED = 3
+"""Trainings at work at once that a line of progress has room for."""
+
+
 def plan_lines(plan: Plan, folder: Path) -> list[str]:
     """What fit is about to do, in words."""
     recipe, data = plan.recipe, plan.data
@@ -174,8 +178,10 @@ class ProtocolDisplay:
         """Take what the benchmark is at."""
         words = [
             f"{name}: {'classifiers' if status is None else f'generator, {status.updates} updates'}"
-            for name, status in sorted(progress.at_work.items())
+            for name, status in progress.at_work.items()
         ]
+        if len(words) > MOST_NAMED:
+            words[MOST_NAMED:] = [f"and {len(words) - MOST_NAMED} more"]
         self._progress.update(
             self._task, completed=progress.pieces_done, total=progress.n_pieces, description="; ".join(words)
         )

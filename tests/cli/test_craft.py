@@ -12,9 +12,10 @@ import typer.testing
 from tests_support import write_tree
 
 from augmentgan.cli.app import app, main
-from augmentgan.cli.display import TrainingDisplay, moves, progress
+from augmentgan.cli.display import ProtocolDisplay, TrainingDisplay, moves, progress
 from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS
 from augmentgan.cli.units import duration, file_size
+from augmentgan.evaluate.protocol import Progress
 from augmentgan.gan.training import Status
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
@@ -187,6 +188,16 @@ def test_colour_and_motion_only_where_somebody_watches(monkeypatch, environment,
     assert "D(G(z))" in text
     assert (ESCAPE in text) == moving
     assert bool(re.search(ESCAPE + r"\[[\d;]*3[0-9]", text)) == coloured
+
+
+def test_a_benchmark_names_what_is_at_work_as_far_as_there_is_room():
+    display = ProtocolDisplay(quiet=True)
+    display.show(Progress({"20-r0": None}, 0, 9))
+    assert display._progress.tasks[0].description == "20-r0: classifiers"
+    display.show(Progress({f"20-r{number}": None for number in range(5)}, 2, 9))
+    assert display._progress.tasks[0].description == (
+        "20-r0: classifiers; 20-r1: classifiers; 20-r2: classifiers; and 2 more"
+    )
 
 
 def test_a_pipe_never_moves(monkeypatch):
