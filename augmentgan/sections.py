@@ -128,8 +128,8 @@ class TrainingSection(Section):
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."
     )
-    learning_rate_generator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the generator.")
-    learning_rate_discriminator: float = Field(2e-4, gt=0, le=1, description="Adam's step for the discriminator.")
+    learning_rate_generator: float = Field(4e-4, gt=0, le=1, description="Adam's step for the generator.")
+    learning_rate_discriminator: float = Field(4e-4, gt=0, le=1, description="Adam's step for the discriminator.")
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
     average_decay: float = Field(
