@@ -235,6 +235,15 @@ def _result(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+RATES = {
+    "default": "2e-4 both",  # the default when these were made
+    "both twice": "4e-4 both",
+    "both four times": "8e-4 both",
+    "D twice": "2e-4 generator, 4e-4 discriminator",
+    "G twice": "4e-4 generator, 2e-4 discriminator",
+    **{f"both twice, {updates} updates": f"4e-4 both, {updates} updates" for updates in (2000, 3000, 4000)},
+}
+
 TABLES = {
     "downstream": downstream,
     "protocol": protocol,
@@ -245,6 +254,9 @@ TABLES = {
         {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"},
     ),
     "method": lambda: sweep("method-mnist-20", "change"),
+    "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
+    "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
+    "rates-mnist": lambda: sweep("rates-mnist-20", "learning rates", RATES),
     "truncation-fashion": lambda: sweep("truncation-fashion-50", "latents times"),
     "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
     "projected": lambda: sweep("projected-trashnet", "discriminator"),

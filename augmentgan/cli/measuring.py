@@ -66,7 +66,7 @@ def benchmark(
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
     processes: Annotated[
-        int | None, typer.Option(metavar="N", help="With DATA: trainings at once on the CPU (one a core).")
+        int | None, typer.Option(metavar="N", help="Repeats and sizes at once, on the CPU (as many as cores).")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
@@ -84,13 +84,19 @@ def benchmark(
                 "--set": set,
                 "--test": test,
                 "--test-fraction": test_fraction,
-                "--processes": processes,
             }
         )
         opened = open_run(run, device)
         folder = opened.folder
         result = measure(
-            opened, repeats=repeats, arms=words(arms), seed=seed, device=device, quiet=quiet, classifier=classifier
+            opened,
+            repeats=repeats,
+            arms=words(arms),
+            seed=seed,
+            device=device,
+            quiet=quiet,
+            classifier=classifier,
+            processes=processes,
         )
     else:
         if run is not None:
@@ -135,6 +141,7 @@ def measure(
     device: str = "auto",
     quiet: bool = False,
     classifier: str | None = None,
+    processes: int | None = None,
 ) -> BenchmarkReport:
     """The benchmark of a run with a progress bar, and its plot beside its JSON."""
     from augmentgan.cli.display import progress
@@ -165,6 +172,7 @@ def measure(
             on_row=lambda row: advance(next(numbers)),
             command=command_line(),
             team=team,
+            processes=processes,
         )
         if team.first:
             save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")

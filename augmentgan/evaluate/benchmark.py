@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import augmentgan
 from augmentgan.data.draws import parse_imbalance
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
-from augmentgan.evaluate.arms import chosen_arms, is_imbalanced
+from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.networks import CLASSIFIERS
-from augmentgan.evaluate.piece import Measured, Piece, run_piece, share_out
+from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece, tune_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
 from augmentgan.evaluate.results import BENCHMARK_FILE as BENCHMARK_FILE
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.sharing import measure_all
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run, model_fingerprint
-from augmentgan.recipe import Recipe
+from augmentgan.recipe import Recipe, ResolvedRecipe
 
 
 def run_benchmark(
@@ -71,7 +74,7 @@ def run_benchmark(
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
-        processes: for data, on the CPU: how many repeats and sizes are worked on at once, each in a process of its own; None: as many as
+        processes: on the CPU, how many repeats and sizes are worked on at once, each in a process of its own; None: as many as
             there are cores and memory for. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
 
     Raises:
@@ -111,7 +114,52 @@ def run_benchmark(
     ):
         if value is not None:
             raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
-    return _of_run(data_or_run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team)
+    return _of_run(
+        data_or_run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team, processes
+    )
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The repeats on one run (see `sharing.Pieces`), which share its samples and one tuning.
+
+    Attributes:
+        pieces: one a repeat.
+        arms: to train.
+        recipe: with the benchmark's settings.
+        device: where to train.
+        finished: what has been done.
+    """
+
+    pieces: Sequence[Piece]
+    arms: Sequence[Arm]
+    recipe: ResolvedRecipe
+    device: torch.device
+    finished: FinishedParts
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __call__(self, number: int, tell: Callable[[BenchmarkRow], object]) -> dict[str, Measured]:
+        """Measure a repeat, or what is left of it; tells each row."""
+        return run_piece(self.pieces[number], self.arms, self.recipe, self.device, self.finished, tell, lambda: None)
+
+    def is_finished(self, number: int) -> bool:
+        """Whether nothing of a repeat is left to train."""
+        piece = self.pieces[number]
+        return all_finished(self.finished, piece.train_per_class, piece.repeat, self.arms)
+
+    def prepare(self) -> Repeats:
+        """Tune, and hold the samples in place of the generator."""
+        tune_piece(self.pieces[0], self.arms, self.recipe, self.device, self.finished)
+        samples = self.pieces[0].synthetic()
+        return replace(
+            self, pieces=[replace(each, synthetic=functools.partial(_given, samples)) for each in self.pieces]
+        )
+
+
+def _given(samples: LabelledImages) -> LabelledImages:
+    return samples
 
 
 def _of_run(
@@ -124,6 +172,7 @@ def _of_run(
     on_row: Callable[[BenchmarkRow], object],
     command: str | None,
     team: Team,
+    processes: int | None,
 ) -> BenchmarkReport:
     recipe = run.recipe.with_benchmark(repeats=repeats, classifier=classifier)
     section = recipe.benchmark
@@ -148,20 +197,18 @@ def _of_run(
         },
     )
 
-    @functools.cache
-    def synthetic() -> LabelledImages:
-        return run.generate(section.synthetic_per_class)
-
-    pieces = [
-        Piece(repeat, per_class, train, test, np.arange(len(test)), synthetic, seed + repeat, "tuning", seed)
-        for repeat in range(section.repeats)
-    ]
-
-    def measure(number: int, tells: bool) -> dict[str, Measured]:
-        tell = on_row if tells else (lambda row: None)
-        return run_piece(pieces[number], chosen, recipe, where, finished, tell, lambda: None)
-
-    measured = share_out(team, len(pieces), measure)
+    samples = functools.cache(lambda: run.generate(section.synthetic_per_class))
+    pieces = Repeats(
+        [
+            Piece(repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat, "tuning", seed)
+            for repeat in range(section.repeats)
+        ],
+        chosen,
+        recipe,
+        where,
+        finished,
+    )
+    measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
     by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in chosen}
     comparisons = compare(by_arm, chosen, [per_class], imbalanced=imbalanced)
     report = BenchmarkReport(

@@ -21,7 +21,6 @@ from augmentgan.evaluate.results import BenchmarkRow, score
 from augmentgan.evaluate.statistics import Outcomes
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
-from augmentgan.gan.distributed import Team
 from augmentgan.recipe import ResolvedRecipe
 
 Measured = tuple[BenchmarkRow, Outcomes]
@@ -72,25 +71,14 @@ def run_piece(
     judged: LabelledImages | None = None
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
-        name = part_name(piece.train_per_class, piece.repeat, arm)
+        name = _part_name(piece.train_per_class, piece.repeat, arm)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             if judged is None:
-                judged = apply_policy(piece.real, piece.synthetic(), section, piece.seed, device)
+                judged = _judged(piece, recipe, device)
             synthetic = judged
             if tuner is None and section.tune:
-                tuner = Tuner(
-                    piece.real,
-                    synthetic,
-                    section,
-                    steps,
-                    piece.tuning_seed,
-                    device,
-                    imbalanced=imbalanced,
-                    finished=finished,
-                    name=piece.tuning,
-                    on_fit=on_fit,
-                )
+                tuner = _tuner(piece, synthetic, recipe, device, finished, on_fit)
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
             candidate = simplest(arm, setting, imbalanced=imbalanced)
             if candidate not in trained:
@@ -120,8 +108,48 @@ def run_piece(
     return measured
 
 
-def part_name(train_per_class: int, repeat: int, arm: Arm) -> str:
-    """Under which a finished arm is kept."""
+def tune_piece(
+    piece: Piece, arms: Sequence[Arm], recipe: ResolvedRecipe, device: torch.device, finished: FinishedParts
+) -> None:
+    """Choose the arms' settings alone; other pieces with the same tuning find them among what is finished."""
+    if recipe.benchmark.tune:
+        tuner = _tuner(piece, _judged(piece, recipe, device), recipe, device, finished, lambda: None)
+        for arm in arms:
+            tuner.setting_of(arm)
+
+
+def _judged(piece: Piece, recipe: ResolvedRecipe, device: torch.device) -> LabelledImages:
+    return apply_policy(piece.real, piece.synthetic(), recipe.benchmark, piece.seed, device)
+
+
+def _tuner(
+    piece: Piece,
+    synthetic: LabelledImages,
+    recipe: ResolvedRecipe,
+    device: torch.device,
+    finished: FinishedParts,
+    on_fit: Callable[[], object],
+) -> Tuner:
+    return Tuner(
+        piece.real,
+        synthetic,
+        recipe.benchmark,
+        recipe.benchmark.steps,
+        piece.tuning_seed,
+        device,
+        imbalanced=is_imbalanced(piece.real.counts),
+        finished=finished,
+        name=piece.tuning,
+        on_fit=on_fit,
+    )
+
+
+def all_finished(finished: FinishedParts, train_per_class: int, repeat: int, arms: Sequence[Arm]) -> bool:
+    """Whether every arm of a piece has been kept."""
+    return all(finished.get(_part_name(train_per_class, repeat, arm)) is not None for arm in arms)
+
+
+def _part_name(train_per_class: int, repeat: int, arm: Arm) -> str:
     return f"{train_per_class}-r{repeat}-{arm.name}"
 
 
@@ -134,16 +162,3 @@ def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDA
         return None
     fits = predicted.shape == (n_test,) and predicted.dtype.kind == "i"
     return (row, predicted) if fits and ((predicted >= 0) & (predicted < n_classes)).all() else None
-
-
-def share_out(team: Team, n: int, measure: Callable[[int, bool], dict[str, Measured]]) -> list[dict[str, Measured]]:
-    """Measure 0 to n - 1, each in one of the team's processes; all have all results.
-
-    A process finds what the others measured among the finished parts, so they need a folder that all can see. `measure` is
-    given a number, and whether to tell of rows and progress: each is told of once.
-    """
-    ours = range(team.rank, n, team.size) if team.size > 1 else range(0)
-    for number in ours:
-        measure(number, True)
-    team.wait()
-    return [measure(number, number not in ours) for number in range(n)]

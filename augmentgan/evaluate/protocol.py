@@ -26,9 +26,9 @@ from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.piece import Measured, Piece, part_name, run_piece, share_out
+from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
-from augmentgan.evaluate.workers import in_workers, n_workers
+from augmentgan.evaluate.sharing import measure_all
 from augmentgan.files import refuse_existing, write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
@@ -154,7 +154,7 @@ def benchmark_from_scratch(
     }
     team.first_does(lambda: _claim(out, key))
     filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
-    pieces = Pieces(
+    pieces = FromScratch(
         data,
         recipe,
         out,
@@ -192,8 +192,8 @@ def benchmark_from_scratch(
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Every repeat at every size, by number; plain values, so that a worker can be given them.
+class FromScratch:
+    """Every repeat at every size (see `sharing.Pieces`).
 
     Attributes:
         data, recipe, out: of the benchmark.
@@ -216,6 +216,9 @@ class Pieces:
     seed: int
     device: torch.device
     finished: FinishedParts
+
+    def __len__(self) -> int:
+        return len(self.draws)
 
     def filed_under(self, number: int) -> int:
         """The size of a piece, as its rows give it."""
@@ -244,18 +247,21 @@ class Pieces:
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a piece is left to train."""
         size, repeat = self.filed_under(number), self.draws[number].repeat
-        return all(self.finished.get(part_name(size, repeat, arm)) is not None for arm in self.arms)
+        return all_finished(self.finished, size, repeat, self.arms)
+
+    def prepare(self) -> FromScratch:
+        """As it is: the pieces have nothing in common."""
+        return self
 
 
 def _measured(
-    pieces: Pieces,
+    pieces: FromScratch,
     team: Team,
     processes: int | None,
     on_row: Callable[[BenchmarkRow], object],
     on_progress: Callable[[Progress], object],
 ) -> list[dict[str, Measured]]:
-    """All pieces, shared by the team, or else by workers of our own where that is faster."""
-    n_pieces = len(pieces.draws)
+    """All pieces; rows and progress are told apart."""
     at_work: dict[str, Status | None] = {}
     done: set[int] = set()
 
@@ -264,26 +270,13 @@ def _measured(
             on_row(message)
             return
         at_work[pieces.draws[number].name] = message
-        on_progress(Progress(dict(at_work), len(done), n_pieces))
+        on_progress(Progress(dict(at_work), len(done), len(pieces)))
 
     def finish(number: int) -> None:
         done.add(number)
         at_work.pop(pieces.draws[number].name, None)
 
-    def measure(number: int, tells: bool) -> dict[str, Measured]:
-        found = pieces(number, functools.partial(hear, number) if tells else lambda message: None)
-        finish(number)
-        return found
-
-    left = [number for number in range(n_pieces) if not pieces.is_finished(number)]
-    n = 1 if team.size > 1 or pieces.device.type != "cpu" else min(len(left), processes or n_workers(len(left)))
-    if n <= 1:
-        return share_out(team, n_pieces, measure)
-    for number in range(n_pieces):
-        if number not in left:
-            measure(number, tells=True)
-    in_workers(pieces, left, n, on_message=hear, on_done=finish)
-    return [pieces(number, lambda message: None) for number in range(n_pieces)]
+    return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
 
 
 def first_fit(folder: Path) -> Run:

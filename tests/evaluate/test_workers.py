@@ -1,6 +1,7 @@
 """Workers: every job is done once, and what goes wrong in one is said here; a benchmark is the same with and without them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from worker_jobs import die, fail, hang, nothing, square
 
 import augmentgan as ag
 from augmentgan.errors import DataError, TrainingError
-from augmentgan.evaluate import workers
+from augmentgan.evaluate import sharing, workers
 from augmentgan.evaluate.workers import in_workers, n_workers
 
 
@@ -110,30 +111,67 @@ RECIPE = ag.Recipe().with_settings(
 )
 
 
-def test_a_benchmark_is_the_same_in_workers(tmp_path):
+@pytest.fixture
+def one_thread():
+    """A worker's share of the threads is then what we have ourselves, and so is the order in which numbers are added."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        seen = {1: [], 2: []}
-        found = {
-            n: ag.run_benchmark(
-                ag.digits(),
-                recipe=RECIPE,
-                out=tmp_path / str(n),
-                train_per_class=[4, 8],
-                device="cpu",
-                processes=n,
-                on_progress=seen[n].append,
-            )
-            for n in (1, 2)
-        }
-    finally:
-        torch.set_num_threads(before)
-    for one, two in zip(found[1].runs, found[2].runs, strict=True):
-        assert replace(one, time_s=0) == replace(two, time_s=0)
-    assert found[1].comparisons == found[2].comparisons
+    yield
+    torch.set_num_threads(before)
+
+
+def same(one, two):
+    assert one.comparisons == two.comparisons
+    assert [replace(row, time_s=0) for row in one.runs] == [replace(row, time_s=0) for row in two.runs]
+
+
+def test_a_benchmark_from_scratch_is_the_same_in_workers(one_thread, tmp_path):
+    seen = {1: [], 2: []}
+    found = [
+        ag.run_benchmark(
+            ag.digits(),
+            recipe=RECIPE,
+            out=tmp_path / str(n),
+            train_per_class=[4, 8],
+            device="cpu",
+            processes=n,
+            on_progress=seen[n].append,
+        )
+        for n in (1, 2)
+    ]
+    same(*found)
     assert max(len(each.at_work) for each in seen[1]) == 1
     assert max(len(each.at_work) for each in seen[2]) == 2
     assert {name for each in seen[2] for name in each.at_work} == {"4-r0", "8-r0", "4-r1", "8-r1"}
     assert any(status is not None for each in seen[2] for status in each.at_work.values())
     assert max(each.pieces_done for each in seen[2]) <= seen[2][0].n_pieces == 4
+
+
+def test_the_benchmark_of_a_run_is_the_same_in_workers(one_thread, trained, tmp_path):
+    rows = []
+    found = []
+    for n in (1, 2):
+        run = ag.Run(shutil.copytree(trained.folder, tmp_path / str(n)), "cpu")
+        found.append(ag.run_benchmark(run, repeats=2, device="cpu", processes=n, on_row=rows.append))
+    same(*found)
+    assert len(rows) == 2 * len(found[0].runs)
+
+
+def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, monkeypatch):
+    run = ag.Run(shutil.copytree(trained.folder, tmp_path / "run"), "cpu")
+
+    def stop(row):
+        if (row.repeat, row.arm) == (1, "real+classic"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ag.run_benchmark(run, repeats=4, device="cpu", on_row=stop)
+    given = []
+
+    def remembering(work, jobs, n, **words):
+        given.extend(jobs)
+        in_workers(work, jobs, n, **words)
+
+    monkeypatch.setattr(sharing, "in_workers", remembering)
+    ag.run_benchmark(run, repeats=4, device="cpu", processes=2)
+    assert given == [1, 2, 3]

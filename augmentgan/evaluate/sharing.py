@@ -1,0 +1,75 @@
+"""Who measures which piece of a benchmark: we alone, the processes of a team, or workers of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+import torch
+
+from augmentgan.evaluate.piece import Measured
+from augmentgan.evaluate.workers import in_workers, n_workers
+from augmentgan.gan.distributed import Team
+
+
+class Pieces(Protocol):
+    """The pieces of a benchmark, by number."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they train."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __call__(self, number: int, tell: Callable[[Any], object]) -> dict[str, Measured]:
+        """Measure a piece, or what is left of it, and keep what is finished."""
+
+    def is_finished(self, number: int) -> bool:
+        """Whether nothing of a piece is left to train."""
+
+    def prepare(self) -> Self:
+        """The same, made of plain values, so that a worker can be given them; what every piece would do for itself is done once."""
+
+
+def measure_all(
+    pieces: Pieces,
+    team: Team,
+    processes: int | None,
+    *,
+    on_message: Callable[[int, Any], object],
+    on_done: Callable[[int], object] = lambda number: None,
+) -> list[dict[str, Measured]]:
+    """Measure all pieces; a team of one may have workers, on the CPU.
+
+    Others' pieces are found among the finished parts, so they need a folder that all can see.
+
+    Args:
+        pieces: what to measure.
+        team: the processes that share them; each measures every n-th.
+        processes: workers of our own; None: as many as pay.
+        on_message: called with a piece's number and what it told; of a team's pieces each process hears its own.
+        on_done: called with the number of each piece that is done.
+    """
+
+    def measure(number: int, *, tells: bool) -> dict[str, Measured]:
+        found = pieces(number, lambda message: on_message(number, message) if tells else None)
+        on_done(number)
+        return found
+
+    numbers = range(len(pieces))
+    if team.size > 1:
+        ours = range(team.rank, len(pieces), team.size)
+        for number in ours:
+            measure(number, tells=True)
+        team.wait()
+        return [measure(number, tells=number not in ours) for number in numbers]
+    left = [number for number in numbers if not pieces.is_finished(number)]
+    n = 1 if pieces.device.type != "cpu" else min(len(left), processes or n_workers(len(left)))
+    if n <= 1:
+        return [measure(number, tells=True) for number in numbers]
+    for number in numbers:
+        if number not in left:
+            measure(number, tells=True)
+    in_workers(pieces.prepare(), left, n, on_message=on_message, on_done=on_done)
+    return [measure(number, tells=False) for number in numbers]
