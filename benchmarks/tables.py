@@ -19,9 +19,9 @@ DOWNSTREAM = {
 DEFAULTS = {
     "bar-mnist-20": "MNIST, 20 a class",
     "bar-mnist-100": "MNIST, 100 a class",
-    "truncation-fashion-50": "Fashion-MNIST, 50 a class",
+    "truncation-fashion-50": "Fashion-MNIST, 50 a class (former rates of 2e-4, 5500 updates)",
     "bar-sign-100": "hand signs, 64 px, 100 a class",
-    "bar-wbc": "white blood cells",
+    "bar-wbc": "white blood cells, 64 px, 3 to 167 a class",
 }
 
 
@@ -253,6 +253,9 @@ TABLES = {
         "matched latents",
         {"extra": "beside the batch (32 images more)", "inbatch": "half of the batch (no image more)"},
     ),
+    "rates-digits": lambda: sweep("rates-digits", "learning rates"),
+    "rates-sign-full": lambda: sweep("bar-sign-100", "settings"),
+    "mixing-step-rates": lambda: mixing("mixing-step-rates"),
     "method": lambda: sweep("method-mnist-20", "change"),
     "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
