@@ -241,6 +241,7 @@ RATES = {
     "both four times": "8e-4 both",
     "D twice": "2e-4 generator, 4e-4 discriminator",
     "G twice": "4e-4 generator, 2e-4 discriminator",
+    "G four times, D twice": "8e-4 generator, 4e-4 discriminator",
     **{f"both twice, {updates} updates": f"4e-4 both, {updates} updates" for updates in (2000, 3000, 4000)},
 }
 

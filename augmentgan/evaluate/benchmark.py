@@ -74,7 +74,7 @@ def run_benchmark(
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
-        processes: on the CPU, how many repeats and sizes are worked on at once, each in a process of its own; None: as many as
+        processes: on the CPU, how many repeats and sizes a team of one works on at once, each in a process of its own; None: as many as
             there are cores and memory for. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
 
     Raises:

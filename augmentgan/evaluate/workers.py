@@ -74,7 +74,7 @@ def in_workers(
                 processes.append(worker)
                 at_work[ours] = job
         for connection, job in at_work.items():
-            connection.send(job)
+            _send(connection, job)
         while at_work:
             for connection in cast(list[Connection], wait(list(at_work))):
                 job = at_work[connection]
@@ -91,7 +91,7 @@ def in_workers(
                     connection.close()
                 else:
                     at_work[connection] = following
-                    connection.send(following)
+                    _send(connection, following)
     except BaseException:
         for process in processes:
             process.terminate()  # safe at any moment: files appear whole or not at all
@@ -103,15 +103,26 @@ def in_workers(
             process.join()
 
 
+def _send(connection: Connection, job: int) -> None:
+    with _loss_of_a_worker_explained():
+        connection.send(job)
+
+
 def _heard(connection: Connection) -> tuple[str, Any]:
-    try:
+    with _loss_of_a_worker_explained():
         kind, value = connection.recv()
+    return kind, value
+
+
+@contextlib.contextmanager
+def _loss_of_a_worker_explained() -> Iterator[None]:
+    try:
+        yield
     except (EOFError, ConnectionError) as error:
         raise TrainingError(
             "a process of this job was lost (killed, or out of memory?); what was finished is kept, and the same command "
             "goes on from there; --processes 1 needs the least memory"
         ) from error
-    return kind, value
 
 
 def _work(connection: Connection, work: Work, n_threads: int) -> None:
