@@ -1,15 +1,18 @@
 """DiffAugment: what the discriminator sees is augmented, real and fake alike, and gradients pass through.
 
 After Zhao et al. 2020 (arXiv 2006.10738). Each transformation is first drawn (`draw`), then applied (`apply`), so that
-a test can apply a known one. Translation is two small matrix products rather than a gather: its backward is two more
-products instead of a scatter-add.
+a test can apply a known one. Translation looks at each image through a window that has been moved, and its gradient looks back
+through the opposite one: neither needs a scatter-add. The work is done channel by channel (planar memory), because
+with three channels last every broadcast over them would be a loop of three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from augmentgan.sections import ResolvedAugmentSection
@@ -21,12 +24,14 @@ class Augmentation:
 
     Attributes:
         shift: (n, 2) int64, pixels down and right.
+        reach_px: no shift is larger.
         hole: (n, 2) int64, top left corner of the blanked square, which may hang over the edge.
         hole_px: side of the blanked square.
         colour: (n, 3) float: added brightness, saturation factor, contrast factor.
     """
 
     shift: Tensor | None
+    reach_px: int
     hole: Tensor | None
     hole_px: int
     colour: Tensor | None
@@ -34,7 +39,7 @@ class Augmentation:
     def rows(self, rows: Tensor | slice) -> Augmentation:
         """Those of some of the images."""
         shift, hole, colour = (None if each is None else each[rows] for each in (self.shift, self.hole, self.colour))
-        return Augmentation(shift, hole, self.hole_px, colour)
+        return Augmentation(shift, self.reach_px, hole, self.hole_px, colour)
 
 
 def draw(section: ResolvedAugmentSection, n: int, size_px: int, device: torch.device) -> Augmentation:
@@ -43,46 +48,65 @@ def draw(section: ResolvedAugmentSection, n: int, size_px: int, device: torch.de
     Shifts are uniform over whole pixels up to `translation` of the side; the hole's centre is uniform over the
     image; brightness adds up to 0.5 (of a range of 2), saturation is 0 to 2, contrast 0.5 to 1.5, as in the paper.
     """
-    reach, hole_px = round(section.translation * size_px), round(section.cutout * size_px)
+    reach_px, hole_px = round(section.translation * size_px), round(section.cutout * size_px)
     shift = hole = colour = None
-    if reach:
-        shift = torch.randint(-reach, reach + 1, (n, 2), device=device)
+    if reach_px:
+        shift = torch.randint(-reach_px, reach_px + 1, (n, 2), device=device)
     if hole_px:
         hole = torch.randint(0, size_px + (1 - hole_px % 2), (n, 2), device=device) - hole_px // 2
     if section.colour:
         brightness, saturation, contrast = torch.rand(n, 3, device=device).unbind(1)
         colour = torch.stack([brightness - 0.5, 2 * saturation, contrast + 0.5], dim=1)
-    return Augmentation(shift, hole, hole_px, colour)
+    return Augmentation(shift, reach_px, hole, hole_px, colour)
 
 
 def apply(augmentation: Augmentation, images: Tensor) -> Tensor:
-    """Apply drawn augmentations to images (n, c, h, w) in [-1, 1], differentiably; gaps become 0 (mid-grey)."""
+    """Apply drawn augmentations to images (n, c, h, w) in [-1, 1], differentiably; gaps become 0 (mid-grey).
+
+    The result lies channels last, as networks take it.
+    """
+    images = images.contiguous()
     if augmentation.colour is not None:
         images = _apply_colour(images, augmentation.colour)
     if augmentation.shift is not None:
-        images = _apply_shift(images, augmentation.shift)
+        images = cast(Tensor, _Shift.apply(images, augmentation.shift, augmentation.reach_px))
     if augmentation.hole is not None:
         images = _apply_hole(images, augmentation.hole, augmentation.hole_px)
-    return images
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _apply_colour(images: Tensor, colour: Tensor) -> Tensor:
+    """Add brightness b, then scale distances from a pixel's grey by saturation s, then from the image's mean by contrast k.
+
+    Brightness moves grey and mean alike and saturation moves neither, so that all three are one step:
+    k s x + k (1 - s) grey(x) + k b + (1 - k) (mean(x) + b).
+    """
     brightness, saturation, contrast = (each.view(-1, 1, 1, 1).to(images.dtype) for each in colour.unbind(1))
-    images = images + brightness
     grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * saturation
-    middle = images.mean(dim=(1, 2, 3), keepdim=True)
-    return middle + (images - middle) * contrast
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    rest = grey * (contrast * (1 - saturation)) + (brightness + (1 - contrast) * mean)
+    return torch.addcmul(rest, images, contrast * saturation)
 
 
-def _apply_shift(images: Tensor, shift: Tensor) -> Tensor:
-    side = images.shape[-1]
-    place = torch.arange(side, device=images.device)
-    # row i of the result is row i - dy of the image: a (side, side) matrix with ones on one diagonal
-    offset = place[:, None] - place[None, :]  # (side, side)
-    down = (offset == shift[:, 0].view(-1, 1, 1, 1)).to(images.dtype)  # (n, 1, side, side)
-    right = (-offset == shift[:, 1].view(-1, 1, 1, 1)).to(images.dtype)
-    return down @ images @ right
+class _Shift(torch.autograd.Function):
+    """Move images (n, c, h, w) by shift (n, 2), at most `reach_px` down or right."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, shift: Tensor, reach_px: int) -> Tensor:
+        ctx.save_for_backward(shift)
+        ctx.reach_px = reach_px
+        height, width = images.shape[2:]
+        # every window of the image's size that there is on the padded one: a view, of which one an image is copied
+        windows = (
+            F.pad(images, (reach_px,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+        )  # (n, c, places, places, h, w)
+        top, left = (reach_px - shift).unbind(1)
+        return windows[torch.arange(len(images), device=images.device), :, top, left]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (shift,) = ctx.saved_tensors
+        return cast(Tensor, _Shift.apply(gradient, -shift, ctx.reach_px)), None, None
 
 
 def _apply_hole(images: Tensor, hole: Tensor, hole_px: int) -> Tensor:

@@ -11,7 +11,7 @@ IMAGES = torch.rand(3, 3, 8, 8) * 2 - 1
 
 
 def only(**chosen):
-    return Augmentation(**{"shift": None, "hole": None, "hole_px": 0, "colour": None, **chosen})
+    return Augmentation(**{"shift": None, "reach_px": 4, "hole": None, "hole_px": 0, "colour": None, **chosen})
 
 
 def test_a_shift_moves_pixels_and_leaves_grey():
@@ -39,6 +39,29 @@ def test_colour():
     torch.testing.assert_close(grey, IMAGES.mean(dim=1, keepdim=True).expand_as(IMAGES))
 
 
+def test_colour_is_brightness_then_saturation_then_contrast():
+    brightness, saturation, contrast = 0.3, 1.7, 0.6
+    expected = IMAGES + brightness
+    grey = expected.mean(dim=1, keepdim=True)
+    expected = grey + (expected - grey) * saturation
+    middle = expected.mean(dim=(1, 2, 3), keepdim=True)
+    expected = middle + (expected - middle) * contrast
+    drawn = only(colour=torch.tensor([[brightness, saturation, contrast]] * 3))
+    torch.testing.assert_close(augment.apply(drawn, IMAGES), expected)
+
+
+def test_gradients_are_those_of_what_was_done():
+    images = IMAGES.double().requires_grad_()
+    drawn = only(
+        shift=torch.tensor([[4, -4], [0, 0], [-1, 2]]),
+        hole=torch.tensor([[2, 2], [-1, 6], [4, 0]]),
+        hole_px=3,
+        colour=torch.tensor([[0.25, 0.5, 1.5], [-0.5, 2.0, 0.5], [0.0, 0.0, 1.0]]),
+    )
+    assert torch.autograd.gradcheck(lambda x: augment.apply(drawn, x), images)
+    assert torch.autograd.gradgradcheck(lambda x: augment.apply(drawn, x).square(), images)
+
+
 def test_gradients_pass():
     images = IMAGES.clone().requires_grad_()
     drawn = only(shift=torch.tensor([[1, 1]] * 3), hole=torch.tensor([[2, 2]] * 3), hole_px=2)
@@ -58,4 +81,4 @@ def test_draws_stay_within_the_recipe():
 
 def test_what_is_off_is_not_drawn():
     section = ResolvedAugmentSection(translation=0, cutout=0, colour=False)
-    assert augment.apply(augment.draw(section, 3, 8, torch.device("cpu")), IMAGES) is IMAGES
+    assert augment.apply(augment.draw(section, 3, 8, torch.device("cpu")), IMAGES).equal(IMAGES)
