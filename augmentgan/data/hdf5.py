@@ -24,6 +24,8 @@ from augmentgan.errors import DataError, OutputError
 from augmentgan.files import parse_json, refuse_existing, whole_file
 
 _CHUNK_BYTES = 512 * 1024
+_CHUNKS_AT_ONCE = 4
+"""Growing and writing every column costs about the same for few rows as for many."""
 
 
 def read_hdf5(path: Path, class_names: Sequence[str] | None = None) -> LabelledImages:
@@ -216,9 +218,9 @@ class Hdf5Writer:
         return self
 
     def append(self, images: NDArray[np.uint8], labels: NDArray[np.int64], **columns: NDArray[Any]) -> None:
-        """Add rows; `columns` are those named at the start. They reach the file when a chunk of them has come together."""
+        """Add rows; `columns` are those named at the start. They reach the file when a few chunks of them have come together."""
         self._waiting.append({"images": images, "labels": labels, **columns})
-        if sum(len(rows["labels"]) for rows in self._waiting) >= self._chunk_rows:
+        if sum(len(rows["labels"]) for rows in self._waiting) >= _CHUNKS_AT_ONCE * self._chunk_rows:
             self._write_waiting()
 
     def __exit__(
