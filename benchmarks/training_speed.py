@@ -2,7 +2,8 @@
 
     python benchmarks/training_speed.py [--rounds 5] [--name training-speed-cpu]
 
-The counterpart is `benchmarks/textbook.py`; each loop has a process of its own (`benchmarks/_worker.py`).
+The counterpart is `benchmarks/textbook.py`; each loop has a process of its own (`benchmarks/_worker.py`). What both do in the
+same time is set against what one large matrix product does on this machine: how much faster a loop could be at all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from augmentgan.recipe import DataFacts
 
 CASES = {"28 px grey": (28, 1), "32 px RGB": (32, 3), "64 px RGB": (64, 3)}
 PROFILED = 50
+PRODUCT_SIDE = 2048
 KERNELS = ("convolution", "addmm", "aten::mm", "bmm", "matmul")
 
 
@@ -38,6 +40,8 @@ def main() -> None:
     parser.add_argument("--cases", default=",".join(CASES))
     wish = parser.parse_args()
     device = str(resolve_device(wish.device))
+    peak = Worker(products, device).ask("peak")
+    print("one large matrix product: " + ", ".join(f"{name} {value:.0f} GFLOPS" for name, value in peak.items()))
     results = {}
     for case in wish.cases.split(","):
         ours, textbook = (Worker(loop_of, which, case, device) for which in ("ours", "textbook"))
@@ -49,6 +53,7 @@ def main() -> None:
             "ratio": ratios,
             "median_ratio": statistics.median(ratios),
             "kernel_share": ours.ask("profile"),
+            "gflop": {"ours": ours.ask("gflop"), "textbook": textbook.ask("gflop")},
         }
         mine, theirs = (statistics.median(1e3 / each[k]["steps_per_s"] for each in rounds) for k in (0, 1))
         share = results[case]["kernel_share"]
@@ -56,10 +61,14 @@ def main() -> None:
             f"{case:12} {mine:6.1f} ms/update, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
             f"({min(ratios):.2f} to {max(ratios):.2f}), convolutions and matrix products {100 * share['share']:.0f} %"
         )
+        for which, ms, arithmetic in (("ours", mine, "bfloat16"), ("textbook", theirs, "float32")):
+            done = 1e3 * results[case]["gflop"][which] / ms
+            print(f"             {which}: {done:.0f} GFLOPS, {100 * done / peak[arithmetic]:.0f} % of {arithmetic}'s")
         for name, part in list(share["rest_ms_profiled"].items())[:8]:
             print(f"             {part:5.1f} ms {name}")
     _environment.write(
-        Path(__file__).parent / "results" / f"{wish.name}.json", {**_environment.describe(), "cases": results}
+        Path(__file__).parent / "results" / f"{wish.name}.json",
+        {**_environment.describe(), "peak_gflops": peak, "cases": results},
     )
 
 
@@ -74,7 +83,31 @@ def loop_of(which: str, case: str, device_name: str) -> Answers:
     return {
         "rate": lambda seconds: rate(step, seconds, device),
         "profile": lambda _: kernel_share(step, device),
+        "gflop": lambda _: gflop(step),
     }
+
+
+def products(device_name: str) -> Answers:
+    """What a large matrix product reaches in each arithmetic."""
+    device = torch.device(device_name)
+
+    def gflops(dtype: torch.dtype) -> float:
+        a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, device=device).to(dtype) for _ in range(2))
+        per_s = rate(lambda: a @ b, 1.0, device)["steps_per_s"]
+        return 2 * PRODUCT_SIDE**3 * per_s / 1e9
+
+    # the better of several: here a noisy machine can only take away
+    kinds = (torch.float32, torch.bfloat16)
+    return {"peak": lambda _: {str(each).removeprefix("torch."): max(gflops(each) for _ in range(3)) for each in kinds}}
+
+
+def gflop(step: Callable[[], object]) -> float:
+    """Multiplications and additions of the convolutions and matrix products of a step, in thousands of millions."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 1e9
 
 
 def noise(size_px: int, channels: int) -> ag.LabelledImages:
