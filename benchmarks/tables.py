@@ -203,7 +203,9 @@ def speed() -> str:
         ("training-speed-cpu", "training, over a textbook loop"),
         ("classifier-speed-cpu", "classifier training, over DataLoader and transforms"),
     ):
-        for case, found in (_result(name) or {"cases": {}})["cases"].items():
+        result = _result(name) or {"cases": {}}
+        peak = result.get("peak_gflops")
+        for case, found in result["cases"].items():
             low, high = min(found["ratio"]), max(found["ratio"])
             lines.append(f"| {title}, {case} | {found['median_ratio']:.1f}x ({low:.1f} to {high:.1f}) |")
             if "kernel_share" in found:
@@ -211,6 +213,8 @@ def speed() -> str:
                 lines.append(
                     f"| share of an update in convolutions and matrix products, {case} | {100 * share:.0f} % |"
                 )
+            if "gflop" in found:
+                lines.append(f"| work a second, of one large matrix product's, {case} | {_of_peak(found, peak)} |")
     found = _result("generation-speed-cpu")
     for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
         rate = statistics.median(found[kind]["images_per_s"])
@@ -228,6 +232,15 @@ def speed() -> str:
         samples = f"{found['generate']['samples']:,}"
         lines.append(f"| peak memory of `generate`, {samples} samples | {found['generate']['peak_mib']:.0f} MiB |")
     return "\n".join(lines)
+
+
+def _of_peak(found: dict[str, Any], peak: dict[str, float]) -> str:
+    """What both loops compute a second, as a share of the most that their arithmetic gives."""
+    words = []
+    for which, arithmetic in (("ours", "bfloat16"), ("textbook", "float32")):
+        rate = statistics.median(each["steps_per_s"] for each in found[which])
+        words.append(f"{which} {100 * rate * found['gflop'][which] / peak[arithmetic]:.0f} % ({arithmetic})")
+    return ", ".join(words)
 
 
 def _result(name: str) -> dict[str, Any] | None:
