@@ -19,7 +19,7 @@ DOWNSTREAM = {
 DEFAULTS = {
     "bar-mnist-20": "MNIST, 20 a class",
     "bar-mnist-100": "MNIST, 100 a class",
-    "truncation-fashion-50": "Fashion-MNIST, 50 a class (former rates of 2e-4, 5500 updates)",
+    "bar-fashion-50": "Fashion-MNIST, 50 a class",
     "bar-sign-100": "hand signs, 64 px, 100 a class",
     "bar-wbc": "white blood cells, 64 px, 3 to 167 a class",
 }
