@@ -1,6 +1,6 @@
 """The full protocol on a real set, from scratch; the JSON behind the tables of README and docs/experiments.md.
 
-    python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--max-time 1800]
+    python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--processes 2] [--max-time 1800]
 
 CASE is one of those below, FOLDER of --data holds the sets as HDF5, FOLDER of --work keeps generators and classifiers: interrupted
 or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-CASE.json when it is whole.
@@ -36,7 +36,8 @@ class Case:
 MIXED = ["real", "real+classic", "real+classic+mixup", "real+synthetic", "real+classic+synthetic", "synthetic"]
 CASES = {
     "mnist": Case("mnist.h5", [20, 50, 100]),
-    "mnist-20": Case("mnist.h5", [20]),  # the first size alone, where time is short: the same draws and generators
+    "mnist-20": Case("mnist.h5", [20]),  # one size alone, where time is short: the same draws as in all three
+    "fashion_mnist-20": Case("fashion_mnist.h5", [20]),
     "fashion_mnist-50": Case("fashion_mnist.h5", [50]),
     "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100]),
     "sign_digits": Case("sign_digits.h5", [50]),
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1, help="repeats at once, a core each")
     parser.add_argument("--classifier")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,6 +84,7 @@ def main() -> None:
         imbalance=case.imbalance,
         classifier=wish.classifier,
         seed=wish.seed,
+        processes=wish.processes,
         on_row=lambda row: print(
             row.train_per_class, row.repeat, row.arm, row.setting, row.balanced_accuracy, flush=True
         ),
