@@ -1,54 +1,64 @@
-"""What `generate --filter` does to the samples of finished runs: figures of `augmentgan evaluate` at each level.
+"""What `generate --filter` does to the samples of a protocol's generators: figures of `augmentgan evaluate` at each level.
 
-    python benchmarks/filter_effect.py NAME RUN [RUN ...]
+    python benchmarks/filter_effect.py DATA.h5 NAME FOLDER/SIZE [--seeds 3]
 
-The filter's teachers are not the classifiers that judge: those have other seeds. Writes benchmarks/results/NAME.json.
+FOLDER/SIZE names finished generators of benchmarks/protocol.py, such as mnist/fits/20. The filter's teachers are not the
+classifiers that judge: those have other seeds. Writes benchmarks/results/NAME.json.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
 import _environment
 import torch
+from ablation import of_protocol, summary
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import Judges
+from augmentgan.evaluate.evaluation import Judges, samples_a_class
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.generating import Refusal
 
-PER_CLASS = 200
 OTHER_SEEDS = 1000
 
 
 def main() -> None:
-    """Judge each run's samples, unfiltered and at each level."""
-    name, folders = _environment.name_and_runs(__doc__)
+    """Judge each generator's samples, unfiltered and at each level."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol")
+    parser.add_argument("--seeds", type=int, default=3)
+    wish = parser.parse_args()
+
+    data = _environment.load(wish.data, ag.Recipe())
     rows = []
-    for folder in folders:
-        run = ag.Run(folder, "cpu")
-        teachers = Teachers(run.train, run.recipe.benchmark, run.seed, torch.device("cpu"))
-        judges = Judges(run.train, run.test, run.recipe, device="cpu", seed=OTHER_SEEDS)
+    for seed in range(wish.seeds):
+        run, test = of_protocol(data, wish.fits, seed)
+        teachers = Teachers(run.train, run.recipe.benchmark, seed, torch.device("cpu"))
+        judges = Judges(run.train, test, run.recipe, seed=OTHER_SEEDS + seed)
         for level in ("off", *LEVELS):
-            found = judges(filtered(run, level, teachers))
-            rows.append(
-                {"variant": level, "set": run.info["command"] or folder.name, "seed": run.seed, **found.to_json()}
-            )
-            print(folder.name, level, found.label_agreement, found.synthetic_only_accuracy, found.real_only_accuracy)
-    _environment.write(Path(__file__).parent / "results" / f"{name}.json", {**_environment.describe(), "rows": rows})
+            found = judges(filtered(run, level, teachers)).to_json()
+            row = {"variant": level, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
+            print(level, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
+            rows.append(row)
+    document = {**_environment.describe(), "data": wish.data.name, "rows": rows}
+    _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", document)
 
 
 def filtered(run: ag.Run, level: str, teachers: Teachers) -> ag.LabelledImages:
     """Samples as `generate --filter` writes them."""
+    per_class = samples_a_class(run.train.n_classes)
     if level == "off":
-        return run.generate(PER_CLASS)
+        return run.generate(per_class)
     chosen = SampleFilter(run, level, teachers)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "samples.h5"
         refusal = Refusal(chosen.rule, chosen.refuses)
-        ag.write_samples(run, run.counts(PER_CLASS), path, refuses=refusal, judges=[chosen])
+        ag.write_samples(run, run.counts(per_class), path, refuses=refusal, judges=[chosen])
         return ag.load(path)
 
 
