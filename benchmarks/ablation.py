@@ -6,7 +6,8 @@
 Each row is a generator: training images drawn by its seed, judged by `evaluation.Judges` (test images only for accuracies and
 for the distance of held-out images); generators of one seed have the same training images and the same judges. With --development the seed's test images are left out first, and
 other images are held out in their place, so that a setting can be chosen by these figures without a look at test images. Variants of which only
-model.truncation differs, which says how samples are drawn, share a generator. Rows that are in the file already are not made again, so a sweep can
+model.truncation differs, which says how samples are drawn, share a generator. With --imbalance (and --per-class) the training images are drawn
+unevenly, as a benchmark draws them; --keep leaves the generators in a folder, for benchmarks/mixing.py. Rows that are in the file already are not made again, so a sweep can
 run in pieces. With --fits the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it
 was given; then only model.truncation can differ.
 """
@@ -14,6 +15,7 @@ was given; then only model.truncation can differ.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import statistics
@@ -21,8 +23,11 @@ import tempfile
 from pathlib import Path
 
 import _environment
+import numpy as np
 
 import augmentgan as ag
+from augmentgan.data.draws import Imbalance, draw_training, parse_imbalance
+from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.split import split_rows
 from augmentgan.evaluate.evaluation import Judges, samples_a_class
 from augmentgan.evaluate.protocol import draws_of
@@ -43,9 +48,12 @@ def main() -> None:
         "--fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol, such as mnist/fits/20"
     )
     parser.add_argument("--development", action="store_true", help="hold out images that are no test images")
+    parser.add_argument("--imbalance", type=parse_imbalance, help="such as step:50:1")
+    parser.add_argument("--per-class", type=int, help="images of the largest class, with --imbalance")
+    parser.add_argument("--keep", type=Path, help="folder for the generators: KEEP/VARIANT/SEED")
     wish = parser.parse_args()
-    if wish.development and wish.fits:
-        parser.error("--development is for generators made here, and --fits brings others")
+    if wish.fits and (wish.development or wish.imbalance or wish.keep):
+        parser.error("--fits brings finished generators, and the other options are for those made here")
 
     path = RESULTS / f"{wish.name}.json"
     document = json.loads(path.read_text()) if path.exists() else {"rows": []}
@@ -56,7 +64,10 @@ def main() -> None:
         judges: Judges | None = None
         made: dict[str, ag.Run] = {}
         offered = without_test(data, base, seed) if wish.development else data
-        with tempfile.TemporaryDirectory() as scratch:
+        if wish.imbalance:
+            offered = unevenly(offered, base, wish.per_class, wish.imbalance, seed)
+        with contextlib.ExitStack() as stack:
+            scratch = wish.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for variant in wish.variants:
                 name, _, settings = variant.partition(":")
                 if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
@@ -68,7 +79,7 @@ def main() -> None:
                     plain = recipe.with_settings(["model.truncation=1"])
                     key = plain.model_dump_json()
                     if key not in made:
-                        made[key] = ag.fit(offered, plain, Path(scratch) / str(len(made)), seed=seed)
+                        made[key] = ag.fit(offered, plain, scratch / name.replace(" ", "-") / str(seed), seed=seed)
                     run = made[key]
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
@@ -93,6 +104,16 @@ def without_test(data: ag.LabelledImages, recipe: ag.Recipe, seed: int) -> ag.La
     """What a fit with this seed would learn from or leave unused, as a set without a split of its own."""
     split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
     return dataclasses.replace(data.subset(split.train), split=None)
+
+
+def unevenly(
+    data: ag.LabelledImages, recipe: ag.Recipe, per_class: int | None, imbalance: Imbalance, seed: int
+) -> ag.LabelledImages:
+    """A split set whose training part is drawn as a benchmark of imbalance draws it."""
+    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
+    train = draw_training(data.labels, split.train, data.n_classes, per_class, imbalance, seed)
+    marks = np.repeat([TRAIN, TEST], [len(train), len(split.test)])
+    return dataclasses.replace(data.subset(np.concatenate([train, split.test])), split=marks)
 
 
 def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages]:
