@@ -125,6 +125,12 @@ class TrainingSection(Section):
     batch_images: int = Field(
         64, ge=4, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
     )
+    most_shown: int = Field(
+        2000,
+        ge=1,
+        le=10**9,
+        description="Times that no training image is shown more often; a class with few gets a smaller part of the batches.",
+    )
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."
     )

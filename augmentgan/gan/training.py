@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.gan import augment, objectives
-from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.batches import BalancedBatches, class_shares
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
 from augmentgan.gan.distributed import ALONE, Team
@@ -94,7 +94,7 @@ class Trainer:
         training = recipe.training
         self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device)
         self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
-        self.batches = BalancedBatches(data, seed, device)
+        self.batches = BalancedBatches(data, class_shares(data.counts, training), seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
         self.anchors = torch.zeros(2, device=device)
         # whole groups: the minibatch statistic must not see chance beside choice

@@ -1,19 +1,23 @@
 """Class-balanced batches."""
 
 import numpy as np
+import pytest
 import torch
 
 import augmentgan as ag
-from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.batches import BalancedBatches, class_shares, classes_at
+from augmentgan.sections import ResolvedTrainingSection
+
+TRAINING = ResolvedTrainingSection(updates=10)  # too short for any image to be shown too often
 
 
-def batches_of(counts):
+def batches_of(counts, training=TRAINING):
     labels = np.repeat(np.arange(len(counts)), counts)
     images = np.zeros((len(labels), 8, 8, 1), np.uint8)
     images[:, 0, 0, 0] = np.arange(len(labels))
     order = np.random.default_rng(0).permutation(len(labels))
     data = ag.LabelledImages(images[order], labels[order], tuple("abcdefgh"[: len(counts)]))
-    return BalancedBatches(data, seed=1, device=torch.device("cpu"))
+    return BalancedBatches(data, class_shares(data.counts, training), seed=1, device=torch.device("cpu"))
 
 
 def test_a_class_of_five_comes_up_as_often_as_one_of_a_hundred():
@@ -22,6 +26,37 @@ def test_a_class_of_five_comes_up_as_often_as_one_of_a_hundred():
     counts = torch.bincount(seen)
     assert counts.max() - counts.min() <= 4
     assert (seen.view(-1, 4) == seen.view(-1, 4)[:, :1]).all()  # groups of one class, for the minibatch statistic
+
+
+@pytest.mark.parametrize("n_classes", [2, 7, 10, 100, 999])
+def test_even_shares_deal_every_class_once_a_turn(n_classes):
+    shares = class_shares(np.full(n_classes, 50), TRAINING)
+    for place in (1e-9, 0.5, 1 - 1e-9):
+        points = (torch.randperm(n_classes) + torch.tensor(place, dtype=torch.float64)) / n_classes
+        assert classes_at(points, shares).sort().values.equal(torch.arange(n_classes))
+
+
+def test_no_image_is_shown_more_often_than_the_recipe_says_and_the_others_share_what_is_left():
+    training = ResolvedTrainingSection(updates=1000, batch_images=64, most_shown=500)
+    shares = class_shares(np.array([100, 3, 30, 40]), training)
+    shown = shares * 1000 * 64
+    assert shown[1].item() == pytest.approx(3 * 500)
+    assert shown[2].item() == pytest.approx(30 * 500)
+    assert shares.sum().item() == pytest.approx(1)
+    assert shown[3].item() == pytest.approx(40 * 500)  # in its turn it is too small for an even part of what is left
+    assert shown[0].item() == pytest.approx(64_000 - 73 * 500)
+
+
+def test_where_every_class_is_too_small_each_has_its_part_of_the_images():
+    training = ResolvedTrainingSection(updates=1000, batch_images=64, most_shown=10)
+    assert class_shares(np.array([30, 10]), training).tolist() == pytest.approx([0.75, 0.25])
+
+
+def test_batches_hold_the_classes_in_their_shares():
+    training = ResolvedTrainingSection(updates=1000, batch_images=64, most_shown=500)
+    batches = batches_of([100, 3, 30, 40], training)
+    seen = torch.cat([batches.labels_at(position, 64, 4) for position in range(1000)])
+    assert (torch.bincount(seen) / len(seen)).tolist() == pytest.approx(batches.shares.tolist(), abs=0.004)
 
 
 def test_rows_have_the_label_and_differ_within_a_group():

@@ -20,7 +20,9 @@ class Painter(torch.nn.Module):
 def coverage_of(levels, **section):
     images = np.zeros((len(levels), 8, 8, 1), np.uint8) + np.array(levels, np.uint8)[:, None, None, None]
     data = ag.LabelledImages(images, np.arange(len(levels)) % 2, ("a", "b"))
-    batches = BalancedBatches(data, seed=0, device=torch.device("cpu"))
+    batches = BalancedBatches(
+        data, torch.full((data.n_classes,), 1 / data.n_classes).double(), seed=0, device=torch.device("cpu")
+    )
     return Coverage(CoverageSection(**section), batches, latent_dim=3), batches
 
 
