@@ -51,7 +51,8 @@ def main() -> None:
     known = {(row["run"], row["arm"], row["variant"], row["seed"]) for row in rows}
     for folder in wish.runs:
         run = ag.Run(folder, "cpu")
-        label = f"{folder.parent.parent.name}/{folder.name}" if folder.parent.name == "fits" else folder.name
+        above = folder.parent.parent if folder.parent.name == "fits" else folder.parent
+        label = f"{above.name}/{folder.name}"
         validation = unused(_environment.load(wish.data, run.recipe), run)
         imbalanced = is_imbalanced(run.train.counts)
         minority = minority_classes(run.train.counts).tolist()
