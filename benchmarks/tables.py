@@ -276,6 +276,7 @@ TABLES = {
     "rates-mnist": lambda: sweep("rates-mnist-20", "learning rates", RATES),
     "truncation-fashion": lambda: sweep("truncation-fashion-50", "latents times"),
     "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
+    "filter": lambda: sweep("filter-mnist-20", "`--filter`"),
     "projected": lambda: sweep("projected-trashnet", "discriminator"),
     "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
