@@ -78,7 +78,8 @@ def run_benchmark(
             there are cores and memory for. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
 
     Raises:
-        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process, or sizes that the data cannot give.
+        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process or workers of a team, or sizes that the
+            data cannot give.
         RunError: `out` holds another benchmark.
         TrainingError: a process was lost.
     """
@@ -88,6 +89,10 @@ def run_benchmark(
         raise DataError(f"--classifier {classifier!r} is not known; known: {', '.join(CLASSIFIERS)}")
     if processes is not None and processes < 1:
         raise DataError(f"--processes {processes}: at least 1 is needed")
+    if team.size > 1 and processes is not None and processes > 1:
+        raise DataError(
+            f"--processes {processes}: torchrun's {team.size} processes share the repeats already; leave it out"
+        )
     if isinstance(data_or_run, LabelledImages):
         return benchmark_from_scratch(
             data_or_run,

@@ -19,6 +19,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError, TrainingError
 from augmentgan.evaluate import sharing, workers
 from augmentgan.evaluate.workers import in_workers, n_workers
+from augmentgan.gan.distributed import Team
 
 
 def alive(pid):
@@ -187,3 +188,8 @@ def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, m
     monkeypatch.setattr(sharing, "in_workers", remembering)
     ag.run_benchmark(run, repeats=4, device="cpu", processes=2)
     assert given == [1, 2, 3]
+
+
+def test_a_team_has_no_workers_beside_itself(trained):
+    with pytest.raises(DataError, match="torchrun's 3 processes share the repeats already"):
+        ag.run_benchmark(ag.Run(trained.folder, "cpu"), repeats=2, device="cpu", processes=2, team=Team(0, 3))
