@@ -129,7 +129,7 @@ class TrainingSection(Section):
         2000,
         ge=1,
         le=10**9,
-        description="Times that no training image is shown more often; a class with few gets a smaller part of the batches.",
+        description="Times that a training image is shown at most: a class too small for an even part of the batches gets less of them, unless all are.",
     )
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."

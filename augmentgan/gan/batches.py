@@ -23,8 +23,8 @@ from augmentgan.sections import ResolvedTrainingSection
 def class_shares(counts: NDArray[np.int64], training: ResolvedTrainingSection) -> Tensor:
     """Each class's part of all batches (n_classes,), float64: even, but no image is to be shown more than `most_shown` times.
 
-    What a small class may not have goes to the others. Where all classes are that small, nothing can: then each has its part of
-    the images.
+    What a small class may not have goes to the others. Where all classes are that small, there are no others, and images are shown more
+    often: then each class has its part of the images.
 
     Args:
         counts: training images of each class.
