@@ -113,7 +113,6 @@ class CoverageSection(Section):
         0.5, gt=0, le=1, description="Share of every batch of fake images whose latents are matched ones."
     )
     refresh_updates: int = Field(100, ge=1, le=10**9, description="Updates between two matchings.")
-    shrink: float = Field(0.0, ge=0, description="x.")
     latent_noise: float = Field(
         0.05, ge=0, le=100, description="Standard deviation of the noise added to a matched latent."
     )
@@ -126,6 +125,12 @@ class TrainingSection(Section):
     batch_images: int = Field(
         64, ge=4, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
     )
+    most_shown: int = Field(
+        2000,
+        ge=1,
+        le=10**9,
+        description="Times that a training image is shown at most: a class too small for an even part of the batches gets less of them, unless all are.",
+    )
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."
     )
@@ -136,8 +141,6 @@ class TrainingSection(Section):
     average_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the generator average that makes the samples."
     )
-    class_exponent: float = Field(0.0, ge=0, le=1, description="x.")
-    most_shown: int = Field(0, ge=0, description="x.")
     precision: Literal["float32", "bfloat16"] | Auto = Field(
         "auto",
         description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",

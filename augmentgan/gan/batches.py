@@ -1,43 +1,51 @@
 """Class-balanced batches from images that stay on the device.
 
-The whole set lies on the device once, as uint8; a batch is an index and a conversion. Every class comes
-up equally often, so that a class with 5 images is learned beside one with 500, and neighbouring rows share a class, as
-the discriminator's minibatch statistic needs.
+The whole set lies on the device once, as uint8; a batch is an index and a conversion. Classes come up equally often, so that a
+class with 50 images is learned beside one with 500, except where that would show the few images of a class so often that
+they are learned by heart (`class_shares`). Neighbouring rows share a class, as the discriminator's minibatch statistic needs.
 """
 
 from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.gan.device import to_device
 from augmentgan.gan.networks import to_unit
+from augmentgan.sections import ResolvedTrainingSection
 
 
-def spread(shares: Tensor, start: int, n: int, seed: int) -> Tensor:
-    places = (torch.arange(start, start + n, dtype=torch.float64) * 0.6180339887498949 + seed * 0.37) % 1.0
-    return torch.searchsorted(shares.cumsum(0), places, right=True).clamp_max(len(shares) - 1)
+def class_shares(counts: NDArray[np.int64], training: ResolvedTrainingSection) -> Tensor:
+    """Each class's part of all batches (n_classes,), float64: even, but no image is to be shown more than `most_shown` times.
 
+    What a small class may not have goes to the others. Where all classes are that small, there are no others, and images are shown more
+    often: then each class has its part of the images.
 
-def class_shares(counts: Tensor, n_shown: int, most_shown: int, exponent: float = 0.0) -> Tensor:
-    wish = counts.double() ** exponent
-    if not most_shown:
-        return wish / wish.sum()
-    most = most_shown * counts.double() / n_shown
+    Args:
+        counts: training images of each class.
+        training: how many images the discriminator sees in all, and `most_shown`.
+    """
+    n_shown = training.updates * training.n_discriminator_updates * training.batch_images
+    most = torch.from_numpy(counts).double() * training.most_shown / n_shown
     if most.sum() <= 1:
         return most / most.sum()
-    shares = torch.zeros_like(most)
-    free = torch.ones(len(most), dtype=torch.bool)
-    while True:
-        shares[free] = wish[free] / wish[free].sum() * (1 - shares[~free].sum())
-        over = free & (shares > most)
-        if not over.any():
-            return shares
-        shares[over] = most[over]
-        free &= ~over
+    # the smallest classes first: what one leaves is shared by those after it
+    order = torch.argsort(most)
+    shares, left = torch.empty_like(most), 1.0
+    for rank, label in enumerate(order.tolist()):
+        shares[label] = min(float(most[label]), left / (len(most) - rank))
+        left -= float(shares[label])
+    return shares
+
+
+def classes_at(points: Tensor, shares: Tensor) -> Tensor:
+    """The classes (n,) whose stretches of [0, 1), as long as their shares, hold the points (n,)."""
+    return torch.searchsorted(shares.cumsum(0), points, right=True).clamp_max(len(shares) - 1)
 
 
 class BalancedBatches:
@@ -48,9 +56,10 @@ class BalancedBatches:
     Attributes:
         images: uint8 (n, h, w, c) on the device, sorted by class.
         n_classes: number of classes.
+        shares: each class's part of all batches, (n_classes,) float64.
     """
 
-    def __init__(self, data: LabelledImages, seed: int, device: torch.device, shares: Tensor | None = None) -> None:
+    def __init__(self, data: LabelledImages, shares: Tensor, seed: int, device: torch.device) -> None:
         order = torch.argsort(torch.from_numpy(data.labels), stable=True)
         self.images = torch.from_numpy(data.images)[order].to(device)
         self.labels = torch.from_numpy(data.labels)[order].to(device)
@@ -58,14 +67,16 @@ class BalancedBatches:
         self.n_classes = data.n_classes
         self._counts = counts
         self._first = counts.cumsum(0) - counts
-        self._seed = seed
         self.shares = shares
+        self._seed = seed
 
     def labels_at(self, position: int, n: int, group: int = 1) -> Tensor:
-        """Labels (n,) in runs of `group`: a slice of an endless rotation through shuffled classes."""
+        """Labels (n,) in runs of `group`: a slice of an endless rotation through shuffled classes.
+
+        A turn takes one point from each of `n_classes` equal stretches of [0, 1): with even shares every class comes up once, else as
+        nearly in proportion to its share as whole numbers allow.
+        """
         start = position * (n // group)
-        if self.shares is not None:
-            return spread(self.shares, start, n // group, self._seed).repeat_interleave(group)
         return torch.tensor(
             [self._rotation(p // self.n_classes)[p % self.n_classes] for p in range(start, start + n // group)]
         ).repeat_interleave(group)
@@ -86,4 +97,6 @@ class BalancedBatches:
     @functools.lru_cache(maxsize=8)  # noqa: B019 - a few short lists, gone with the object's last reader
     def _rotation(self, turn: int) -> list[int]:
         generator = torch.Generator().manual_seed((self._seed * 1_000_003 + turn) % 2**63)
-        return torch.randperm(self.n_classes, generator=generator).tolist()
+        stretches = torch.randperm(self.n_classes, generator=generator)
+        points = (stretches + torch.rand((), generator=generator, dtype=torch.float64)) / self.n_classes
+        return classes_at(points, self.shares).tolist()

@@ -22,6 +22,7 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
+from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_device
@@ -43,7 +44,7 @@ from augmentgan.gan.run_folder import (
     write_state,
 )
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
-from augmentgan.gan.training import Status, Trainer, sampler_of, shares_of
+from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
@@ -214,7 +215,7 @@ class Run:
             generator.requires_grad_(False).to(self._device)
             keep_freed_memory()
             allow_tf32(self._device)
-            calibrate_for_sampling(generator, self.seed, shares_of(self.recipe.training, self.train))
+            calibrate_for_sampling(generator, class_shares(self.train.counts, self.recipe.training), self.seed)
             self._generator = generator
         return self._generator
 
@@ -343,7 +344,7 @@ def _learn(
 def _look(trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status) -> Status:
     """Sample the generator average: a sheet for people, diversity and nearness for the status."""
     generator = sampler_of(trainer)
-    calibrate_for_sampling(generator, seed, trainer.batches.shares)
+    calibrate_for_sampling(generator, trainer.batches.shares, seed)
     per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes))
     batches = list(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
     images = np.concatenate([batch.images for batch in batches])

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from augmentgan.gan.batches import classes_at
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.batches import spread
 from augmentgan.gan.networks import Generator, calibrate, to_uint8
 
 BATCH = 64
@@ -62,15 +63,24 @@ def latents_of(seed: int, label: int, indices: NDArray[np.int64], latent_dim: in
     return latents
 
 
-def calibrate_for_sampling(generator: Generator, seed: int, shares=None) -> None:
-    """Measure the generator's normalisation statistics over class-balanced latents and switch it to sampling."""
+def calibrate_for_sampling(generator: Generator, shares: Tensor, seed: int) -> None:
+    """Measure the generator's normalisation statistics and switch it to sampling.
+
+    Args:
+        generator: to be measured.
+        shares: of the classes in the batches that it learned from (`augmentgan.gan.batches.class_shares`): statistics of another
+            mixture would not fit its weights.
+        seed: of the latents.
+    """
     device = next(generator.parameters()).device
-    n_classes = generator.n_classes
+    n_classes, n_turns = generator.n_classes, -(-CALIBRATION_IMAGES // generator.n_classes)
     batches = []
     for k in range(CALIBRATION_IMAGES // BATCH):
-        rows = np.arange(k * BATCH, (k + 1) * BATCH)
-        latents = latents_of(seed ^ _CALIBRATION_KEY, 0, rows, generator.latent_dim)
-        batches.append((torch.from_numpy(latents).to(device), (torch.from_numpy(rows % n_classes) if shares is None else spread(shares, k * BATCH, BATCH, 0)).to(device)))
+        rows = torch.arange(k * BATCH, (k + 1) * BATCH)
+        latents = latents_of(seed ^ _CALIBRATION_KEY, 0, rows.numpy(), generator.latent_dim)
+        turns, stretches = rows // n_classes, rows % n_classes
+        labels = classes_at((stretches + (turns + 0.5) / n_turns) / n_classes, shares)
+        batches.append((torch.from_numpy(latents).to(device), labels.to(device)))
     calibrate(generator, batches)
 
 

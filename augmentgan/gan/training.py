@@ -94,7 +94,7 @@ class Trainer:
         training = recipe.training
         self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device)
         self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
-        self.batches = BalancedBatches(data, seed, device, shares_of(training, data))
+        self.batches = BalancedBatches(data, class_shares(data.counts, training), seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
         self.anchors = torch.zeros(2, device=device)
         # whole groups: the minibatch statistic must not see chance beside choice
@@ -178,9 +178,7 @@ class Trainer:
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
         if targets is not None and len(targets):
-            counts = self.batches._counts.float()[labels[: len(targets)]]
-            weights = counts / (counts + self.recipe.coverage.shrink)
-            loss_coverage = ((fake[: len(targets)].float() - targets).square().mean(dim=(1, 2, 3)) * weights).mean()
+            loss_coverage = coverage_loss(fake[: len(targets)], targets)
             # the mean over the processes is to be the mean over all pairs, of which some have more
             loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
         self.optimizer_generator.zero_grad(set_to_none=True)
@@ -257,14 +255,6 @@ def _adam(network: nn.Module, rate: float, recipe: ResolvedRecipe, device: torch
     betas = (recipe.training.beta1, recipe.training.beta2)
     fused = device.type in ("cpu", "cuda")
     return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused)
-
-
-def shares_of(training, data):
-    if not training.most_shown and not training.class_exponent:
-        return None
-    shares = class_shares(torch.from_numpy(data.counts), training.updates * training.batch_images, training.most_shown, training.class_exponent)
-    print(data.counts, shares)
-    return shares
 
 
 def sampler_of(trainer: Trainer) -> Generator:
