@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -44,15 +43,6 @@ def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
     """A data set as a recipe wants it, without its bad files."""
     size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
     return augmentgan.load(path, size_px=size_px, skip_bad=True)
-
-
-def name_and_runs(description: str) -> tuple[str, list[Path]]:
-    """The command line of a script that looks at finished runs: NAME RUN [RUN ...]."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("name")
-    parser.add_argument("runs", type=Path, nargs="+")
-    wish = parser.parse_args()
-    return wish.name, wish.runs
 
 
 def write(path: Path, result: dict[str, Any]) -> None:

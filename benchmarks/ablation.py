@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, help="images of the largest class, with --imbalance")
     parser.add_argument("--keep", type=Path, help="folder for the generators: KEEP/VARIANT/SEED")
     wish = parser.parse_args()
+    if wish.per_class and not wish.imbalance:
+        parser.error("--per-class belongs to --imbalance; alone it is --set data.train_per_class=N")
     if wish.fits and (wish.development or wish.imbalance or wish.keep):
         parser.error("--fits brings finished generators, and the other options are for those made here")
 

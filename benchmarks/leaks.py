@@ -8,6 +8,7 @@ a complete leak would look like. Writes benchmarks/results/NAME.json.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import _environment
@@ -27,9 +28,12 @@ NEAR_GREY, FULL = 8, 0.9
 
 def main() -> None:
     """Measure and print."""
-    name, folders = _environment.name_and_runs(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("runs", type=Path, nargs="+")
+    wish = parser.parse_args()
     rows = []
-    for folder in folders:
+    for folder in wish.runs:
         run = ag.Run(folder, "cpu")
         side_px = round(run.recipe.augment.cutout * run.recipe.data.size_px)
         shown = {"training images": run.train, "samples": run.generate(PER_CLASS), "augmented": augmented(run)}
@@ -47,7 +51,7 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    _environment.write(RESULTS / f"{name}.json", {**_environment.describe(), "rows": rows})
+    _environment.write(RESULTS / f"{wish.name}.json", {**_environment.describe(), "rows": rows})
 
 
 def augmented(run: ag.Run) -> ag.LabelledImages:

@@ -237,7 +237,7 @@ def speed() -> str:
 def _of_peak(found: dict[str, Any], peak: dict[str, float]) -> str:
     """What both loops compute a second, as a share of the most that their arithmetic gives."""
     words = []
-    for which, arithmetic in (("ours", "bfloat16"), ("textbook", "float32")):
+    for which, arithmetic in found["arithmetic"].items():
         rate = statistics.median(each["steps_per_s"] for each in found[which])
         words.append(f"{which} {100 * rate * found['gflop'][which] / peak[arithmetic]:.0f} % ({arithmetic})")
     return ", ".join(words)
@@ -288,7 +288,6 @@ TABLES = {
             "most shown 2000": "at most 2000 times (the default now)",
             "most shown 1000": "at most 1000 times",
             "exponent 0.5, calibrated alike": "classes by the root of their counts",
-            "exponent 0.5": "the same, other statistics at sampling",
             "most shown 2000, gentle coverage": "at most 2000 times, gentle coverage term",
         },
     ),

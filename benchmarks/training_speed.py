@@ -54,6 +54,7 @@ def main() -> None:
             "median_ratio": statistics.median(ratios),
             "kernel_share": ours.ask("profile"),
             "gflop": {"ours": ours.ask("gflop"), "textbook": textbook.ask("gflop")},
+            "arithmetic": {"ours": ours.ask("arithmetic"), "textbook": textbook.ask("arithmetic")},
         }
         mine, theirs = (statistics.median(1e3 / each[k]["steps_per_s"] for each in rounds) for k in (0, 1))
         share = results[case]["kernel_share"]
@@ -61,7 +62,8 @@ def main() -> None:
             f"{case:12} {mine:6.1f} ms/update, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
             f"({min(ratios):.2f} to {max(ratios):.2f}), convolutions and matrix products {100 * share['share']:.0f} %"
         )
-        for which, ms, arithmetic in (("ours", mine, "bfloat16"), ("textbook", theirs, "float32")):
+        for which, ms in (("ours", mine), ("textbook", theirs)):
+            arithmetic = results[case]["arithmetic"][which]
             done = 1e3 * results[case]["gflop"][which] / ms
             print(f"             {which}: {done:.0f} GFLOPS, {100 * done / peak[arithmetic]:.0f} % of {arithmetic}'s")
         for name, part in list(share["rest_ms_profiled"].items())[:8]:
@@ -77,13 +79,16 @@ def loop_of(which: str, case: str, device_name: str) -> Answers:
     size_px, channels = CASES[case]
     data, device = noise(size_px, channels), torch.device(device_name)
     recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
-    step = Trainer(recipe, data, 0, device).update if which == "ours" else Textbook(recipe, data, device)
+    loop = Trainer(recipe, data, 0, device) if which == "ours" else Textbook(recipe, data, device)
+    step = loop.update if isinstance(loop, Trainer) else loop
+    arithmetic = loop.precision if isinstance(loop, Trainer) else torch.float32
     for _ in range(WARM_UP_STEPS):
         step()
     return {
         "rate": lambda seconds: rate(step, seconds, device),
         "profile": lambda _: kernel_share(step, device),
         "gflop": lambda _: gflop(step),
+        "arithmetic": lambda _: str(arithmetic).removeprefix("torch."),
     }
 
 

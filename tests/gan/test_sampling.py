@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from augmentgan.gan import sampling
 from augmentgan.gan.sampling import latents_of
 
 
@@ -35,6 +36,16 @@ def test_latents_are_standard_normal_and_addressable():
     assert latents.std() == pytest.approx(1, abs=0.02)
     assert (latents_of(7, 2, np.array([4321, 12]), 16) == latents[[4321, 12]]).all()
     assert not np.allclose(latents_of(7, 3, np.arange(5), 16), latents[:5])
+
+
+@pytest.mark.parametrize("shares", [[0.1] * 10, [0.02] * 5 + [0.18] * 5])
+def test_statistics_are_those_of_the_mixture_that_was_learned_from(trained, monkeypatch, shares):
+    batches = []
+    monkeypatch.setattr(sampling, "calibrate", lambda generator, given: batches.extend(given))
+    sampling.calibrate_for_sampling(trained.generator, torch.tensor(shares, dtype=torch.float64), seed=0)
+    labels = torch.cat([labels for _, labels in batches])
+    assert (torch.bincount(labels, minlength=10) / len(labels)).tolist() == pytest.approx(shares, abs=0.002)
+    assert all(len(batch.unique()) > 5 for _, batch in batches)  # every batch holds a mixture
 
 
 def test_generating_leaves_torchs_random_state_alone(trained):
