@@ -1,6 +1,6 @@
-"""The two 4x4 convolutions of stride 2 that halve and double a feature map, with gradients in their fastest form.
+"""The 4x4 convolutions of stride 2 that halve and double a feature map, and the 3x3 one that keeps it, with gradients in their fastest form.
 
-Both are torch's own functions. On a CPU only the weight's gradient is computed otherwise: as one matrix product over the
+All are torch's own functions. On a CPU only the weight's gradient is computed otherwise: as one matrix product over the
 patches of the larger map, which are copied out once. At the sizes of these networks that is faster than the
 convolution kernels' own gradient. Every step is differentiable, so that a gradient penalty
 can differentiate twice.
@@ -15,17 +15,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
+"""Of halving and doubling; the convolution that keeps the side has the same padding, kernel 3 and stride 1."""
 
-MOST_PATCH_VALUES = 2**22
-"""More would be written to memory and read again more slowly than the convolution's own kernel takes."""
+MOST_PATCH_VALUES = {KERNEL: 2**22, 3: 3 * 2**20}
+"""More would be written to memory and read again more slowly than the convolution's own kernel takes. At stride 1 a value is in nine
+patches and not in four, so that there less is worth copying."""
 
 
 def halve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Half the side: x (n, c, 2h, 2w), weight (d, c, 4, 4), bias (d,) to (n, d, h, w)."""
-    if not _by_patches(x, weight, x.shape[2] * x.shape[3] // STRIDE**2):
-        return F.conv2d(x, weight, bias, stride=STRIDE, padding=PADDING)
-    y = cast(Tensor, _Halve.apply(*_cast(x, weight)))
-    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+    return _convolve(x, weight, bias, STRIDE)
+
+
+def keep(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same side: x (n, c, h, w), weight (d, c, 3, 3), bias (d,) to (n, d, h, w)."""
+    return _convolve(x, weight, bias, 1)
 
 
 def double(x: Tensor, weight: Tensor) -> Tensor:
@@ -35,21 +39,30 @@ def double(x: Tensor, weight: Tensor) -> Tensor:
     return cast(Tensor, _Double.apply(*_cast(x, weight)))
 
 
-class _Halve(torch.autograd.Function):
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    if not _by_patches(x, weight, x.shape[2] * x.shape[3] // stride**2):
+        return F.conv2d(x, weight, bias, stride=stride, padding=PADDING)
+    return cast(Tensor, _Convolve.apply(*_cast(x, weight), None if bias is None else _cast(bias)[0], stride))
+
+
+class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, stride=STRIDE, padding=PADDING)
+        ctx.stride = stride
+        return F.conv2d(x, weight, bias, stride=stride, padding=PADDING)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        of_x = of_weight = None
+        of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_x = F.conv_transpose2d(gradient, weight, stride=STRIDE, padding=PADDING)
+            of_x = F.conv_transpose2d(gradient, weight, stride=ctx.stride, padding=PADDING)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(x, gradient)
-        return of_x, of_weight
+            of_weight = _weight_gradient(x, gradient, weight.shape[2], ctx.stride)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum(dim=(0, 2, 3))
+        return of_x, of_weight, of_bias, None
 
 
 class _Double(torch.autograd.Function):
@@ -65,28 +78,33 @@ class _Double(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_x = F.conv2d(gradient, weight, stride=STRIDE, padding=PADDING)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(gradient, x)
+            of_weight = _weight_gradient(gradient, x, KERNEL, STRIDE)
         return of_x, of_weight
 
 
-def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:
-    """Sum over images and places of small (n, d, h, w) times the patch of large (n, c, 2h, 2w) that it meets: (d, c, 4, 4)."""
+def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> Tensor:
+    """Sum over images and places of small (n, d, h, w) times the patch of large (n, c, stride h, stride w) that it meets.
+
+    Returns:
+        (d, c, kernel, kernel)
+    """
     n, d, h, w = small.shape
     c = large.shape[1]
-    padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1).contiguous()  # (n, 2h + 2, 2w + 2, c)
+    padded = F.pad(large, (PADDING,) * 4).permute(0, 2, 3, 1).contiguous()  # (n, stride h + 2, stride w + 2, c)
     image, row, column, _ = padded.stride()
-    # a patch is four runs of four neighbouring pixels with all their channels
-    patches = padded.as_strided((n, h, w, KERNEL, KERNEL * c), (image, STRIDE * row, STRIDE * column, row, 1)).reshape(
-        n * h * w, KERNEL * KERNEL * c
+    # a patch is a few runs of neighbouring pixels with all their channels
+    patches = padded.as_strided((n, h, w, kernel, kernel * c), (image, stride * row, stride * column, row, 1)).reshape(
+        n * h * w, kernel * kernel * c
     )
-    product = small.permute(0, 2, 3, 1).reshape(n * h * w, d).T @ patches  # (d, 16 c)
-    return product.view(d, KERNEL, KERNEL, c).permute(0, 3, 1, 2)  # channels last, as the weight lies
+    product = small.permute(0, 2, 3, 1).reshape(n * h * w, d).T @ patches
+    return product.view(d, kernel, kernel, c).permute(0, 3, 1, 2)  # channels last, as the weight lies
 
 
 def _by_patches(x: Tensor, weight: Tensor, n_places: int) -> bool:
     """Whether patches are faster: on a CPU, while learning, with neither too few values for a product nor too many."""
     learns = x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
-    return learns and weight.shape[1] >= 16 and len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES
+    n_values = len(x) * n_places * weight[0].numel()
+    return learns and weight.shape[1] >= 16 and n_values <= MOST_PATCH_VALUES[weight.shape[2]]
 
 
 def _cast(*tensors: Tensor) -> tuple[Tensor, ...]:

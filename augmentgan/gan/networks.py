@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from augmentgan.gan.backbone import require_backbone
-from augmentgan.gan.convolutions import double, halve
+from augmentgan.gan.convolutions import double, halve, keep
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.projected import MIXED_CHANNELS, PURPOSE, ProjectedDiscriminator
 from augmentgan.recipe import ResolvedRecipe
@@ -53,7 +54,7 @@ def base_size(size_px: int) -> int:
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose scale and shift belong to the class (de Vries et al. 2017).
+    """Batch normalisation whose scale and shift belong to the class (de Vries et al. 2017), and the ReLU after it.
 
     In training the batch's own statistics are used and nothing is recorded: the generator that makes samples is an
     average of many, so its statistics are measured afterwards by `calibrate`.
@@ -72,8 +73,11 @@ class ConditionalBatchNorm(nn.Module):
         self.momentum: float | None = None  # set by `calibrate` while it measures
 
     def forward(self, x: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
-        """Normalise x (n, c, h, w), our part of the team's batch, and apply the scale and shift of each row's class."""
+        """Normalise x (n, c, h, w), our part of the team's batch, apply the scale and shift of each row's class, and rectify."""
         scale, shift = self.scale(labels), self.shift(labels)  # (n, c)
+        learns = self.training and self.momentum is None and torch.is_grad_enabled()
+        if learns and team.size == 1 and x.device.type == "cpu":
+            return cast(Tensor, _NormaliseAndRectify.apply(x, scale, shift))
         if not self.training:  # statistics, scale and shift in one pass
             scale = scale * torch.rsqrt(self.running_var + EPSILON)
             shift = shift - self.running_mean * scale
@@ -85,8 +89,44 @@ class ConditionalBatchNorm(nn.Module):
             x = F.batch_norm(x, None, None, training=True, eps=EPSILON)
         else:
             x = F.batch_norm(x, self.running_mean, self.running_var, training=True, momentum=self.momentum, eps=EPSILON)
-        scale, shift = (each.to(x.dtype)[:, :, None, None] for each in (scale, shift))  # (n, c, 1, 1)
-        return torch.addcmul(shift, x, scale)
+        return F.relu(_scaled(x, scale, shift))
+
+
+def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Values x (n, c, h, w) times scale plus shift, both (n, c)."""
+    return torch.addcmul(_spread(shift, x.dtype), x, _spread(scale, x.dtype))
+
+
+def _spread(values: Tensor, dtype: torch.dtype) -> Tensor:
+    return values.to(dtype)[..., None, None]
+
+
+class _NormaliseAndRectify(torch.autograd.Function):
+    """relu(scale * (x - mean) / deviation + shift), with the mean and deviation (c,) of the batch.
+
+    Normalisation and scale share their backward: with g the gradient of what is rectified and y the normalised x, the gradients of shift
+    and scale are the sums of g and g y over an image's places, and normalisation's own (Ioffe & Szegedy 2015, arXiv 1502.03167, section 3)
+    needs no other sums over the batch than those, times the scale.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        y, _, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, EPSILON)
+        rectified = _scaled(y, scale, shift).relu_()
+        ctx.save_for_backward(y, rectified, scale, inverse)
+        return rectified
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y, rectified, scale, inverse = ctx.saved_tensors
+        gradient = torch.ops.aten.threshold_backward(gradient, rectified, 0)
+        of_shift = gradient.sum(dim=(2, 3)).to(scale.dtype)
+        of_scale = (gradient * y).sum(dim=(2, 3)).to(scale.dtype)
+        n_places = y.numel() / y.shape[1]
+        mean, slope = ((scale * each).sum(dim=0) / n_places for each in (of_shift, of_scale))  # (c,)
+        centred = torch.addcmul(_spread(-inverse * mean, y.dtype), y, _spread(-inverse * slope, y.dtype))
+        return torch.addcmul(centred, gradient, _spread(inverse * scale, y.dtype)), of_scale, of_shift
 
 
 def _statistics(x: Tensor, team: Team) -> tuple[Tensor, Tensor]:
@@ -149,9 +189,9 @@ class Generator(nn.Module):
             latents = latents * self.truncation
         x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
         x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
-        x = F.relu(self.norm[0](x, labels, team))
+        x = self.norm[0](x, labels, team)
         for up, norm in zip(self.up, self.norm[1:], strict=True):
-            x = F.relu(norm(double(x, cast(Tensor, up.weight)), labels, team))
+            x = norm(double(x, cast(Tensor, up.weight)), labels, team)
         return torch.tanh(cast(Tensor, self.to_image(x)))
 
 
@@ -235,7 +275,7 @@ class Discriminator(nn.Module):
         for convolution, weight in zip(self.down, down, strict=True):
             x = F.leaky_relu(halve(x, weight, cast(nn.Conv2d, convolution).bias), LEAK)
         of_features = last[:, : x.shape[1]].contiguous(memory_format=torch.channels_last)
-        y = F.conv2d(x, of_features, self.last.bias, padding=1)
+        y = keep(x, of_features, self.last.bias)
         if self.minibatch_stddev:
             y = y + _convolved_constant(within_class_stddev(x), last[:, x.shape[1] :], x.shape[2])
         x = F.leaky_relu(y, LEAK)

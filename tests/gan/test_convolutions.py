@@ -1,10 +1,10 @@
-"""Halving and doubling are torch's convolutions, with the same gradients, once and twice."""
+"""Halving, keeping and doubling are torch's convolutions, with the same gradients, once and twice."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from augmentgan.gan.convolutions import double, halve
+from augmentgan.gan.convolutions import double, halve, keep
 
 
 def operands(large_channels, small_channels, dtype=torch.float64):
@@ -34,6 +34,19 @@ def test_halve_is_the_strided_convolution(c, d, channels_last):
 
 
 @pytest.mark.parametrize(("c", "d"), [(16, 24), (32, 16), (3, 8)])
+def test_keep_is_the_convolution_of_the_same_side(c, d):
+    random = torch.Generator().manual_seed(1)
+    shapes = ((3, c, 4, 6), (d, c, 3, 3), (d,), (3, d, 4, 6))
+    *inputs, gradient = (torch.randn(shape, generator=random, dtype=torch.float64).requires_grad_() for shape in shapes)
+    ours, theirs = keep(*inputs), F.conv2d(*inputs, padding=1)
+    torch.testing.assert_close(ours, theirs)
+    for mine, expected in zip(
+        torch.autograd.grad(ours, inputs, gradient), torch.autograd.grad(theirs, inputs, gradient), strict=True
+    ):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize(("c", "d"), [(16, 24), (32, 16), (3, 8)])
 def test_double_is_the_transposed_convolution(c, d):
     large, small, weight, _ = operands(c, d)
     ours, theirs = double(small, weight), F.conv_transpose2d(small, weight, stride=2, padding=1)
@@ -44,6 +57,17 @@ def test_double_is_the_transposed_convolution(c, d):
         strict=True,
     ):
         torch.testing.assert_close(mine, expected)
+
+
+def test_a_penalty_can_differentiate_twice_through_keep():
+    large, *_ = operands(16, 16)
+    weight = torch.randn(24, 16, 3, 3, dtype=torch.float64, requires_grad=True)
+
+    def penalty(convolve):
+        (gradient,) = torch.autograd.grad(convolve(large).square().sum(), large, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), weight)[0]
+
+    torch.testing.assert_close(penalty(lambda x: keep(x, weight)), penalty(lambda x: F.conv2d(x, weight, padding=1)))
 
 
 def test_a_penalty_can_differentiate_twice():

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from augmentgan.gan import networks
-from augmentgan.gan.networks import Discriminator, Generator, SpectralNorm
+from augmentgan.gan.networks import EPSILON, ConditionalBatchNorm, Discriminator, Generator, SpectralNorm
 from augmentgan.sections import SIZES
 
 
@@ -121,3 +122,26 @@ def test_a_fresh_generator_is_not_saturated(size_px):
     forger = Generator(size_px=size_px, channels=3, n_classes=2, latent_dim=16, label_dim=4, width=16)
     images = forger(torch.randn(64, 16), torch.arange(64) % 2)
     assert images.abs().mean() < 0.4
+
+
+def test_normalisation_with_its_own_gradient_is_torchs():
+    random = torch.Generator().manual_seed(0)
+    norm = ConditionalBatchNorm(5, 3).double()
+    with torch.no_grad():
+        norm.scale.weight.normal_(generator=random)
+        norm.shift.weight.normal_(generator=random)
+    x = (3 * torch.randn(6, 5, 4, 7, generator=random, dtype=torch.float64) + 1).requires_grad_()
+    gradient = torch.randn(6, 5, 4, 7, generator=random, dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 2, 2, 2])
+    plain = F.batch_norm(x, None, None, training=True, eps=EPSILON)
+    expected = F.relu(plain * norm.scale(labels)[..., None, None] + norm.shift(labels)[..., None, None])
+    inputs = (x, norm.scale.weight, norm.shift.weight)
+    torch.testing.assert_close(norm(x, labels), expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(norm(x, labels), inputs, gradient),
+        torch.autograd.grad(expected, inputs, gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+    with torch.no_grad():  # without a gradient it takes another way
+        torch.testing.assert_close(norm(x, labels), expected.detach())
