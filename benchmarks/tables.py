@@ -199,22 +199,27 @@ def leaks() -> str:
 def speed() -> str:
     """What was measured of speed and memory, where it was measured."""
     lines = ["| what | measured |", "|---|---|"]
-    for name, title in (
-        ("training-speed-cpu", "training, over a textbook loop"),
-        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms"),
+    for name, what, where in (
+        ("training-speed-intel", "training, over a textbook loop", ", Xeon"),
+        ("training-speed-intel-before", "training, over a textbook loop", ", Xeon, before the last change"),
+        ("training-speed-cpu", "training, over a textbook loop", ", EPYC, before the last change"),
+        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms", ", EPYC"),
     ):
         result = _result(name) or {"cases": {}}
         peak = result.get("peak_gflops")
+        title = what + where
         for case, found in result["cases"].items():
             low, high = min(found["ratio"]), max(found["ratio"])
             lines.append(f"| {title}, {case} | {found['median_ratio']:.1f}x ({low:.1f} to {high:.1f}) |")
             if "kernel_share" in found:
                 share = found["kernel_share"]["share"]
                 lines.append(
-                    f"| share of an update in convolutions and matrix products, {case} | {100 * share:.0f} % |"
+                    f"| share of an update in convolutions and matrix products{where}, {case} | {100 * share:.0f} % |"
                 )
             if "gflop" in found:
-                lines.append(f"| work a second, of one large matrix product's, {case} | {_of_peak(found, peak)} |")
+                lines.append(
+                    f"| work a second, of one large matrix product's{where}, {case} | {_of_peak(found, peak)} |"
+                )
     found = _result("generation-speed-cpu")
     for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
         rate = statistics.median(found[kind]["images_per_s"])
@@ -280,6 +285,8 @@ TABLES = {
     "projected": lambda: sweep("projected-trashnet", "discriminator"),
     "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
+    "precision": lambda: sweep("precision-mnist-20", "arithmetic"),
+    "precision-times": lambda: fit_times("precision-mnist-20"),
     "shown-wbc": lambda: sweep(
         "shown-wbc-32",
         "images shown",
