@@ -103,7 +103,8 @@ def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> 
 def _by_patches(x: Tensor, weight: Tensor, n_places: int) -> bool:
     """Whether patches are faster: on a CPU, while learning, with neither too few values for a product nor too many."""
     learns = x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
-    if not learns or weight.shape[1] < 16:  # first: an exporter takes a batch's length for fixed once it is asked for it
+    # first, for an exporter takes a batch's length for fixed once it is asked for it
+    if not learns or weight.shape[1] < 16:
         return False
     return len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES[weight.shape[2]]
 
