@@ -52,38 +52,57 @@ def _difference(result: dict[str, Any]) -> str:
         if (each["arm"], each["baseline"], each["metric"])
         == ("real+classic+synthetic", "real+classic", "balanced_accuracy")
     )
-    low, high = found["ci95"]
-    return f"{100 * found['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return _points(found)
 
 
 def protocol() -> str:
-    """Every case of benchmarks/protocol.py that was run: the arms that matter, and the verdict's difference."""
+    """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
     lines = [
-        "| case | real images a class | classifier | real | real+synthetic | baseline | with synthetic images | difference | Holm p | verdict |",
-        "|" + "---|" * 10,
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | with synthetic images | difference | Holm p | verdict |",
+        "|" + "---|" * 11,
     ]
     for path in sorted(RESULTS.glob("protocol-*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         document = result["benchmark"]
         verdict = document["verdict"]
         arm, baseline = verdict["arm"], verdict["baseline"]
-        for each in document["comparisons"]:
-            if (each["arm"], each["baseline"], each["metric"]) != (arm, baseline, "balanced_accuracy"):
-                continue
-            size = each["train_per_class"]
-            means = result["summary"][str(size)]["balanced_accuracy"]
-            cells = [
-                f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
-                for name in ("real", "real+synthetic", baseline, arm)
-            ]
-            cells[2:] = [f"{name} {cell}" for name, cell in zip((baseline, arm), cells[2:], strict=True)]
-            low, high = each["ci95"]
-            difference = f"{100 * each['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-            lines.append(
-                f"| {path.stem.removeprefix('protocol-')} | {size} | {document['protocol']['classifier']} | {' | '.join(cells)} | "
-                f"{difference} | {each['p_holm']:.2g} | {verdict['outcome']} |"
+        for size, summary in result["summary"].items():
+            means = summary["balanced_accuracy"]
+            found = {
+                (each["arm"], each["baseline"]): each
+                for each in document["comparisons"]
+                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
+            }
+            pairs = ("real+synthetic", "real"), (arm, baseline)
+            (alone, without), (with_samples, rival) = (
+                tuple(
+                    f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
+                    for name in pair
+                )
+                for pair in pairs
             )
+            first, second = (found.get(pair) for pair in pairs)
+            assert second, "the verdict is about a pair that was compared"
+            cells = (
+                path.stem.removeprefix("protocol-"),
+                size,
+                document["protocol"]["classifier"],
+                without,
+                alone,
+                "" if first is None else _points(first),
+                f"{baseline} {rival}",
+                f"{arm} {with_samples}",
+                _points(second),
+                f"{second['p_holm']:.2g}",
+                verdict["outcome"],
+            )
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _points(comparison: dict[str, Any]) -> str:
+    low, high = comparison["ci95"]
+    return f"{100 * comparison['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def updates() -> str:
@@ -196,30 +215,40 @@ def leaks() -> str:
     return "\n".join(lines)
 
 
-def speed() -> str:
-    """What was measured of speed and memory, where it was measured."""
-    lines = ["| what | measured |", "|---|---|"]
+def loops() -> str:
+    """Training and classifiers against their counterparts: a row a quantity and processor, a column a size."""
+    cases = ("28 px grey", "32 px RGB", "64 px RGB")
+    lines = [f"| what | processor | {' | '.join(cases)} |", "|" + "---|" * (len(cases) + 2)]
     for name, what, where in (
-        ("training-speed-intel", "training, over a textbook loop", ", Xeon"),
-        ("training-speed-intel-before", "training, over a textbook loop", ", Xeon, before the last change"),
-        ("training-speed-cpu", "training, over a textbook loop", ", EPYC, before the last change"),
-        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms", ", EPYC"),
+        ("training-speed-intel", "training, over a textbook loop", "Xeon"),
+        ("training-speed-intel-before", "the same before normalisation got one backward", "Xeon"),
+        ("training-speed-cpu", "the same before normalisation got one backward", "EPYC"),
+        ("classifier-speed-intel", "classifier training, over DataLoader and transforms", "Xeon"),
+        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms", "EPYC"),
     ):
         result = _result(name) or {"cases": {}}
-        peak = result.get("peak_gflops")
-        title = what + where
-        for case, found in result["cases"].items():
-            low, high = min(found["ratio"]), max(found["ratio"])
-            lines.append(f"| {title}, {case} | {found['median_ratio']:.1f}x ({low:.1f} to {high:.1f}) |")
-            if "kernel_share" in found:
-                share = found["kernel_share"]["share"]
-                lines.append(
-                    f"| share of an update in convolutions and matrix products{where}, {case} | {100 * share:.0f} % |"
-                )
-            if "gflop" in found:
-                lines.append(
-                    f"| work a second, of one large matrix product's{where}, {case} | {_of_peak(found, peak)} |"
-                )
+        found, peak = result["cases"], result.get("peak_gflops")
+        rows = {what: {case: _ratio(each["ratio"]) for case, each in found.items()}}
+        if peak:
+            rows["its share in convolutions and matrix products"] = {
+                case: f"{100 * each['kernel_share']['share']:.0f} %" for case, each in found.items()
+            }
+            rows["work a second, of one large matrix product's"] = {
+                case: _of_peak(each, peak) for case, each in found.items()
+            }
+        lines += [
+            f"| {title} | {where} | {' | '.join(row.get(case, '') for case in cases)} |" for title, row in rows.items()
+        ]
+    return "\n".join(lines)
+
+
+def _ratio(rounds: list[float]) -> str:
+    return f"{statistics.median(rounds):.1f}x ({min(rounds):.1f} to {max(rounds):.1f})"
+
+
+def speed() -> str:
+    """What else was measured of speed and memory."""
+    lines = ["| what | measured |", "|---|---|"]
     found = _result("generation-speed-cpu")
     for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
         rate = statistics.median(found[kind]["images_per_s"])
@@ -307,6 +336,7 @@ TABLES = {
     "mixing-batches": lambda: mixing("mixing-batches"),
     "mixing-policies": lambda: mixing("mixing-policies"),
     "leaks": leaks,
+    "loops": loops,
     "speed": speed,
 }
 PAGES = ("README.md", "docs/experiments.md", "docs/speed.md", "docs/when-it-helps.md")

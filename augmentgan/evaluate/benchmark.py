@@ -23,7 +23,7 @@ from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.comparing import compare, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.networks import CLASSIFIERS
-from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece, tune_piece
+from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
 from augmentgan.evaluate.results import BENCHMARK_FILE as BENCHMARK_FILE
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
@@ -126,7 +126,7 @@ def run_benchmark(
 
 @dataclass(frozen=True)
 class Repeats:
-    """The repeats on one run (see `sharing.Pieces`), which share its samples and one tuning.
+    """The repeats on one run (see `sharing.Pieces`), which share its training images and its samples.
 
     Attributes:
         pieces: one a repeat.
@@ -155,8 +155,7 @@ class Repeats:
         return all_finished(self.finished, piece.train_per_class, piece.repeat, self.arms)
 
     def prepare(self) -> Repeats:
-        """Tune, and hold the samples in place of the generator."""
-        tune_piece(self.pieces[0], self.arms, self.recipe, self.device, self.finished)
+        """Hold the samples in place of the generator."""
         samples = self.pieces[0].synthetic()
         return replace(
             self, pieces=[replace(each, synthetic=functools.partial(_given, samples)) for each in self.pieces]
@@ -205,7 +204,7 @@ def _of_run(
     samples = functools.cache(lambda: run.generate(section.synthetic_per_class))
     pieces = Repeats(
         [
-            Piece(repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat, "tuning", seed)
+            Piece(repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat)
             for repeat in range(section.repeats)
         ],
         chosen,
@@ -229,7 +228,7 @@ def _of_run(
             "seed": seed,
             "run": str(run.folder),
             "command": command,
-            "interval": "paired by classifier seed and test image; one generator and one tuning, so their own spread is not in it",
+            "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
         },
         runs=[row for each in measured for row, _ in each.values()],
         comparisons=comparisons,

@@ -37,9 +37,7 @@ class Piece:
         test: real test images.
         test_rows: (n,) a number for each test image, the same in every repeat.
         synthetic: gives the samples of the generator that learned from `real`; asked only where something is left to do.
-        seed: of the classifiers.
-        tuning: name of the tuning; pieces with the same training draw and generator share one.
-        tuning_seed: of its folds and classifiers.
+        seed: of the classifiers, and of the folds that settings are chosen on.
     """
 
     repeat: int
@@ -49,8 +47,6 @@ class Piece:
     test_rows: NDArray[np.int64]
     synthetic: Callable[[], LabelledImages]
     seed: int
-    tuning: str
-    tuning_seed: int
 
 
 def run_piece(
@@ -108,16 +104,6 @@ def run_piece(
     return measured
 
 
-def tune_piece(
-    piece: Piece, arms: Sequence[Arm], recipe: ResolvedRecipe, device: torch.device, finished: FinishedParts
-) -> None:
-    """Choose the arms' settings alone; other pieces with the same tuning find them among what is finished."""
-    if recipe.benchmark.tune:
-        tuner = _tuner(piece, _judged(piece, recipe, device), recipe, device, finished, lambda: None)
-        for arm in arms:
-            tuner.setting_of(arm)
-
-
 def _judged(piece: Piece, recipe: ResolvedRecipe, device: torch.device) -> LabelledImages:
     return apply_policy(piece.real, piece.synthetic(), recipe.benchmark, piece.seed, device)
 
@@ -135,11 +121,11 @@ def _tuner(
         synthetic,
         recipe.benchmark,
         recipe.benchmark.steps,
-        piece.tuning_seed,
+        piece.seed,
         device,
         imbalanced=is_imbalanced(piece.real.counts),
         finished=finished,
-        name=piece.tuning,
+        name=f"{piece.train_per_class}-r{piece.repeat}-tuning",
         on_fit=on_fit,
     )
 

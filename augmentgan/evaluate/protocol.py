@@ -238,8 +238,6 @@ class FromScratch:
                 lambda: _samples(real, self.recipe, self.out, draw, self.seed, self.device, tell)
             ),
             seed=self.seed + draw.repeat,
-            tuning=f"{draw.name}-tuning",
-            tuning_seed=self.seed + draw.repeat,
         )
         resolved = self.resolved[number % len(self.resolved)]
         return run_piece(piece, self.arms, resolved, self.device, self.finished, tell, lambda: tell(None))

@@ -54,6 +54,17 @@ def test_it_repeats_itself(measured):
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
 
 
+def test_every_repeat_chooses_on_folds_of_its_own(measured, monkeypatch):
+    from augmentgan.evaluate import tuning
+
+    run, _ = measured
+    folds, found = tuning.validation_folds, []
+    monkeypatch.setattr(tuning, "validation_folds", lambda *words: found.append(folds(*words)) or found[-1])
+    ag.run_benchmark(run)
+    assert len(found) == 2
+    assert not np.array_equal(*found)
+
+
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch):
     from augmentgan.evaluate import piece, tuning
 
