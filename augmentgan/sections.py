@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Part = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=4, le=1024)]
 PerClass = Annotated[int, Field(ge=2, le=10**9)]
 Size = Literal[8, 16, 28, 32, 48, 64, 96, 128]
@@ -178,11 +179,13 @@ class BenchmarkSection(Section):
         description="Choose weight decay, strength of augmentation, mirror images and share of synthetic images (zero allowed) on validation images out of the training part.",
     )
     validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
-    synthetic_share: float = Field(
-        0.5, ge=0, le=1, description="Synthetic share of a mixed batch; with `tune` half of it and zero compete."
+    synthetic_share: Part | Auto = Field(
+        "auto",
+        description="Synthetic share of a mixed batch (of a fill arm: of a class that had no image at all); with `tune` half of it and zero compete; auto: 0.5, and 0.8 where classes differ tenfold.",
     )
-    synthetic_until: float = Field(
-        0.5, ge=0, le=1, description="Part of the steps after which a mixed arm trains on real images alone."
+    synthetic_until: Part | Auto = Field(
+        "auto",
+        description="Part of the steps after which a mixed arm trains on real images alone; auto: 0.5, and 1 where classes differ tenfold.",
     )
     teachers: int = Field(
         0,
@@ -229,3 +232,5 @@ class ResolvedBenchmarkSection(BenchmarkSection):
     """`BenchmarkSection` without "auto"."""
 
     steps: Count
+    synthetic_share: Part
+    synthetic_until: Part

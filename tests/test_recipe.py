@@ -1,5 +1,7 @@
 """Recipes: merging, settling, and refusing with one clear line."""
 
+from dataclasses import replace
+
 import pytest
 
 from augmentgan.errors import RecipeError
@@ -71,6 +73,15 @@ def test_resolving_settles_everything_and_keeps_wishes():
     assert resolved.data.channels == 1
     assert resolved.augment.colour is False
     assert Recipe().resolve(DataFacts(64, 3, 100, 5)).augment.colour is True
+    assert resolved.benchmark.synthetic_share == resolved.benchmark.synthetic_until == 0.5
+
+
+def test_samples_of_rare_classes_take_part_to_the_end():
+    mixed = Recipe().resolve(replace(FACTS, imbalance=50.0)).benchmark
+    assert mixed.synthetic_share > 0.5
+    assert mixed.synthetic_until == 1
+    wished = Recipe().with_settings(["benchmark.synthetic_until=0.25"]).resolve(replace(FACTS, imbalance=50.0))
+    assert wished.benchmark.synthetic_until == 0.25
 
 
 @pytest.mark.parametrize("n_classes", [1, 1001])

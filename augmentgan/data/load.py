@@ -67,9 +67,11 @@ def working_size(
     return LabelledImages(images, data.labels, data.class_names, data.split, data.group, data.extra)
 
 
-def facts(data: LabelledImages, n_images: int | None = None) -> DataFacts:
-    """What a recipe needs to know of a set that was loaded."""
-    return DataFacts(data.images.shape[1], 1 if data.channels == 1 else 3, n_images or len(data), data.n_classes)
+def facts(train: LabelledImages) -> DataFacts:
+    """What a recipe needs to know of the images to learn from."""
+    counts = train.counts[train.counts > 0]
+    imbalance = float(counts.max() / counts.min())
+    return DataFacts(train.images.shape[1], 1 if train.channels == 1 else 3, len(train), train.n_classes, imbalance)
 
 
 def probe_all(files: tuple[Path, ...]) -> tuple[list[Probe | None], dict[Path, str]]:

@@ -20,7 +20,7 @@ from augmentgan.evaluate.networks import announce_synthetic, build_classifier, s
 from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
 from augmentgan.gan.device import keep_freed_memory, resolve_precision
 from augmentgan.gan.networks import to_unit
-from augmentgan.sections import BenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 PREDICTION_BATCH = 500
 WEIGHT_DECAY = 0.05
@@ -80,7 +80,7 @@ def train_classifier(
     arm: Arm,
     real: LabelledImages,
     synthetic: LabelledImages,
-    section: BenchmarkSection,
+    section: ResolvedBenchmarkSection,
     steps: int,
     seed: int,
     device: torch.device,

@@ -36,14 +36,14 @@ def row_masses(
         real_labels: (n_real,).
         synthetic: the synthetic set.
         n_classes: number of classes.
-        share: part of each class's draws that is synthetic. Of a "fill" arm it says how far classes are filled: at 0.5 as though
+        share: part of each class's draws that is synthetic. Of a "fill" arm it says how far classes are filled: at 1 as though
             each were as large as the largest and every image came up equally often, at 0 not at all.
     """
     counts = np.bincount(real_labels, minlength=n_classes)
     weights = np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float64)
     offered = np.bincount(synthetic.labels, weights=weights, minlength=n_classes)
     lacking = 1 - counts / counts.max()
-    part = np.minimum(1.0, 2 * share * lacking) if "fill" in arm.words else np.full(n_classes, share)
+    part = share * lacking if "fill" in arm.words else np.full(n_classes, share)
     if not arm.uses_synthetic:
         part = np.zeros(n_classes)
     if arm.words == ("synthetic",):

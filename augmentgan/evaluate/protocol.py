@@ -35,7 +35,7 @@ from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, fit
 from augmentgan.gan.training import Status
 from augmentgan.recipe import Recipe, ResolvedRecipe
-from augmentgan.sections import BenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
 
@@ -293,7 +293,7 @@ def first_fit(folder: Path) -> Run:
     return Run(fits[0].parent)
 
 
-def how_arms_are_trained(section: BenchmarkSection, arms: Sequence[Arm]) -> dict[str, Any]:
+def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm]) -> dict[str, Any]:
     """The part of `protocol` that both ways share."""
     return {
         "arms": [arm.name for arm in arms],
@@ -351,7 +351,7 @@ def _claim(out: Path, key: dict[str, Any]) -> None:
 
 
 def _resolved(recipe: Recipe, real: LabelledImages) -> ResolvedRecipe:
-    return recipe.resolve(facts(real, n_images=len(real)))
+    return recipe.resolve(facts(real))
 
 
 def _filed_under(per_class: int | None, labels: Rows) -> int:

@@ -13,7 +13,9 @@ choose nothing of their own.
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
 fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
 against synthetic images and not for them. Few validation images decide by luck, and that luck has no favourite: the best score wins, and
-only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too.
+only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Imbalanced
+sets are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share, for
+which experience speaks (docs/experiments.md), stays unless another is better by a standard error.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from augmentgan.evaluate.arms import WORDS, Arm
 from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.gan.diversity import NearestReal
-from augmentgan.sections import BenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 STEPS_SHARE = 0.5
 """Candidates are trained for this share of the steps."""
@@ -85,7 +87,7 @@ class Tuner:
         self,
         real: LabelledImages,
         synthetic: LabelledImages,
-        section: BenchmarkSection,
+        section: ResolvedBenchmarkSection,
         steps: int,
         seed: int,
         device: torch.device,
@@ -119,7 +121,8 @@ class Tuner:
             inherited = self.setting_of(rival)
             if share == 0:
                 return replace(inherited, share=0.0)
-            return self._choose(arm, [replace(inherited, share=each) for each in (share, share / 2, 0.0)])
+            shares = [replace(inherited, share=each) for each in (share, share / 2, 0.0)]
+            return self._choose(arm, shares, margin=float(self._imbalanced))
         for word in ("mixup", "cutmix"):
             if word in arm.words:
                 return self.setting_of(_without(arm, word))
@@ -129,9 +132,9 @@ class Tuner:
             return self._choose(arm, [best, replace(best, flips=True)])
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 
-    def _choose(self, arm: Arm, settings: Sequence[Setting]) -> Setting:
+    def _choose(self, arm: Arm, settings: Sequence[Setting], margin: float = 0.0) -> Setting:
         scores = [self._score(simplest(arm, setting, imbalanced=self._imbalanced)) for setting in settings]
-        return settings[best_of(scores, self._weights())]
+        return settings[best_of(scores, self._weights(), margin)]
 
     def _weights(self) -> NDArray[np.float64]:
         """Weight of each training image in balanced accuracy; none for those that never validate."""
@@ -168,15 +171,19 @@ class Tuner:
         return self._scores[candidate]
 
 
-def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64]) -> int:
-    """The candidate with the best weighted mean; of equals the first.
+def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], margin: float = 0.0) -> int:
+    """The candidate with the best weighted mean, of equals the first; the first too if none is better than it by the margin.
 
     Args:
         scores: for each candidate whether it was right on each image (n,).
         weights: (n,) of the images, with sum 1.
+        margin: in standard errors of the paired difference to the first.
     """
     means = [float(weights @ each) for each in scores]
-    return max(range(len(means)), key=lambda k: (round(means[k], 9), -k))
+    best = max(range(len(means)), key=lambda k: (round(means[k], 9), -k))
+    gain = scores[best] - scores[0]
+    error = float(np.sqrt((weights**2) @ (gain - weights @ gain) ** 2))
+    return best if means[best] - means[0] >= margin * error else 0
 
 
 def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[np.int64]:

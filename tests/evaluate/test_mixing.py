@@ -44,9 +44,11 @@ def test_what_each_arm_draws():
 
 def test_filling_gives_only_what_a_class_lacks():
     real, made, _ = masses("real+fill")  # 40 and 10: the second lacks 30 of 40
+    assert real == pytest.approx([0.5, 0.3125])
+    assert made == pytest.approx([0, 0.1875])
+    real, made, _ = masses("real+fill", share=1)  # as though the second had 40, each as often
     assert real == pytest.approx([0.5, 0.125])
     assert made == pytest.approx([0, 0.375])
-    assert masses("real+fill", share=0.25)[1] == pytest.approx([0, 0.1875])
 
 
 def test_weights_of_samples_shift_draws_inside_a_class_only():

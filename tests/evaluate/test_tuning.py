@@ -12,7 +12,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.tuning import Tuner, best_of, simplest, validation_folds
-from augmentgan.sections import BenchmarkSection
+from augmentgan.sections import ResolvedBenchmarkSection
 
 
 def test_folds_are_even_and_keep_together_what_belongs_together(digits):
@@ -51,6 +51,19 @@ def test_the_best_candidate_wins_and_of_equals_the_first():
     assert best_of([base, rightly], rare) == 1
 
 
+def test_the_first_candidate_stays_unless_another_is_better_by_the_margin():
+    weights = np.full(100, 0.01)
+    base = np.r_[np.ones(50), np.zeros(50)]
+    for n_better, n_worse, chosen in ((1, 0, 1), (6, 4, 0), (9, 1, 1), (4, 6, 0)):
+        other = base.copy()
+        other[50 : 50 + n_better] = 1
+        other[:n_worse] = 0
+        # an image more is right: the standard error of the difference is that image's own weight, and a little less
+        assert best_of([base, other], weights, margin=1.0) == chosen
+        assert best_of([base, other], weights) == int(n_better > n_worse)
+    assert best_of([base, base.copy()], weights, margin=1.0) == 0
+
+
 def test_an_arm_that_chose_nothing_is_its_parent():
     setting = Setting(0.05, strength=0.0, share=0.0)
     same = simplest(Arm("real"), setting, imbalanced=False)
@@ -79,15 +92,15 @@ def tuner(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "train_classifier", train)
     monkeypatch.setattr(tuning, "predict", predict)
 
-    def make(**words):
+    def make(*, imbalanced=False):
         return Tuner(
             digits,
             synthetic,
-            BenchmarkSection(),
+            ResolvedBenchmarkSection(steps=1000, synthetic_share=0.5, synthetic_until=0.5),
             100,
             0,
             torch.device("cpu"),
-            imbalanced=False,
+            imbalanced=imbalanced,
             finished=FinishedParts(tmp_path, {}),
             name="test",
             on_fit=lambda: None,
@@ -130,6 +143,15 @@ def test_harmful_augmentation_and_samples_are_left_out(tuner):
     assert found.setting_of(Arm("real+classic")).strength == 0
     assert found.setting_of(Arm("real+synthetic")).share == 0
     assert found.setting_of(Arm("real+classic+synthetic")).share == 0
+
+
+@pytest.mark.parametrize("imbalanced", [False, True])
+def test_only_the_share_of_imbalanced_sets_stays_unless_it_is_clearly_worse(tuner, monkeypatch, imbalanced):
+    make, _, _ = tuner
+    asked = []
+    monkeypatch.setattr(tuning, "best_of", lambda scores, weights, margin: asked.append((len(scores), margin)) or 0)
+    assert make(imbalanced=imbalanced).setting_of(Arm("real+synthetic")).share == 0.5
+    assert asked == [(2, 0.0), (3, float(imbalanced))]  # weight decay, then the share
 
 
 def test_useful_ones_are_kept(tuner):
