@@ -142,12 +142,6 @@ class TrainingSection(Section):
     average_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay of the generator average that makes the samples."
     )
-    label_warm_up_updates: int = Field(
-        0,
-        ge=0,
-        le=10**9,
-        description="Updates over which labels gain their say, from none (Shahbazi et al. 2022); 0 is off.",
-    )
     precision: Literal["float32", "bfloat16"] | Auto = Field(
         "auto",
         description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",

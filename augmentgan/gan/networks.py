@@ -53,12 +53,6 @@ def base_size(size_px: int) -> int:
     return side
 
 
-def of_class(table: Tensor, labels: Tensor, say: float) -> Tensor:
-    """Rows of a table (k, d) for labels (n,); below a say of 1 drawn towards the mean row, which is every class's at 0."""
-    rows = F.embedding(labels, table)
-    return rows if say == 1 else torch.lerp(table.mean(dim=0).expand_as(rows), rows, say)
-
-
 class ConditionalBatchNorm(nn.Module):
     """Batch normalisation whose scale and shift belong to the class (de Vries et al. 2017), and the ReLU after it.
 
@@ -77,11 +71,10 @@ class ConditionalBatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
         self.momentum: float | None = None  # set by `calibrate` while it measures
-        self.say = 1.0  # set by `let_labels_say`
 
     def forward(self, x: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
         """Normalise x (n, c, h, w), our part of the team's batch, apply the scale and shift of each row's class, and rectify."""
-        scale, shift = (of_class(each.weight, labels, self.say) for each in (self.scale, self.shift))  # (n, c)
+        scale, shift = self.scale(labels), self.shift(labels)  # (n, c)
         learns = self.training and self.momentum is None and torch.is_grad_enabled()
         if learns and team.size == 1 and x.device.type == "cpu":
             return cast(Tensor, _NormaliseAndRectify.apply(x, scale, shift))
@@ -173,7 +166,6 @@ class Generator(nn.Module):
         n_doublings = (size_px // self.base).bit_length() - 1
         widths = [min(width * 2**level, max(MAX_WIDTH, width)) for level in range(n_doublings, -1, -1)]
         self.label = nn.Embedding(n_classes, label_dim)
-        self.say = 1.0
         self.dense = nn.Linear(latent_dim + label_dim, widths[0] * self.base**2, bias=False)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)
@@ -195,7 +187,7 @@ class Generator(nn.Module):
         """
         if not self.training and self.truncation != 1:
             latents = latents * self.truncation
-        x = self.dense(torch.cat([latents, of_class(self.label.weight, labels, self.say)], dim=1))
+        x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
         x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
         x = self.norm[0](x, labels, team)
         for up, norm in zip(self.up, self.norm[1:], strict=True):
@@ -268,7 +260,6 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(widths[n_halvings - 1] + int(minibatch_stddev), features, 3, padding=1)
         self.to_logit = nn.Linear(features, 1)
         self.label = nn.Embedding(n_classes, features)
-        self.say = 1.0
         weights = [module.weight for module in (*self.down, self.last, self.to_logit, self.label)]
         self.spectral = nn.ModuleList(SpectralNorm(cast(Tensor, w)) for w in weights) if spectral_norm else None
         self.to(memory_format=torch.channels_last)
@@ -290,7 +281,7 @@ class Discriminator(nn.Module):
         x = F.leaky_relu(y, LEAK)
         x = x.sum(dim=(2, 3)).float()  # (n, features)
         # projection: w.phi + <embedding of the class, phi>, one product for both
-        return (x * (to_logit + of_class(label, labels, self.say))).sum(dim=1) + self.to_logit.bias
+        return (x * (to_logit + F.embedding(labels, label))).sum(dim=1) + self.to_logit.bias
 
     def _weights(self) -> list[Tensor]:
         weights = [cast(Tensor, module.weight) for module in (*self.down, self.last, self.to_logit, self.label)]
@@ -332,13 +323,6 @@ def _convolved_constant(values: Tensor, weight: Tensor, side: int) -> Tensor:
     ones = torch.ones(1, 1, side, side, device=weight.device)
     response = F.conv2d(ones, weight, padding=1)  # (1, d, side, side)
     return values.to(response.dtype).view(-1, 1, 1, 1) * response
-
-
-def let_labels_say(network: nn.Module, say: float) -> None:
-    """How far labels matter to a network: 1 as ever, 0 not at all."""
-    for module in network.modules():
-        if isinstance(module, ConditionalBatchNorm | Generator | Discriminator):
-            module.say = say
 
 
 def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:

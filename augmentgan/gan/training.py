@@ -22,7 +22,7 @@ from augmentgan.gan.batches import BalancedBatches, class_shares
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator, let_labels_say
+from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -111,9 +111,6 @@ class Trainer:
     def update(self) -> None:
         """One round: `n_discriminator_updates` for the discriminator, then one for the generator."""
         training = self.recipe.training
-        if training.label_warm_up_updates:
-            for network in (self.generator, self.discriminator):
-                let_labels_say(network, min(1.0, self.updates / training.label_warm_up_updates))
         if self.coverage.due(self.updates):
             with self._autocast():
                 self.coverage.match(self.generator, self.team)
