@@ -17,12 +17,13 @@ Measured = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Outcomes]]]
 """(arm, train_per_class) to its repeats in order."""
 
 HEADLINES = (
-    "real+classic+fill",
     "real+classic+synthetic",
-    "real+fill",
+    "real+classic+fill",
     "real+synthetic",
+    "real+fill",
 )
-"""Arms that the verdict may be about, the first that was run against its rival without synthetic images."""
+"""Arms that the verdict may be about, the first that was run against its rival without synthetic images. Where all classes have the same
+share of samples, nothing about being a sample tells the class; where only rare ones are filled up, it does."""
 
 
 def baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:

@@ -14,8 +14,9 @@ The generator has seen the validation images, and samples may resemble them. Sam
 fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
 against synthetic images and not for them. Few validation images decide by luck, and that luck has no favourite: the best score wins, and
 only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Imbalanced
-sets are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share, for
-which experience speaks (docs/experiments.md), stays unless another is better by a standard error.
+sets are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
+samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error. For filling up
+rare classes alone experience does not speak.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class Tuner:
             if share == 0:
                 return replace(inherited, share=0.0)
             shares = [replace(inherited, share=each) for each in (share, share / 2, 0.0)]
-            return self._choose(arm, shares, margin=float(self._imbalanced))
+            stays = self._imbalanced and "synthetic" in arm.words
+            return self._choose(arm, shares, margin=float(stays))
         for word in ("mixup", "cutmix"):
             if word in arm.words:
                 return self.setting_of(_without(arm, word))
