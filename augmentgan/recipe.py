@@ -224,8 +224,8 @@ def _automatic_mixing(imbalance: float) -> tuple[float, float]:
     """Share of synthetic images, and the part of the steps in which they come up.
 
     Last steps on real images alone suit classes that have enough of them. Of a class with four they undo what its samples gave: on
-    five draws of two sets with 50 times as many images in common classes, many samples to the end were better than that (docs/experiments.md). From
-    which imbalance on has not been measured; ten is a guess.
+    five draws of two sets with 50 times as many images in common classes, rare ones were recalled better with many samples to the end
+    (docs/experiments.md). From which imbalance on has not been measured; ten is a guess.
     """
     return (0.8, 1.0) if imbalance >= 10 else (0.5, 0.5)
 

@@ -331,6 +331,8 @@ TABLES = {
     "shown-fashion": lambda: sweep("shown-fashion-step", "images shown"),
     "mixing-shown-r0": lambda: mixing("mixing-shown-r0"),
     "mixing-shown": lambda: mixing("mixing-shown"),
+    "mixing-until-fashion": lambda: mixing("mixing-until-fashion"),
+    "mixing-until-mnist": lambda: mixing("mixing-until-mnist"),
     "mixing-step": lambda: mixing("mixing-step"),
     "mixing-steps": lambda: mixing("mixing-steps"),
     "mixing-batches": lambda: mixing("mixing-batches"),
