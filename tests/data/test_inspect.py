@@ -53,6 +53,14 @@ def test_it_tells_of_classes_with_very_few_training_images(tmp_path):
     assert any("class_1 (3)" in line for line in plan_lines(plan, tmp_path))
 
 
+def test_the_share_of_samples_follows_the_images_to_learn_from():
+    data = ag.digits()
+    uneven = data.subset(np.flatnonzero((data.labels > 0) | (np.arange(len(data)) < 100)))  # about ten zeros, 180 ones
+    assert plan_fit(uneven).recipe.benchmark.synthetic_until == 1
+    drawn = plan_fit(uneven, ag.Recipe().with_settings(["data.train_per_class=5"]))
+    assert drawn.recipe.benchmark.synthetic_until == 0.5
+
+
 def test_it_foresees_a_refusal(tree):
     for file in sorted((tree / "class_1").iterdir())[1:]:
         file.unlink()
