@@ -58,6 +58,11 @@ class DataFacts:
     n_classes: int
     imbalance: float = 1.0
 
+    @property
+    def has_rare_classes(self) -> bool:
+        """Whether the classes differ so much that the rare ones need a mixing of their own; ten times is a guess."""
+        return self.imbalance >= 10
+
 
 class Recipe(Section):
     """All settings of a run; `Recipe()` is the default recipe."""
@@ -117,7 +122,7 @@ class Recipe(Section):
         _settle(tree["augment"], "colour", channels == 3)
         _settle(tree["training"], "updates", _automatic_updates(size_px, facts.n_images))
         _settle(tree["benchmark"], "steps", _automatic_steps(facts.n_classes))
-        share, until = _automatic_mixing(facts.imbalance)
+        share, until = _automatic_mixing(facts)
         _settle(tree["benchmark"], "synthetic_share", share)
         _settle(tree["benchmark"], "synthetic_until", until)
         return ResolvedRecipe.model_validate(tree)
@@ -220,14 +225,14 @@ def _automatic_steps(n_classes: int) -> int:
     return 1000 if n_classes <= 20 else 2000
 
 
-def _automatic_mixing(imbalance: float) -> tuple[float, float]:
+def _automatic_mixing(facts: DataFacts) -> tuple[float, float]:
     """Share of synthetic images, and the part of the steps in which they come up.
 
     Last steps on real images alone suit classes that have enough of them. Of a class with four they undo what its samples gave: on
     five draws of two sets with 50 times as many images in common classes, rare ones were recalled better with many samples to the end
-    (docs/experiments.md). From which imbalance on has not been measured; ten is a guess.
+    (docs/experiments.md). From which imbalance on has not been measured.
     """
-    return (0.8, 1.0) if imbalance >= 10 else (0.5, 0.5)
+    return (0.8, 1.0) if facts.has_rare_classes else (0.5, 0.5)
 
 
 def _settle(section: dict[str, Any], key: str, value: object) -> None:

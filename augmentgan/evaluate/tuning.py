@@ -13,8 +13,8 @@ choose nothing of their own.
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
 fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
 against synthetic images and not for them. Few validation images decide by luck, and that luck has no favourite: the best score wins, and
-only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Imbalanced
-sets are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
+only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Sets
+with rare classes are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
 samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error. For filling up
 rare classes alone experience does not speak.
 """
@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
+from augmentgan.data.load import facts
 from augmentgan.data.split import connected_rows
 from augmentgan.evaluate.arms import WORDS, Arm
 from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
@@ -101,6 +102,7 @@ class Tuner:
         self._real, self._synthetic, self._section = real, synthetic, section
         self._steps, self._seed, self._device = max(1, round(STEPS_SHARE * steps)), seed, device
         self._imbalanced, self._finished, self._name, self._on_fit = imbalanced, finished, name, on_fit
+        self._rare = facts(real).has_rare_classes
         self._fold = validation_folds(real, section.validation_folds, seed)
         nearest = NearestReal(real.images)(synthetic.images)[1] if len(synthetic) else np.arange(0)
         self._sample_fold = self._fold[nearest]
@@ -123,7 +125,7 @@ class Tuner:
             if share == 0:
                 return replace(inherited, share=0.0)
             shares = [replace(inherited, share=each) for each in (share, share / 2, 0.0)]
-            stays = self._imbalanced and "synthetic" in arm.words
+            stays = self._rare and "synthetic" in arm.words
             return self._choose(arm, shares, margin=float(stays))
         for word in ("mixup", "cutmix"):
             if word in arm.words:

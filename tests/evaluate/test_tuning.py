@@ -8,7 +8,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.evaluate import tuning
-from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.arms import Arm, is_imbalanced
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.tuning import Tuner, best_of, simplest, validation_folds
@@ -92,15 +92,15 @@ def tuner(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "train_classifier", train)
     monkeypatch.setattr(tuning, "predict", predict)
 
-    def make(*, imbalanced=False):
+    def make(real=digits):
         return Tuner(
-            digits,
+            real,
             synthetic,
             ResolvedBenchmarkSection(steps=1000, synthetic_share=0.5, synthetic_until=0.5),
             100,
             0,
             torch.device("cpu"),
-            imbalanced=imbalanced,
+            imbalanced=is_imbalanced(real.counts),
             finished=FinishedParts(tmp_path, {}),
             name="test",
             on_fit=lambda: None,
@@ -145,13 +145,19 @@ def test_harmful_augmentation_and_samples_are_left_out(tuner):
     assert found.setting_of(Arm("real+classic+synthetic")).share == 0
 
 
-@pytest.mark.parametrize("imbalanced", [False, True])
-def test_only_the_share_of_imbalanced_sets_stays_unless_it_is_clearly_worse(tuner, monkeypatch, imbalanced):
+@pytest.mark.parametrize(
+    ("n_of_one_class", "arm", "margin"),
+    [(12, "real+synthetic", 0.0), (3, "real+synthetic", 0.0), (1, "real+synthetic", 1.0), (1, "real+fill", 0.0)],
+)
+def test_with_rare_classes_the_share_in_every_class_stays_unless_it_is_clearly_worse(
+    tuner, digits, monkeypatch, n_of_one_class, arm, margin
+):
     make, _, _ = tuner
+    kept = np.r_[np.flatnonzero(digits.labels == 0)[:n_of_one_class], np.flatnonzero(digits.labels > 0)]
     asked = []
     monkeypatch.setattr(tuning, "best_of", lambda scores, weights, margin: asked.append((len(scores), margin)) or 0)
-    assert make(imbalanced=imbalanced).setting_of(Arm("real+synthetic")).share == 0.5
-    assert asked == [(2, 0.0), (3, float(imbalanced))]  # weight decay, then the share
+    assert make(digits.subset(kept)).setting_of(Arm(arm)).share == 0.5
+    assert asked == [(2, 0.0), (3, margin)]  # weight decay, then the share
 
 
 def test_useful_ones_are_kept(tuner):
