@@ -146,7 +146,12 @@ class TrainingSection(Section):
         "auto",
         description="Arithmetic of convolutions and matrices in training; auto: bfloat16 where the processor has it.",
     )
-    status_updates: int = Field(100, ge=1, le=10**9, description="Updates between two lines of events.jsonl.")
+    status_updates: int = Field(
+        100,
+        ge=1,
+        le=10**9,
+        description="Updates between two lines of events.jsonl; looks, sheets and checkpoints add theirs.",
+    )
     quality_updates: int = Field(
         500, ge=1, le=10**9, description="Updates between two looks at diversity and nearness."
     )

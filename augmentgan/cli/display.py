@@ -167,7 +167,7 @@ class ProtocolDisplay:
             BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=self._console
         )
         self._task = self._progress.add_task("", total=None)
-        self._live = not quiet and self._console.is_terminal
+        self._live = not quiet and moves(self._console)
 
     def __enter__(self) -> ProtocolDisplay:
         if self._live:

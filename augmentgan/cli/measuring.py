@@ -230,10 +230,12 @@ def _refuse_without_data(options: dict[str, object]) -> None:
 
 
 def _sizes(text: str | None) -> list[int] | None:
-    try:
-        return None if text is None else [int(word) for word in words(text) or []]
-    except ValueError as error:
-        raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100") from error
+    if text is None:
+        return None
+    parts = words(text)
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100")
+    return [int(part) for part in parts]
 
 
 def show(report: BenchmarkReport) -> None:

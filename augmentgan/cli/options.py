@@ -113,7 +113,8 @@ def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages
 
 def first_process() -> bool:
     """Whether this is the only process, or the one of those under torchrun that talks to people."""
-    return os.environ.get("RANK", "0") == "0"
+    # schedulers set RANK too; only under torchrun are there others that talk (see `gan.distributed.joined`)
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 def notice(line: str) -> None:

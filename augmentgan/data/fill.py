@@ -63,10 +63,12 @@ def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list
     """Labels of the named classes, in label order; all where none are named.
 
     Raises:
-        DataError: an unknown class.
+        DataError: an unknown class, or a list without any.
     """
     if classes is None:
         return list(range(len(class_names)))
+    if not classes:
+        raise DataError(f"--classes names no class; known: {', '.join(class_names[:10])}")
     for name in classes:
         if name not in class_names:
             close = difflib.get_close_matches(name, class_names, n=1)

@@ -18,7 +18,7 @@ from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.mixing import SOFT_LABELS, loss_weights, row_masses, stratified_rows
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
-from augmentgan.gan.device import keep_freed_memory, resolve_precision
+from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision
 from augmentgan.gan.networks import to_unit
 from augmentgan.sections import ResolvedBenchmarkSection
 
@@ -115,7 +115,7 @@ def train_classifier(
         offered = offered.subset(_first_of_each_class(offered.labels, SYNTHETIC_PER_CLASS))
     until = steps if arm.words == ("synthetic",) else section.synthetic_until * steps
     keep_freed_memory()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with random_state_kept(device):
         torch.manual_seed(seed)
         random = torch.Generator().manual_seed(seed)
         network = build_classifier(section.classifier, real.images.shape[1], real.channels, real.n_classes)

@@ -104,7 +104,7 @@ def evaluate_run(
         ExtraError: the extractor's extra is not installed.
     """
     train = run.train
-    wanted = per_class or samples_a_class(train.n_classes)
+    wanted = samples_a_class(train.n_classes) if per_class is None else per_class
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
     samples = run.generate(wanted)

@@ -128,7 +128,7 @@ def benchmark_from_scratch(
     sizes: list[int | None] = [*sorted(set(train_per_class))] if train_per_class else [None]
     if any(size is not None and size < 2 for size in sizes):
         raise DataError(
-            f"--train-per-class {min(size for size in sizes if size)}: at least 2 images a class are needed"
+            f"--train-per-class {min(size for size in sizes if size is not None)}: at least 2 images a class are needed"
         )
     where = resolve_device(device)
     draws = list(

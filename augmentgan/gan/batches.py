@@ -69,6 +69,8 @@ class BalancedBatches:
         self._first = counts.cumsum(0) - counts
         self.shares = shares
         self._seed = seed
+        # of the object and not of the class, which would keep the images of every set for ever
+        self._rotation = functools.lru_cache(maxsize=8)(self._draw_rotation)
 
     def labels_at(self, position: int, n: int, group: int = 1) -> Tensor:
         """Labels (n,) in runs of `group`: a slice of an endless rotation through shuffled classes.
@@ -94,8 +96,7 @@ class BalancedBatches:
         """Those rows as float32 NCHW in [-1, 1] on the device."""
         return to_unit(self.images[to_device(rows, self.images.device)])
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - a few short lists, gone with the object's last reader
-    def _rotation(self, turn: int) -> list[int]:
+    def _draw_rotation(self, turn: int) -> list[int]:
         generator = torch.Generator().manual_seed((self._seed * 1_000_003 + turn) % 2**63)
         stretches = torch.randperm(self.n_classes, generator=generator)
         points = (stretches + torch.rand((), generator=generator, dtype=torch.float64)) / self.n_classes

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from augmentgan.errors import RunError
 from augmentgan.files import whole_file, write_json
+from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
 
 TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
@@ -41,8 +42,9 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
         "lecam.anchors": trainer.anchors,
         "random.cpu": torch.get_rng_state(),
     }
-    if trainer.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    on_device = random_state(trainer.device)
+    if on_device is not None:
+        tensors[f"random.{trainer.device.type}"] = on_device
     numbers = {"format": FORMAT, "updates": trainer.updates, "seconds": trainer.seconds}
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
     metadata = {name: repr(value) for name, value in numbers.items()}
@@ -78,8 +80,9 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         trainer.coverage.rows, trainer.coverage.latents = rows, latents
         trainer.anchors.copy_(tensors["lecam.anchors"])
         torch.set_rng_state(tensors["random.cpu"])
-        if trainer.device.type == "cuda" and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"], trainer.device)
+        on_device = tensors.get(f"random.{trainer.device.type}")
+        if on_device is not None and trainer.device.type != "cpu":
+            set_random_state(trainer.device, on_device)
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error

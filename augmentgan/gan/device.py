@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -60,6 +62,33 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)  # from other memory the driver may wait for the stream
+
+
+def random_state(device: torch.device) -> Tensor | None:
+    """The state of the device's own random numbers (CPU, uint8); None where draws on it are the CPU's."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def set_random_state(device: torch.device, state: Tensor) -> None:
+    """Go on from what `random_state` gave."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def random_state_kept(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn or seeded inside, the caller's random numbers, the CPU's and the device's, go on as though it had not been."""
+    before = random_state(device)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            if before is not None:
+                set_random_state(device, before)
 
 
 def keep_freed_memory() -> None:

@@ -142,6 +142,9 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
         yield ALONE, device
         return
     if device in ("auto", "cuda") and torch.cuda.is_available():
+        n_gpus, processes = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
+        if processes > n_gpus:
+            raise TrainingError(f"{processes} processes for {n_gpus} GPUs; lower --nproc-per-node, or use --device cpu")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     # It takes the group that exists when it is first imported (torchvision does so) as the default of its arguments, for ever:

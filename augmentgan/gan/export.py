@@ -82,6 +82,7 @@ def write_safetensors(run: Run, folder: Path) -> None:
                 "latent_dim": generator.latent_dim,
                 "label_dim": run.recipe.model.label_dim,
                 "width": run.recipe.model.generator_width,
+                "truncation": generator.truncation,
             },
             "class_names": list(run.class_names),
             "data_fingerprint": run.info["data_fingerprint"],

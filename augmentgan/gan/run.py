@@ -25,7 +25,7 @@ from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice
-from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_device
+from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import GROUP, Generator, build_generator, require_networks
@@ -106,7 +106,7 @@ def fit(
             prepare(folder, plan, overwrite, command, where)
 
         team.first_does(begin)
-        stack.enter_context(torch.random.fork_rng(devices=[where] if where.type == "cuda" else []))
+        stack.enter_context(random_state_kept(where))
         stack.enter_context(_memory_errors_explained(plan.recipe))
         started = time.monotonic()
 
@@ -127,7 +127,7 @@ def fit(
                 if on_rollback and team.first:
                     on_rollback(read_rollbacks(folder)[-1])
         team.wait()
-    return Run(folder)
+    return Run(folder, str(where))
 
 
 def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
@@ -205,7 +205,8 @@ class Run:
         """The generator average at the chosen look (`augmentgan.gan.choice`), calibrated, in evaluation mode."""
         if self._generator is None:
             _, tensors = read_checkpoint(self.folder)
-            generator = build_generator(self.recipe, len(self.class_names))
+            with random_state_kept(torch.device("cpu")):  # first weights are drawn, only to be replaced
+                generator = build_generator(self.recipe, len(self.class_names))
             try:
                 generator.load_state_dict(chosen_of(tensors))
             except RuntimeError as error:
@@ -240,7 +241,13 @@ class Run:
         return sample_batches(self.generator, counts, self.sampling_seed(seed), start, team)
 
     def sampling_seed(self, seed: int | None = None) -> int:
-        """The seed itself, or the run's where none is given."""
+        """The seed itself, or the run's where none is given.
+
+        Raises:
+            DataError: a seed below 0.
+        """
+        if seed is not None and seed < 0:
+            raise DataError(f"seed {seed}: give 0 or more")
         return self.seed if seed is None else seed
 
     def generate(
@@ -315,7 +322,9 @@ def _learn(
         stops = stopping() and done < training.updates
         last = stops or done == training.updates
         saves = done % training.checkpoint_updates == 0 or last
-        if done % training.status_updates == 0 or saves:
+        looks = done % training.quality_updates == 0 or last
+        shows = done % training.sheet_updates == 0 or last
+        if done % training.status_updates == 0 or saves or looks or shows:
             check_there(folder)
             status = trainer.status()
             watch.see(status)
@@ -323,8 +332,9 @@ def _learn(
                 check_weights(trainer)
             if writes:
                 with trainer.paused_clock():
-                    if done % training.quality_updates == 0 or last:
-                        status = _look(trainer, train, folder, plan.seed, status)
+                    if looks or shows:
+                        status = _look(trainer, train, folder, plan.seed, status, judges=looks, shows=shows)
+                    if looks:
                         # a look because of a stop comes at a chance moment: it counts only until there is a regular one
                         regular = done % training.quality_updates == 0 or done == training.updates
                         if (regular and choice.takes(done, status.div_worst)) or not choice.updates:
@@ -341,16 +351,21 @@ def _learn(
         write_state(folder, "finished" if trainer.updates == training.updates else "stopped", choice.updates)
 
 
-def _look(trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status) -> Status:
+def _look(
+    trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status, *, judges: bool, shows: bool
+) -> Status:
     """Sample the generator average: a sheet for people, diversity and nearness for the status."""
     generator = sampler_of(trainer)
     calibrate_for_sampling(generator, trainer.batches.shares, seed)
-    per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes))
+    per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes)) if judges else SHEET_COLUMNS
     batches = list(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
     images = np.concatenate([batch.images for batch in batches])
     labels = np.concatenate([batch.labels for batch in batches])
-    rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
-    write_sheet(folder / "samples" / f"{status.updates:06d}.png", rows, train.class_names)
+    if shows:
+        rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
+        write_sheet(folder / "samples" / f"{status.updates:06d}.png", rows, train.class_names)
+    if not judges:
+        return status
     return _with_quality(status, diversity(train.images, train.labels, images, labels, train.n_classes), train)
 
 

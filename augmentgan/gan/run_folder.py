@@ -21,7 +21,7 @@ from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.plan import Plan
 from augmentgan.errors import OutputError, RunError, TrainingError
-from augmentgan.files import append_line, parse_json, read_json, refuse_existing, whole_file, write_json
+from augmentgan.files import append_line, parse_json, read_json, refuse_existing, remove, whole_file, write_json
 from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
@@ -75,7 +75,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         RunError: the folder holds a run of other data or another recipe.
     """
     for litter in folder.glob(".*.part"):  # a killed process could not remove its own
-        litter.unlink(missing_ok=True)
+        remove(litter)
     if (folder / RUN_FILE).exists():
         if overwrite:
             _clear(folder)

@@ -148,6 +148,15 @@ def test_the_shell_completes(line, offered):
     assert offered in done.stdout.split()
 
 
+@pytest.mark.parametrize("environment", [{}, {"RANK": "1"}, {"RANK": "1", "SLURM_PROCID": "1"}])
+def test_an_error_is_said_also_where_a_scheduler_numbers_processes(typed, environment, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    status, _, err = typed("inspect", "nowhere")
+    assert status == 1
+    assert "nowhere" in err
+
+
 def test_recipes_wrap_in_a_narrow_terminal_and_not_in_a_wide_one():
     narrow, wide = (invoke("recipes", columns=columns).stdout.splitlines() for columns in (60, 200))
     assert max(map(len, narrow)) <= 60 < max(map(len, wide))
@@ -178,6 +187,8 @@ def test_colour_and_motion_only_where_somebody_watches(monkeypatch, environment,
             advance(3)
         with TrainingDisplay(100, quiet=False) as display:
             display.show(STATUS)
+        with ProtocolDisplay(quiet=False) as protocol:
+            protocol.show(Progress({"20-r0": None}, 0, 9))
         monkeypatch.undo()
     seen = b""
     with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed

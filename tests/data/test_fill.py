@@ -40,3 +40,5 @@ def test_wishes_that_cannot_be_met(wish, words):
 def test_nothing_a_class():
     with pytest.raises(DataError, match="--per-class 0"):
         exactly(0, NAMES)
+    with pytest.raises(DataError, match="--classes names no class; known: "):
+        exactly(1, NAMES, [])

@@ -110,8 +110,9 @@ def test_of_a_run(trained, tmp_path):
     assert found.n_samples == 120
     assert json.loads((run.folder / "evaluate.json").read_text()) == json.loads(json.dumps(found.to_json()))
     assert (run.folder / "nearest.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(DataError, match="--per-class 3"):
-        ag.evaluate_run(run, per_class=3)
+    for few in (0, 3):
+        with pytest.raises(DataError, match=f"--per-class {few}: at least 10"):
+            ag.evaluate_run(run, per_class=few)
 
 
 def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):

@@ -1,5 +1,8 @@
 """Class-balanced batches."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -86,3 +89,12 @@ def test_images_arrive_in_the_unit_range():
     images = batches.real_images(torch.tensor([5]))
     assert images.shape == (1, 1, 8, 8)
     assert torch.equal(images, ((batches.images[5].permute(2, 0, 1)[None].float()) / 127.5 - 1))
+
+
+def test_images_go_with_their_batches():
+    batches = batches_of([5, 5])
+    batches.labels_at(0, 8, 4)
+    images = weakref.ref(batches.images)
+    del batches
+    gc.collect()
+    assert images() is None

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 import augmentgan as ag
-from augmentgan.errors import RecipeError
+from augmentgan.errors import RecipeError, TrainingError
 from augmentgan.evaluate.evaluation import CopyJudge
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import ALONE, Team, joined
 from augmentgan.gan.generating import Refusal
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
@@ -202,3 +202,13 @@ def test_our_rows_make_up_the_batch():
     Team(0, 3).check_batch(48, 4)
     with pytest.raises(RecipeError, match="batch_images=48"):
         Team(0, 3).check_batch(40, 4)
+
+
+def test_more_processes_than_gpus_are_one_line(monkeypatch):
+    names = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(TrainingError, match="2 processes for 1 GPUs; lower --nproc-per-node"), joined("auto"):
+        pass

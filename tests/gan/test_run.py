@@ -152,3 +152,48 @@ def test_truncated_samples_of_the_same_weights_vary_less(trained, digits, small_
         assert torch.equal(one, other)
     spread = [run.generate(20).images.reshape(10, 20, -1).std(axis=1).mean() for run in (trained, short)]
     assert spread[1] < 0.9 * spread[0]
+
+
+def test_looks_and_sheets_come_when_the_recipe_says_whatever_else_is_due(digits, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(
+        [
+            "training.updates=12",
+            "training.status_updates=4",
+            "training.quality_updates=3",
+            "training.sheet_updates=5",
+            "training.checkpoint_updates=8",
+        ]
+    )
+    run = ag.fit(digits, recipe, tmp_path / "run", device="cpu")
+    assert [event["updates"] for event in run.events()] == [3, 4, 5, 6, 8, 9, 10, 12]
+    assert [event["updates"] for event in run.events() if "div" in event] == [3, 6, 9, 12]
+    assert [path.stem for path in sorted((run.folder / "samples").iterdir())] == ["000005", "000010", "000012"]
+
+
+def test_the_run_samples_on_the_device_that_it_learned_on(digits, small_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)  # "auto" would be another
+    run = ag.fit(digits, small_recipe.with_settings(["training.updates=2"]), tmp_path / "run", device="cpu")
+    assert run.generator.to_image.weight.device.type == "cpu"
+
+
+def test_a_killed_export_does_not_stand_in_the_way(digits, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(["training.updates=2"])
+    ag.fit(digits, recipe, tmp_path / "run", device="cpu")
+    litter = tmp_path / "run" / ".model.abc.part"
+    litter.mkdir()
+    (litter / "config.json").write_text("{}")
+    assert ag.fit(digits, recipe, tmp_path / "run", device="cpu").finished
+    assert not litter.exists()
+
+
+def test_nothing_of_ours_moves_the_users_random_numbers(trained, digits, small_recipe, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    ag.fit(digits, small_recipe.with_settings(["training.updates=2"]), tmp_path / "run", device="cpu").generate(1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_negative_seed_is_one_line(trained):
+    with pytest.raises(DataError, match="seed -1: give 0 or more"):
+        trained.generate(1, seed=-1)

@@ -10,11 +10,12 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 import augmentgan as ag
 from augmentgan.errors import ExtraError, OutputError
 from augmentgan.gan import export
-from augmentgan.gan.networks import to_uint8
+from augmentgan.gan.networks import Generator, to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,22 @@ def test_the_card_loads_the_weights_it_lies_beside(trained, tmp_path, monkeypatc
     latents, labels = torch.randn(3, 64), torch.tensor([1, 2, 3])
     with torch.no_grad():
         torch.testing.assert_close(names["generator"](latents, labels), trained.generator(latents, labels))
+
+
+def test_truncation_is_exported(trained, tmp_path):
+    shutil.copytree(trained.folder, tmp_path / "run")
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    info["recipe"]["model"]["truncation"] = 0.5
+    (tmp_path / "run" / "run.json").write_text(json.dumps(info))
+    run = ag.Run(tmp_path / "run", "cpu")
+    ag.export_run(run, "safetensors", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    generator = Generator(**config["generator"]).eval()
+    generator.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"))
+    latents, labels = torch.randn(3, 64), torch.tensor([1, 2, 3])
+    with torch.no_grad():
+        torch.testing.assert_close(generator(latents, labels), run.generator(latents, labels))
+        assert not torch.allclose(generator(latents, labels), trained.generator(latents, labels))
 
 
 def test_the_card_holds_what_was_measured(trained, tmp_path):

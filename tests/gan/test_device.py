@@ -1,0 +1,43 @@
+"""Random states of devices that this machine may not have."""
+
+import contextlib
+
+import pytest
+import torch
+
+from augmentgan.gan.device import random_state, random_state_kept, set_random_state
+
+MPS = torch.device("mps")
+
+
+@pytest.fixture
+def mps(monkeypatch):
+    """The random state of a device that is not here: one tensor in a list."""
+    held = [torch.tensor([1], dtype=torch.uint8)]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: held[-1].clone())
+    monkeypatch.setattr(torch.mps, "set_rng_state", held.append)
+    return held
+
+
+def test_draws_on_the_cpu_are_torchs():
+    assert random_state(torch.device("cpu")) is None
+
+
+def test_a_state_of_mps_comes_back(mps):
+    before = random_state(MPS)
+    set_random_state(MPS, torch.tensor([2], dtype=torch.uint8))
+    assert random_state(MPS).tolist() == [2]
+    set_random_state(MPS, before)
+    assert random_state(MPS).tolist() == [1]
+
+
+def test_both_states_are_kept_also_from_an_error(mps):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with contextlib.suppress(ZeroDivisionError), random_state_kept(MPS):
+        torch.manual_seed(9)
+        set_random_state(MPS, torch.tensor([9], dtype=torch.uint8))
+        1 / 0  # noqa: B018
+    assert random_state(MPS).tolist() == [1]
+    assert torch.equal(torch.rand(2), expected)
