@@ -28,8 +28,10 @@ def refuse_existing(path: Path, *, overwrite: bool, mend: str = "--overwrite rep
     An empty folder counts as free: people make one before they start.
 
     Raises:
-        OutputError: `path` exists, is not an empty folder, and `overwrite` is false.
+        OutputError: `path` exists, is not an empty folder, and `overwrite` is false; or it has no name, such as "." and "..".
     """
+    if path.name in ("", ".."):
+        raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
     if overwrite or not os.path.lexists(path):
         return
     if path.is_dir() and not any(path.iterdir()):

@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,10 @@ def test_nan_is_not_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_a_place_without_a_name_is_refused(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="has no name of its own"):
+        refuse_existing(Path(place), overwrite=True)

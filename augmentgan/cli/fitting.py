@@ -27,6 +27,7 @@ from augmentgan.cli.options import (
     notice,
     parse_duration,
     result,
+    with_test,
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError
@@ -70,7 +71,6 @@ def fit(
     quiet: QuietOption = False,
 ) -> None:
     """Train a class-conditional DCGAN on DATA. The same command again continues."""
-    from augmentgan.data.split import join_test
     from augmentgan.recipe import load_recipe
 
     named = {"data.test_fraction": test_fraction, "data.train_per_class": train_per_class, "training.updates": updates}
@@ -93,7 +93,7 @@ def fit(
         chosen = load_recipe(recipe, wishes)
         images = load_for(chosen, data, skip_bad=skip_bad)
         if test is not None:
-            images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
+            images = with_test(chosen, images, test, skip_bad=skip_bad)
         folder = out or Path("runs") / (data.resolve().stem or "run")
     if resume and not (folder / "run.json").exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")

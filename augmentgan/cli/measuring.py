@@ -28,10 +28,10 @@ from augmentgan.cli.options import (
     load_for,
     notice,
     open_run,
+    with_test,
     words,
 )
 from augmentgan.cli.units import file_size
-from augmentgan.data.split import join_test
 from augmentgan.errors import DataError
 from augmentgan.recipe import load_recipe
 
@@ -105,7 +105,7 @@ def benchmark(
         chosen = load_recipe(recipe, settings)
         images = load_for(chosen, data, skip_bad=skip_bad)
         if test is not None:
-            images = join_test(images, load_for(chosen, test, skip_bad=skip_bad, like=images))
+            images = with_test(chosen, images, test, skip_bad=skip_bad)
         folder = out or Path("runs") / f"benchmark-{data.stem or data.name}"
         notice(f"folder {folder}")
         result = measure_from_scratch(

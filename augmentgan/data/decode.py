@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,25 @@ POLICIES: dict[str, str] = {
     "scaling": "Lanczos when larger than the working size, bicubic when smaller",
     "metadata": "never copied",
 }
+
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",
+    "GIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "WEBP",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+    "ICO",
+    "TGA",
+    "PCX",
+    "SGI",
+)
+"""What is read. Pillow knows more, some of them programs and no pictures: for EPS it would start Ghostscript."""
 
 GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "LA", "La"}
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
@@ -96,6 +116,13 @@ def _to_image(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this build of Pillow can read."""
+    Image.init()
+    return tuple(each for each in FORMATS if each in Image.OPEN)
+
+
 def _opened(path: Path) -> Image.Image:
     try:
         if not path.is_file():  # a pipe would be waited for without end
@@ -104,7 +131,7 @@ def _opened(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
             warnings.simplefilter("ignore")
-            image = Image.open(path)
+            image = Image.open(path, formats=_formats())
     except DataError:
         raise
     except UnidentifiedImageError as error:

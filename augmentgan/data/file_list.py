@@ -24,6 +24,7 @@ class FileList:
         group: one number a file; None where the source has no groups.
         n_ignored: dot files, system litter and links to folders that were passed over.
         loose: files that lie beside the set and belong to no class.
+        linked: links in place of class folders, which are not followed; counted in `n_ignored` too.
     """
 
     root: Path
@@ -34,6 +35,7 @@ class FileList:
     group: tuple[int, ...] | None = None
     n_ignored: int = 0
     loose: tuple[Path, ...] = ()
+    linked: tuple[Path, ...] = ()
 
 
 def refuse_leaving(file: Path, inside: Path) -> None:

@@ -50,6 +50,8 @@ def filling(
             if not equals or not number.isdecimal():
                 raise DataError(f"--fill {wish!r} is not max, a number, or CLASS=N,CLASS=N")
             (label,) = labels_of([name], class_names)
+            if label not in labels:
+                raise DataError(f"--fill {wish} names class {name!r}, which --classes leaves out; name it in both")
             if int(number) < counts[label]:
                 raise DataError(f"--fill {name}={number}: the class has {counts[label]} images already; ask for more")
             wanted[label] = int(number) - int(counts[label])

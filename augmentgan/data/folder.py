@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
 from augmentgan.data.hints import no_data_set
-from augmentgan.data.images import TRAIN
+from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
 _LITTER = {"desktop.ini", "thumbs.db", "metadata.jsonl"}
@@ -20,12 +20,12 @@ def scan_folder(root: Path) -> FileList:
     Raises:
         DataError: no class folders, links that lead out of the tree, or a folder that cannot be read.
     """
-    parts, loose = _parts(root)
+    parts, loose, linked = _parts(root)
     names = sorted({folder.name for _, folders in parts for folder in folders})
     files: list[Path] = []
     labels: list[int] = []
     split: list[int] = []
-    n_ignored = 0
+    n_ignored = len(linked)
     inside = root.resolve()
     for which, folders in parts:
         for folder in folders:
@@ -39,46 +39,63 @@ def scan_folder(root: Path) -> FileList:
                 files.append(file)
                 labels.append(label)
                 split.append(which)
-    has_split = len({which for which, _ in parts}) == 2
     return FileList(
         root,
         tuple(names),
         tuple(files),
         tuple(labels),
-        split=tuple(split) if has_split else None,
+        split=tuple(split) if {TRAIN, TEST} <= set(split) else None,
         n_ignored=n_ignored,
         loose=tuple(loose),
+        linked=tuple(linked),
     )
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The parts of a tree by their names in lower case, where it has `train/` and `test/` and nothing else on top.
+    """The parts of a tree by their names in lower case, where it has `train/` and another part and nothing else on top.
 
     Raises:
-        DataError: the folder cannot be read.
+        DataError: the folder cannot be read, or something that is no part lies beside `train/` with its classes and another part.
     """
-    folders, _ = _entries(root)
+    folders = _entries(root)[0]
     by_name = {folder.name.lower(): folder for folder in folders}
-    return by_name if {"train", "test"} <= set(by_name) <= set(SPLIT_WORDS) else {}
+    parts = {name: folder for name, folder in by_name.items() if name in SPLIT_WORDS}
+    if len(parts) < 2 or not {"train", "training"} & set(parts):
+        return {}
+    odd = sorted(set(by_name) - set(parts))
+    if not odd:
+        return parts
+    if any(_entries(parts[name])[0] for name in ("train", "training") if name in parts):
+        raise DataError(
+            f"folder {str(root)!r} holds {', '.join(sorted(parts))} and beside them {by_name[odd[0]].name!r}, which is no part "
+            "of a set; move it elsewhere"
+        )
+    return {}  # classes that happen to be called so
 
 
-def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path]]:
-    """(split, class folders) of each part of the tree, and the loose files of its root."""
-    folders, loose = _entries(root)
-    parts = [(SPLIT_WORDS[name], _entries(folder)[0]) for name, folder in split_folders(root).items()]
-    if any(classes for _, classes in parts):
-        return parts, loose
+def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[Path]]:
+    """(split, class folders) of each part of the tree; the loose files and the links to folders beside them."""
+    folders, loose, linked = _entries(root)
+    below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split_folders(root).items()]
+    if any(entries[0] for _, entries in below):
+        loose, linked = (
+            [*at_root, *(e for _, each in below for e in each[k])] for k, at_root in ((1, loose), (2, linked))
+        )
+        return [(which, entries[0]) for which, entries in below], loose, linked
     if not folders:
-        raise no_data_set(root)
-    return [(TRAIN, folders)], loose
+        raise no_data_set(root, linked)
+    return [(TRAIN, folders)], loose, linked
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Folders, files and links to folders, without what is hidden."""
     try:
         entries = sorted(folder.iterdir())
         visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-        folders = [entry for entry in visible if entry.is_dir() and not entry.is_symlink()]
-        return folders, [entry for entry in visible if not entry.is_dir()]
+        folders = [entry for entry in visible if entry.is_dir()]
+        linked = [folder for folder in folders if folder.is_symlink()]
+        real = [folder for folder in folders if not folder.is_symlink()]
+        return real, [entry for entry in visible if not entry.is_dir()], linked
     except OSError as error:
         raise _unreadable(folder, error) from error
 

@@ -190,7 +190,7 @@ class Hdf5Writer:
         scratch: Path | None = None,
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir():
             raise OutputError(f"output {str(path)!r} is a folder; name a file such as synthetic.h5")
         self._path, self._shape, self._class_names = path, shape, tuple(class_names)
         self._attributes, self._columns, self._scratch = attributes, columns, scratch

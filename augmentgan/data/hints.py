@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from augmentgan.errors import DataError
@@ -23,10 +24,10 @@ def no_such_data(path: Path) -> DataError:
     )
 
 
-def no_data_set(path: Path) -> DataError:
-    """The error for a file or folder that no reader takes."""
+def no_data_set(path: Path, linked: Sequence[Path] = ()) -> DataError:
+    """The error for a file or folder that no reader takes; `linked` are links in it to folders, which are not followed."""
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, linked)
     mends = {
         _IMAGES: "it is one image: give the folder that holds the class folders",
         _ARCHIVES: "it is an archive: unpack it and give the folder",
@@ -41,13 +42,15 @@ def no_data_set(path: Path) -> DataError:
     )
 
 
-def _folder(path: Path) -> DataError:
+def _folder(path: Path, linked: Sequence[Path]) -> DataError:
     if (path / "run.json").exists():
         return DataError(f"folder {str(path)!r} is a run, not a data set; augmentgan fit --from-run {path} repeats it")
     loose = sorted(entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
     found = f"{len(loose)} loose files" if loose else "nothing"
     known = [file for file in loose if file.suffix.lower() in _FILES]
     mend = f"did you mean {str(known[0])!r}?" if known else "put each class in a folder of its own"
+    if linked:
+        mend = f"{linked[0].name!r} is a link to a folder, and those are not followed: copy the images"
     return DataError(
         f"folder {str(path)!r} holds {found} and no class folders; looked for {LOOKED_FOR_IN_A_FOLDER}; {mend}"
     )

@@ -60,7 +60,7 @@ class FolderWriter:
             )
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
-        self._written: Counter[int] = Counter()
+        self._next: Counter[int] = Counter()
         self._writing: list[Future[None]] = []
 
     def __enter__(self) -> FolderWriter:
@@ -80,10 +80,11 @@ class FolderWriter:
         names, files = [], []
         for row, label in enumerate(labels.tolist()):
             name = self._class_names[label]
-            number = int(columns["sample_index"][row]) if "sample_index" in columns else self._written[label]
-            if not self._written[label]:
+            if not self._next[label]:
                 (self._part / name).mkdir(exist_ok=True)
-            self._written[label] += 1
+            # numbers go up, so that two sets in one, with indices of their own, do not write over each other
+            number = max(int(columns["sample_index"][row]) if "sample_index" in columns else 0, self._next[label])
+            self._next[label] = number + 1
             names.append(name)
             files.append(Path(name) / f"{number:06d}.png")
         records = [

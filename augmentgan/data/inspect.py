@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from augmentgan.data.decode import POLICIES
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import read_files, refusal
+from augmentgan.data.load import read_files, refusal, working_size
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images
@@ -74,24 +75,25 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
     """
     path, recipe = Path(path), recipe or Recipe()
     kind, source = read_source(path)
+    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels = None if recipe.data.channels == "auto" else recipe.data.channels
     if isinstance(source, LabelledImages):
         height, width, n_channels = source.images.shape[1:]
         sizes = Counter({f"{width}x{height}": len(source)})
         modes = Counter({"grey" if n_channels == 1 else "RGB": len(source)})
         names = [f"row {row}" for row in range(len(source))]
+        source = working_size(source, size_px, channels, recipe.data.resize)
         return _inspection(path, kind, source, names, sizes, modes, {}, 0, 0, None, recipe, seed)
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
     found = read_files(source, size_px, channels, recipe.data.resize, stop_at_bad=False)
     good = [probe for probe in found.probes if probe is not None]
     return _inspection(
         path,
         kind,
         found.data,
-        [str(file.relative_to(source.root)) for file in found.files],
+        [os.path.relpath(file, source.root) for file in found.files],
         Counter(f"{probe.width}x{probe.height}" for probe in good),
         Counter(probe.mode for probe in good),
-        {str(file.relative_to(source.root)): reason for file, reason in sorted(found.bad.items())},
+        {os.path.relpath(file, source.root): reason for file, reason in sorted(found.bad.items())},
         source.n_ignored,
         len(source.loose),
         refusal(source, found),

@@ -178,6 +178,8 @@ def _load_files(
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
     if listed.loose:
         tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
+    if listed.linked:
+        tell(f"{len(listed.linked)} links to folders not followed; the first: {listed.linked[0].name!r}")
     return found.data
 
 

@@ -77,6 +77,8 @@ def draw_counts(labels: NDArray[np.int64], rows: Rows, counts: NDArray[np.int64]
 def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
     """One set out of two, split as given; labels follow the class names of `train`.
 
+    A test part of `train`'s own is neither learned from nor tested on. Groups of the same number are one group, in whichever set.
+
     Raises:
         DataError: the class names differ.
     """
@@ -86,12 +88,26 @@ def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
             f"the test set's classes differ from the training set's: {', '.join(differing[:5])}; rename them"
         )
     lookup = np.array([train.class_names.index(name) for name in test.class_names])
+    train = train.part(TRAIN)
     return LabelledImages(
         np.concatenate([train.images, test.images]),
         np.concatenate([train.labels, lookup[test.labels]]),
         train.class_names,
         np.repeat(np.array([TRAIN, TEST]), [len(train), len(test)]),
+        _joined_groups(train, test),
     )
+
+
+def _joined_groups(train: LabelledImages, test: LabelledImages) -> Rows | None:
+    """Groups of both sets (n_train + n_test,); rows of a set without groups are each a group of its own."""
+    known = [each.group for each in (train, test) if each.group is not None]
+    if not known:
+        return None
+    numbers = np.unique(np.concatenate(known), return_inverse=True)[1]
+    if len(known) == 2:
+        return numbers
+    alone = numbers.max(initial=-1) + 1 + np.arange(len(train) + len(test) - len(numbers))
+    return np.concatenate([alone, numbers] if train.group is None else [numbers, alone])
 
 
 def identical_images(data: LabelledImages) -> Rows:
@@ -113,10 +129,13 @@ def _check_classes(data: LabelledImages) -> None:
             )
 
 
-def connected_rows(data: LabelledImages, *, near: bool = True) -> Rows:
+def connected_rows(data: LabelledImages, near: Rows | None = None) -> Rows:
     """A number for each row; rows joined by the same pixels, nearly the same, or a group, also in a chain, share it.
 
-    In a set with a split, near duplicates are sought between its parts only: there alone they can do harm.
+    Args:
+        data: the set.
+        near: (p, 2) pairs of rows that are nearly the same; sought where left out, in a set with a split between its parts
+            only: there alone they can do harm.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -127,9 +146,8 @@ def connected_rows(data: LabelledImages, *, near: bool = True) -> Rows:
         columns.append(columns[0].max(initial=0) + 1 + np.unique(data.group, return_inverse=True)[1])
     rows = np.tile(np.arange(n), len(columns))
     joined = n + np.concatenate(columns)
-    if near:
-        pairs = _near_pairs(data)
-        rows, joined = np.concatenate([rows, pairs[:, 0]]), np.concatenate([joined, pairs[:, 1]])
+    pairs = _near_pairs(data) if near is None else near
+    rows, joined = np.concatenate([rows, pairs[:, 0]]), np.concatenate([joined, pairs[:, 1]])
     size = n + int(np.concatenate(columns).max(initial=0)) + 1
     graph = coo_array((np.ones(len(rows)), (rows, joined)), shape=(size, size))
     return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.int64)
@@ -144,11 +162,15 @@ def _near_pairs(data: LabelledImages) -> Rows:
 
 
 def _units(data: LabelledImages) -> Rows:
-    """`connected_rows`, by identical pixels alone where near ones would leave a class nothing to split."""
-    units = connected_rows(data)
-    if all(len(np.unique(units[data.labels == label])) > 1 for label in np.unique(data.labels)):
-        return units
-    return connected_rows(data, near=False)
+    """`connected_rows`, without the near pairs of a class that would have nothing to split with them."""
+    pairs = _near_pairs(data)
+    while True:
+        units = connected_rows(data, pairs)
+        stuck = [label for label in np.unique(data.labels) if len(np.unique(units[data.labels == label])) < 2]
+        touching = np.isin(data.labels[pairs], stuck).any(axis=1)
+        if not touching.any():
+            return units
+        pairs = pairs[~touching]
 
 
 def _draw(data: LabelledImages, units: Rows, test_fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -66,7 +67,7 @@ def metadata_files(root: Path) -> dict[Path, int | None]:
         for name, folder in split_folders(root).items()
         if (file := _labelled_metadata(folder)) is not None
     }
-    return {**found} if set(found.values()) == {TRAIN, TEST} else {}
+    return {**found} if len(found) > 1 and TRAIN in found.values() else {}
 
 
 def scan_imagefolder(root: Path) -> FileList:
@@ -93,12 +94,10 @@ def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tupl
     whole = all(label.removeprefix("-").isdecimal() and len(label) <= _DIGITS for label in labels)
     names = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
     numbers = {name: number for number, name in enumerate(names)}
-    groups: dict[str, int] = {}
     group = None
     if any(row.group is not None for row in rows):
         # an image without a group is a group of its own
-        keys = [row.group or f"\0{number}" for number, row in enumerate(rows)]
-        group = tuple(groups.setdefault(key, len(groups)) for key in keys)
+        group = tuple(_group_number(row.group or f"\0{row.file}") for row in rows)
     return FileList(
         root,
         tuple(names),
@@ -108,6 +107,13 @@ def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tupl
         group=group,
         loose=loose,
     )
+
+
+def _group_number(name: str) -> int:
+    """A number that depends on the name alone, so that a group is the same in two tables."""
+    if name.isdecimal() and len(name) <= _DIGITS:
+        return int(name)
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
 def _read(path: Path) -> list[_Row]:
@@ -175,10 +181,10 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise DataError(f"table {str(path)!r}, line {number} is {line.strip()!r:.40}; write one object a line")
             yield number, record
         return
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restkey="", restval=None)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
         for record in reader:
-            if None in record.values() or "" in record:
+            if None in record or None in record.values():  # a longer and a shorter line
                 n = len(reader.fieldnames or ())
                 raise DataError(
                     f"table {str(path)!r}, line {reader.line_num} has not {n} columns, as the first line has; "

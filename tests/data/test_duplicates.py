@@ -12,6 +12,13 @@ def images():
     return ag.digits().images[:300]
 
 
+def every_pair(images):
+    pixels = images.reshape(len(images), -1).astype(float)
+    pixels = (pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True)
+    distances = ((pixels[:, None] - pixels[None]) ** 2).mean(axis=2)
+    return {(i, j) for i, j in np.argwhere(distances <= 0.1**2) if i < j}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -37,12 +44,19 @@ def test_the_cheap_test_loses_no_pair(images):
     """Against every pair, in full."""
     random = np.random.default_rng(0)
     both = np.concatenate([images, (images + random.normal(0, 10, images.shape)).clip(0, 255).astype(np.uint8)])
-    pixels = both.reshape(len(both), -1).astype(float)
-    pixels = (pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True)
-    distances = ((pixels[:, None] - pixels[None]) ** 2).mean(axis=2)
-    expected = {(i, j) for i, j in np.argwhere(distances <= 0.1**2) if i < j}
+    expected = every_pair(both)
     assert {tuple(pair) for pair in near_duplicates(both)} == expected
     assert 0 < len(expected) < len(images)
+
+
+@pytest.mark.parametrize("side", [5, 7, 11, 13, 31, 101])
+def test_no_pair_is_lost_whatever_the_size(side):
+    random = np.random.default_rng(side)
+    images = random.integers(40, 200, (30, side, side + 2, 3), dtype=np.uint8)
+    images[15:] = np.clip(images[:15] + random.normal(0, 4, images[:15].shape), 0, 255)
+    found = near_duplicates(images)
+    assert {tuple(pair) for pair in found} == every_pair(images)
+    assert len(found) >= 5
 
 
 def test_flat_images_are_left_to_the_test_for_identical_pixels():

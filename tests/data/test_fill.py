@@ -42,3 +42,8 @@ def test_nothing_a_class():
         exactly(0, NAMES)
     with pytest.raises(DataError, match="--classes names no class; known: "):
         exactly(1, NAMES, [])
+
+
+def test_a_class_cannot_be_filled_and_left_out():
+    with pytest.raises(DataError, match="names class 'owl', which --classes leaves out"):
+        filling("owl=50", COUNTS, NAMES, ["cat"])

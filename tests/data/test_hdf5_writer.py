@@ -6,6 +6,7 @@ import pytest
 
 import augmentgan as ag
 from augmentgan.data.hdf5 import Hdf5Writer, read_hdf5, write_hdf5
+from augmentgan.errors import OutputError
 
 
 def test_images_are_compressed_where_that_pays(tmp_path):
@@ -43,3 +44,23 @@ def test_nothing_remains_of_a_file_whose_writing_failed(tmp_path):
     ):
         writer.append(np.zeros((3, 5, 5, 1), np.uint8), np.zeros(3, np.int64))
     assert not list(tmp_path.iterdir())
+
+
+def test_two_sets_in_one_folder_lose_nothing(tmp_path, digits):
+    twice = [digits.subset(range(20)), digits.subset(range(40, 60))]
+    both = ag.LabelledImages(
+        np.concatenate([each.images for each in twice]),
+        np.concatenate([each.labels for each in twice]),
+        digits.class_names,
+        extra={"sample_index": np.concatenate([np.arange(20), np.arange(20)])},
+    )
+    ag.save(both, tmp_path / "set")
+    assert len(list((tmp_path / "set").rglob("*.png"))) == 40
+    found, expected = ag.load(tmp_path / "set"), {image.tobytes() for image in both.images}
+    assert {image.tobytes() for image in found.images} == expected
+
+
+def test_a_file_cannot_take_the_place_of_a_folder(tmp_path, digits):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="is a folder; name a file"):
+        ag.save(digits, tmp_path / "out", "hdf5")

@@ -1,6 +1,7 @@
 """Files made to hurt: one line each, nothing followed, nothing run, nothing written elsewhere."""
 
 import json
+import os
 import struct
 import zlib
 
@@ -237,3 +238,16 @@ def test_nothing_from_the_working_folder_runs(tmp_path, monkeypatch):
     (tmp_path / "signal.py").write_text("raise SystemExit('hostile code ran')")
     monkeypatch.chdir(tmp_path)
     assert len(ag.load(path)) == 4
+
+
+def test_pictures_that_are_programs_are_not_run(tree, tmp_path, monkeypatch):
+    gs = tmp_path / "bin" / "gs"
+    gs.parent.mkdir()
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
+    eps = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    (tree / "class_0" / "cat.png").write_text(eps)
+    with pytest.raises(DataError, match=r"cat\.png' is not an image"):
+        ag.load(tree)
+    assert not (tmp_path / "called").exists()

@@ -54,10 +54,10 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tree, monkeypatch):
 def test_a_file_that_cannot_be_read(tree, monkeypatch):
     opened = Image.open
 
-    def forbidding(path, *words):
+    def forbidding(path, **options):
         if str(path).endswith("3.png"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, *words)
+        return opened(path, **options)
 
     monkeypatch.setattr(Image, "open", forbidding)
     refused(tree, "3.png", "Permission denied", "3 bad files in all")

@@ -79,3 +79,24 @@ def test_sizes_follow_the_images(tmp_path):
                 noise = np.random.default_rng([k, ord(name)]).integers(0, 256, (side, side), dtype=np.uint8)
                 Image.fromarray(noise).save(root / name / f"{k}.png")
         assert ag.inspect(root).fit["size_px"] == expected
+
+
+def test_absolute_paths_in_a_table(tree, monkeypatch):
+    files = [file.resolve() for kind in ("class_0", "class_1") for file in sorted((tree / kind).iterdir())]
+    files.append(files[0])
+    (tree / "table.csv").write_text("\n".join(["path,label", *(f"{file},{file.parent.name}" for file in files)]))
+    monkeypatch.chdir(tree.parent)
+    found = ag.inspect(f"{tree.name}/table.csv")
+    assert found.duplicate_examples == [[f"class_0/{files[0].name}"] * 2]
+
+
+def test_it_foresees_what_fit_does_with_arrays_of_another_size(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 16, 16, 1), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    images[10] = images[0]
+    images[10] ^= random.integers(0, 64, images[10].shape, dtype=np.uint8)  # fine grain: gone at working size
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(40) % 2, split=(np.arange(40) >= 10) * 1)
+    foreseen = ag.inspect(tmp_path / "a.npz")
+    plan = plan_fit(ag.load(tmp_path / "a.npz"))
+    assert (foreseen.fit["n_train"], foreseen.fit["n_dropped"]) == (len(plan.split.train), len(plan.split.dropped))
+    assert foreseen.sizes == {"128x128": 40}

@@ -184,3 +184,57 @@ def test_split_column_is_honoured(tmp_path, pixels):
     found = split_rows(data, test_fraction=0.5, seed=0)
     assert found.source == "data"
     assert found.test.tolist() == np.flatnonzero(split).tolist()
+
+
+def parts(tree, root, *names):
+    """`root/PART/class_0` ..., each class's files dealt to the parts in turn."""
+    for kind in ("class_0", "class_1"):
+        for number, file in enumerate(sorted((tree / kind).iterdir())):
+            folder = root / names[number % len(names)] / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            file.rename(folder / file.name)
+    return root
+
+
+def test_training_and_validation_folders_are_one_part(tree, tmp_path):
+    data = ag.load(parts(tree, tmp_path / "both", "train", "val"))
+    assert (data.class_names, data.split, len(data)) == (("class_0", "class_1"), None, 12)
+
+
+def test_a_stranger_beside_train_and_test_is_no_class(tree, tmp_path):
+    root = parts(tree, tmp_path / "both", "train", "test")
+    (root / "samples").mkdir()
+    refused(lambda: ag.load(root), "test, train", "'samples', which is no part", "move it")
+
+
+def test_classes_may_be_called_train_and_test(tree, tmp_path):
+    for old, new in (("class_0", "train"), ("class_1", "test"), ("class_2", "bus")):
+        (tree / old).rename(tree / new)
+    assert ag.load(tree).class_names == ("bus", "test", "train")
+
+
+def test_test_images_without_classes_are_no_test_part(tree, tmp_path):
+    root = parts(tree, tmp_path / "both", "train")
+    (root / "test").mkdir()
+    for file in (tree / "class_2").iterdir():
+        file.rename(root / "test" / file.name)
+    told = []
+    data = ag.load(root, on_notice=told.append)
+    assert (data.split, len(data)) == (None, 12)
+    assert any("6 files that belong to no class" in line for line in told)
+
+
+def test_a_class_that_is_a_link_is_told(tree, tmp_path):
+    (tree / "class_2").rename(tmp_path / "elsewhere")
+    (tree / "class_2").symlink_to(tmp_path / "elsewhere")
+    told = []
+    assert ag.load(tree, on_notice=told.append).class_names == ("class_0", "class_1")
+    assert told == ["1 links to folders not followed; the first: 'class_2'"]
+    assert ag.inspect(tree).n_ignored == 1
+
+
+def test_nothing_but_links(tree, tmp_path):
+    root = tmp_path / "links"
+    root.mkdir()
+    (root / "a").symlink_to(tree / "class_0")
+    refused(lambda: ag.load(root), "'a' is a link to a folder", "copy the images")

@@ -88,3 +88,49 @@ def test_a_separate_test_set_is_matched_by_class_name(data):
     assert joined.split.tolist() == [0] * 54 + [1] * 54
     with pytest.raises(DataError, match="differ"):
         join_test(data, replace(test, class_names=("c", "a", "x")))
+
+
+def test_a_class_of_near_doubles_costs_the_others_no_protection(data):
+    images = data.images.copy()
+    images[1:40:2] = images[0:40:2]
+    images[1:40:2, 0, 0] ^= 1  # twenty pairs, nearly the same
+    images[53] = images[52]
+    images[53, 0, 0] ^= 1  # and a class of nothing else
+    near = {frozenset((row, row + 1)) for row in range(0, 40, 2)}
+    for seed in range(20):
+        split = split_rows(replace(data, images=images), test_fraction=0.3, seed=seed)
+        assert not any(len(pair & set(split.test.tolist())) == 1 for pair in near)
+        assert len({52, 53} & set(split.test.tolist())) == 1
+
+
+def test_the_same_where_the_data_bring_their_split(data):
+    images = data.images.copy()
+    images[20:30] = images[0:10]
+    images[20:30, 0, 0] ^= 1
+    images[53] = images[52]
+    images[53, 0, 0] ^= 1
+    split = np.zeros(54, dtype=np.int64)
+    split[[*range(20, 30), 45, 53]] = 1
+    found = split_rows(replace(data, images=images, split=split), test_fraction=0.2, seed=0)
+    assert found.dropped.tolist() == list(range(10))
+
+
+def test_groups_hold_across_a_separate_test_set(data):
+    group = np.arange(54)
+    group[:4] = 7
+    test = replace(data, images=255 - data.images, group=np.where(np.arange(54) == 0, 7, 100 + np.arange(54)))
+    found = split_rows(join_test(replace(data, group=group), test), test_fraction=0.2, seed=0)
+    assert found.dropped.tolist() == [0, 1, 2, 3, 7]
+    for one, other in ((None, test.group), (group, None)):
+        joined = join_test(replace(data, group=one), replace(test, group=other))
+        with_numbers = slice(54, 108) if one is None else slice(0, 54)
+        known = other if one is None else one
+        assert len(np.unique(joined.group[with_numbers])) == len(np.unique(known))
+        assert len(np.unique(joined.group)) == 54 + len(np.unique(known))
+
+
+def test_a_separate_test_set_takes_the_place_of_the_datas_own(data):
+    split = (np.arange(54) % 5 == 0).astype(np.int64)
+    joined = join_test(replace(data, split=split), replace(data, images=255 - data.images))
+    assert (joined.images[: (split == 0).sum()] == data.images[split == 0]).all()
+    assert joined.split.tolist() == [0] * int((split == 0).sum()) + [1] * 54

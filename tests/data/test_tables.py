@@ -71,7 +71,8 @@ def test_split_and_group_of_a_csv_are_honoured(tree):
     rows[0] = rows[0].rsplit(",", 1)[0] + ","  # without a group: on its own
     data = ag.load(csv(tree, *rows, header="path,label,split,group"))
     assert data.split.tolist() == [0, 0, 1] * 6
-    assert data.group.tolist()[:6] == [0, 1, 2, 2, 3, 3]
+    assert data.group.tolist()[1:6] == [0, 1, 1, 2, 2]
+    assert data.group[0] not in data.group[1:]
     assert sum(ag.inspect(tree / "table.csv").test_counts.values()) == 6
 
 
@@ -225,3 +226,35 @@ def test_fit_takes_every_kind(tree, tmp_path, small_recipe):
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
     plans = [plan_fit(ag.load(path), small_recipe) for path in (tree, csv(tree, *rows_of(tree)), tmp_path / "a.npz")]
     assert len({plan.data.images.tobytes() for plan in plans}) == 1
+
+
+def test_a_table_as_pandas_writes_it(tree):
+    files = {kind: sorted((tree / kind).iterdir()) for kind in ("class_0", "class_1")}
+    rows = [f"{k},{files[f'class_{k % 2}'][k // 2].relative_to(tree)},{k % 2}" for k in range(6)]
+    (tree / "table.csv").write_text("\n".join([",path,label", *rows]) + "\n")
+    assert ag.load(tree / "table.csv").counts.tolist() == [3, 3]
+
+
+def test_a_group_is_the_same_in_two_tables(tree):
+    files = [file.relative_to(tree) for kind in ("class_0", "class_1") for file in sorted((tree / kind).iterdir())]
+    for name, groups in (("one", ["ann", "bob", "17", ""]), ("other", ["bob", "cy", "17", ""])):
+        rows = [f"{file},{file.parent},{groups[k % 4]}" for k, file in enumerate(files)]
+        (tree / f"{name}.csv").write_text("\n".join(["path,label,group", *rows]) + "\n")
+    one, other = ag.load(tree / "one.csv").group, ag.load(tree / "other.csv").group
+    assert one[1] == other[0]
+    assert one[2] == other[2] == 17
+    assert one[0] not in other
+    assert len(set(one[3::4].tolist())) == 3
+
+
+def test_training_and_validation_with_metadata(tree, tmp_path):
+    for part, kind in (("train", "class_0"), ("validation", "class_1")):
+        folder = tmp_path / "set" / part
+        folder.mkdir(parents=True)
+        lines = []
+        for number, file in enumerate(sorted((tree / kind).iterdir())):
+            file.rename(folder / file.name)
+            lines.append(json.dumps({"file_name": file.name, "label": "ab"[number % 2]}))
+        (folder / "metadata.jsonl").write_text("\n".join(lines))
+    data = ag.load(tmp_path / "set")
+    assert (data.class_names, data.counts.tolist(), data.split) == (("a", "b"), [6, 6], None)
