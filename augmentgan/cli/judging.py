@@ -30,6 +30,7 @@ def evaluate(
 ) -> None:
     """Say how good the samples are. Fidelity, coverage, collapse, labels, near copies."""
     from augmentgan.cli.display import progress
+    from augmentgan.evaluate.arms import is_imbalanced
     from augmentgan.evaluate.evaluation import EVALUATE_FILE, OFFENDERS_FILE, evaluate_run, n_classifiers
 
     opened = open_run(run, device)
@@ -38,7 +39,13 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
-    typer.echo("\n".join(printable(line) for line in _lines(result)))
+    lines = _lines(result)
+    if is_imbalanced(opened.train.counts):
+        lines.append(
+            "training images are uneven over the classes and samples even: perfect samples would not reach these marks either, and "
+            "of classes with few images more than 1 % count as near copies"
+        )
+    typer.echo("\n".join(printable(line) for line in lines))
     typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
 
 

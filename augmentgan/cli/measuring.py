@@ -248,6 +248,12 @@ def show(report: BenchmarkReport) -> None:
     for size in report.train_per_class:
         console.print(arms_table(report, size, wide=console.width >= 100))
     console.print(recall_table(report))
+    if report.protocol.get("training_images") == "the same in all repeats":
+        console.print(
+            "All repeats learned from the same images, for the data bring their split: the luck of having these is not in "
+            "the intervals (--train-per-class N draws anew)",
+            soft_wrap=True,
+        )
     for line in equivalent_lines(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print(report.verdict.text, markup=False, soft_wrap=True)
@@ -259,10 +265,10 @@ def equivalent_lines(report: BenchmarkReport) -> list[str]:
     for each in report.equivalents:
         if (each.arm, each.baseline) == (report.verdict.arm, report.verdict.baseline) and each.as_if is not None:
             more = each.as_if - each.train_per_class
-            ends = ["outside" if end is None else f"{end - each.train_per_class:+.0f}" for end in each.ci95]
+            ends = ["outside" if end is None else f"{end - each.train_per_class:+.0f}" for end in each.ends]
             lines.append(
                 f"{each.arm} with {each.train_per_class} real images a class is as if you had {more:+.0f} more a class "
-                f"(95 % interval {ends[0]} to {ends[1]})"
+                f"({ends[0]} to {ends[1]} for the ends of the difference's interval)"
             )
     return lines
 

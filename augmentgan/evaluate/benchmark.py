@@ -151,8 +151,7 @@ class Repeats:
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a repeat is left to train."""
-        piece = self.pieces[number]
-        return all_finished(self.finished, piece.train_per_class, piece.repeat, self.arms)
+        return all_finished(self.finished, self.pieces[number].name, self.arms)
 
     def prepare(self) -> Repeats:
         """Hold the samples in place of the generator."""
@@ -204,7 +203,7 @@ def _of_run(
     samples = functools.cache(lambda: run.generate(section.synthetic_per_class))
     pieces = Repeats(
         [
-            Piece(repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat)
+            Piece(f"run-r{repeat}", repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat)
             for repeat in range(section.repeats)
         ],
         chosen,

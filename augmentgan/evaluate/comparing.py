@@ -40,7 +40,7 @@ def baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, st
 
 
 def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, imbalanced: bool) -> list[Comparison]:
-    """Every pair at every size in every metric; p values are adjusted within a metric."""
+    """Every pair at every size in every metric; p values are adjusted for the pairs and sizes within a metric."""
     found: list[Comparison] = []
     for metric in ("accuracy", "balanced_accuracy", *(["minority_recall"] if imbalanced else [])):
         family = []
@@ -63,8 +63,11 @@ def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, im
                 family.append(
                     Comparison(arm, baseline, size, metric, difference.mean, interval, len(treated), difference.p_value)
                 )
-        adjusted = holm([each.p_value for each in family])
-        found += [replace(each, p_holm=p) for each, p in zip(family, adjusted, strict=True)]
+        # A over B and B over A are one question
+        pairs = [(each.train_per_class, frozenset((each.arm, each.baseline))) for each in family]
+        p_values = {pair: each.p_value for pair, each in zip(pairs, family, strict=True)}
+        adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+        found += [replace(each, p_holm=adjusted[pair]) for pair, each in zip(pairs, family, strict=True)]
     return found
 
 

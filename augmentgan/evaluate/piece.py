@@ -31,6 +31,7 @@ class Piece:
     """What a repeat works on.
 
     Attributes:
+        name: of its training draw, under which what is finished is kept: another draw may be filed under the same size.
         repeat: its number.
         train_per_class: the size it is filed under.
         real: the training draw.
@@ -40,6 +41,7 @@ class Piece:
         seed: of the classifiers, and of the folds that settings are chosen on.
     """
 
+    name: str
     repeat: int
     train_per_class: int
     real: LabelledImages
@@ -67,7 +69,7 @@ def run_piece(
     judged: LabelledImages | None = None
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
-        name = _part_name(piece.train_per_class, piece.repeat, arm)
+        name = _part_name(piece.name, arm)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             if judged is None:
@@ -125,18 +127,18 @@ def _tuner(
         device,
         imbalanced=is_imbalanced(piece.real.counts),
         finished=finished,
-        name=f"{piece.train_per_class}-r{piece.repeat}-tuning",
+        name=f"{piece.name}-tuning",
         on_fit=on_fit,
     )
 
 
-def all_finished(finished: FinishedParts, train_per_class: int, repeat: int, arms: Sequence[Arm]) -> bool:
-    """Whether every arm of a piece has been kept."""
-    return all(finished.get(_part_name(train_per_class, repeat, arm)) is not None for arm in arms)
+def all_finished(finished: FinishedParts, name: str, arms: Sequence[Arm]) -> bool:
+    """Whether every arm of the piece of that name has been kept."""
+    return all(finished.get(_part_name(name, arm)) is not None for arm in arms)
 
 
-def _part_name(train_per_class: int, repeat: int, arm: Arm) -> str:
-    return f"{train_per_class}-r{repeat}-{arm.name}"
+def _part_name(piece: str, arm: Arm) -> str:
+    return f"{piece}-{arm.name}"
 
 
 def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:

@@ -176,7 +176,7 @@ def benchmark_from_scratch(
         filed,
         draws,
         data,
-        pieces.resolved[0],
+        pieces.resolved,
         imbalanced=imbalanced,
         more={
             "imbalance": key["imbalance"],
@@ -229,6 +229,7 @@ class FromScratch:
         draw = self.draws[number]
         real, test = (replace(self.data.subset(rows), split=None) for rows in (draw.train, draw.test))
         piece = Piece(
+            name=draw.name,
             repeat=draw.repeat,
             train_per_class=self.filed_under(number),
             real=real,
@@ -244,8 +245,7 @@ class FromScratch:
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a piece is left to train."""
-        size, repeat = self.filed_under(number), self.draws[number].repeat
-        return all_finished(self.finished, size, repeat, self.arms)
+        return all_finished(self.finished, self.draws[number].name, self.arms)
 
     def prepare(self) -> FromScratch:
         """As it is: the pieces have nothing in common."""
@@ -303,17 +303,22 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
             "batch_images": section.batch_images,
             "learning_rate": section.learning_rate,
         },
-        "mixing": {
-            "share": section.synthetic_share,
-            "until": section.synthetic_until,
-            "teachers": section.teachers,
-            "teachers_keep": section.teachers_keep,
-            "soft_labels": section.soft_labels,
-            "separate_statistics": section.separate_statistics,
-        },
+        "mixing": mixing_of(section),
         "tuned": section.tune,
         "classifier": section.classifier,
         "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all comparisons in its metric (Holm 1979)",
+    }
+
+
+def mixing_of(section: ResolvedBenchmarkSection) -> dict[str, Any]:
+    """How samples enter training, as benchmark.json says it."""
+    return {
+        "share": section.synthetic_share,
+        "until": section.synthetic_until,
+        "teachers": section.teachers,
+        "teachers_keep": section.teachers_keep,
+        "soft_labels": section.soft_labels,
+        "separate_statistics": section.separate_statistics,
     }
 
 
@@ -364,7 +369,7 @@ def _report(
     sizes: Sequence[int],
     draws: Sequence[Draw],
     data: LabelledImages,
-    recipe: ResolvedRecipe,
+    recipes: Sequence[ResolvedRecipe],
     *,
     imbalanced: bool,
     more: dict[str, Any],
@@ -373,22 +378,33 @@ def _report(
     rows = [row for each in measured.values() for row, _ in each]
     first = draws[: len(sizes)]
     redrawn = data.split is None
+    # all images of a training part that the data fix are the same images every time
+    same = all(np.array_equal(draw.train, first[number % len(sizes)].train) for number, draw in enumerate(draws))
+    new = (
+        "generator and classifier are new in each; the training images are the same in all, and their luck is not in it"
+        if same
+        else "training draw, generator and classifier are new in each"
+    )
     return BenchmarkReport(
         protocol={
-            **how_arms_are_trained(recipe.benchmark, arms),
+            **how_arms_are_trained(recipes[0].benchmark, arms),
             "sizes": {
                 "train": [len(draw.train) for draw in first],
                 "test": len(first[0].test),
-                "synthetic": recipe.benchmark.synthetic_per_class * data.n_classes,
+                "synthetic": recipes[0].benchmark.synthetic_per_class * data.n_classes,
                 "train_per_class": list(sizes),
                 "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
             },
             "imbalanced": imbalanced,
             "split": "redrawn for every repeat" if redrawn else "the data's own",
+            "training_images": "the same in all repeats" if same else "drawn for every repeat",
             "dropped": first[0].n_dropped,
             "generators": len(draws),
-            "recipe": recipe.model_dump(),
-            "interval": "95 %, paired by repeat (training draw, generator and classifier are new in each) and by test image",
+            "by_size": [
+                {"train_per_class": size, "mixing": mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
+                for size, recipe in zip(sizes, recipes, strict=True)
+            ],
+            "interval": f"95 %, paired by repeat ({new}) and by test image",
             **more,
         },
         runs=rows,

@@ -81,14 +81,15 @@ class Equivalent:
         arm, baseline: names.
         train_per_class: real images a class that the arm had.
         as_if: real images a class at which the baseline's curve reaches the arm; None outside the sizes that were measured.
-        ci95: the same for the ends of the difference's interval; None where an end lies outside.
+        ends: the same for the ends of the difference's interval; None where an end lies outside. The curve is taken as it was measured:
+            its own luck is not in them, so they hold the truth less often than the difference's interval does.
     """
 
     arm: str
     baseline: str
     train_per_class: int
     as_if: float | None
-    ci95: tuple[float | None, float | None]
+    ends: tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ one small set it covered 90 % instead of 95 %). Their remedy guesses the correla
 with S^2 the variance of the differences over the R repeats and C the mean covariance of two repeats through the test images that
 they share, stratified by class. Repeats on disjoint test images give C = 0 and the paired t; one fixed test set gives the two-way
 random effects model, repeats x images (Cornfield & Tukey 1956; Owen 2007, arXiv 0712.1111). Student's t with Satterthwaite's
-degrees of freedom. The coverage is checked by simulation in tests/evaluate/test_statistics.py.
+degrees of freedom, in which every class is a component with those of its own images: in balanced accuracy the luck of a class
+with three test images counts as much as that of one with three hundred, and is known far less well. The coverage is checked by
+simulation in tests/evaluate/test_statistics.py, down to two images a class.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 _LEAST_SPREAD = 0.25
-"""Assumed variance of the difference at an image that is alone in its class: one image says nothing of it."""
+"""Assumed variance of the difference at an image: all that is known where it is alone in its class, and added as one of n + 1 where
+there are n, for two images that agree by chance must not make an interval of no width."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,14 @@ def paired_difference(
     means = np.zeros(n_repeats)
     residual = np.zeros((n_repeats, len(images)))
     alone = np.zeros((n_repeats, len(images)), dtype=bool)
+    assumed = np.zeros((n_repeats, len(images)))
+    label_of = np.zeros(len(images), dtype=np.int64)
     shares = np.zeros((n_repeats, len(images)))
     spreads = []
     for r, place in enumerate(np.split(places, ends)):
         difference = treated[r].right.astype(np.float64) - baseline[r].right.astype(np.float64)
         labels = treated[r].labels
+        label_of[place] = labels
         counted = np.unique(labels) if classes is None else np.intersect1d(classes[r], labels)
         n_counted = np.isin(labels, counted).sum()
         for label in counted:
@@ -96,19 +102,26 @@ def paired_difference(
             spreads.append(difference[mine].var(ddof=1))
             # divided by n - 1 in all, so that products of two repeats estimate their covariance
             residual[r, place[mine]] = share * (difference[mine] - difference[mine].mean()) / (n * (n - 1)) ** 0.5
+            assumed[r, place[mine]] = share / n * (_LEAST_SPREAD / (n + 1)) ** 0.5
     stand_in = max(float(np.mean(spreads)) if spreads else 1.0, _LEAST_SPREAD)
     residual = np.where(alone, shares * stand_in**0.5, residual)
     of_repeats = float(means.var(ddof=1)) / n_repeats
-    products = residual @ residual.T
+    products = residual @ residual.T + assumed @ assumed.T
     shared = float((products.sum() - np.trace(products)) / (n_repeats * (n_repeats - 1)))
-    of_images = float((residual.mean(axis=0) ** 2).sum())
+    of_image = residual.mean(axis=0) ** 2 + assumed.mean(axis=0) ** 2
+    of_images = float(of_image.sum())
     variance = max(of_repeats + shared, of_repeats, of_images)
     mean = float(means.mean())
-    if variance == 0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    freedom_images = max(len(images) - len(np.unique(treated[0].labels)), 1)
-    freedom = variance**2 / (of_repeats**2 / (n_repeats - 1) + of_images**2 / freedom_images + 1e-300)
-    freedom = max(freedom, min(n_repeats - 1, freedom_images))
+    if all(np.array_equal(one.right, other.right) for one, other in zip(treated, baseline, strict=True)):
+        return Difference(0.0, 0.0, 0.0, 1.0)
+    # what is assumed of an image that is alone was not estimated, and costs no degrees of freedom
+    judged = shares.any(axis=0) & ~alone.any(axis=0)
+    by_class = [judged & (label_of == label) for label in np.unique(label_of[judged])]
+    freedoms = [max(int(mine.sum()) - 1, 1) for mine in by_class]
+    estimated = of_repeats**2 / (n_repeats - 1) + sum(
+        float(of_image[mine].sum()) ** 2 / freedom for mine, freedom in zip(by_class, freedoms, strict=True)
+    )
+    freedom = max(variance**2 / (estimated + 1e-300), min([n_repeats - 1, *freedoms]))
     error = variance**0.5
     reach = float(stats.t.ppf(0.975, freedom)) * error
     return Difference(mean, mean - reach, mean + reach, float(2 * stats.t.sf(abs(mean) / error, freedom)))

@@ -56,6 +56,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "protocol": document["protocol"],
+        "mixing": _mixing(document["protocol"]),
         "equivalents": _equivalents(document),
         "sizes": [_at_size(document, size) for size in sizes],
         "baselines": _baselines(document),
@@ -109,12 +110,28 @@ def _equivalents(document: dict[str, Any]) -> list[str]:
     for each in document["equivalents"]:
         if (each["arm"], each["baseline"]) != (verdict["arm"], verdict["baseline"]) or each["as_if"] is None:
             continue
-        ends = ["beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ci95"]]
+        ends = ["beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ends"]]
         lines.append(
             f"{each['arm']} with {each['train_per_class']} real images a class does as well as {each['baseline']} with "
-            f"{each['as_if']:.0f} (95 % interval: {ends[0]} to {ends[1]})"
+            f"{each['as_if']:.0f} ({ends[0]} to {ends[1]} for the ends of the difference's interval; the curve's own luck is not in it)"
         )
     return lines
+
+
+def _mixing(protocol: dict[str, Any]) -> list[str]:
+    """How samples enter training: one line, or one a size where sizes differ."""
+    sizes = protocol.get("by_size") or [{"mixing": protocol["mixing"]}]
+    lines = []
+    for each in sizes:
+        share, until = 100 * each["mixing"]["share"], 100 * each["mixing"]["until"]
+        when = "to the end" if until >= 100 else f"for the first {until:.0f} % of the steps, then real images alone"
+        lines.append(f"{share:.0f} % of them at most, {when}")
+    if len(set(lines)) == 1:
+        return [f"Arms with synthetic images: {lines[0]}"]
+    return [
+        f"Arms with synthetic images, {each['train_per_class']} real ones a class: {line}"
+        for each, line in zip(sizes, lines, strict=True)
+    ]
 
 
 def _mean_and_sd(values: list[float]) -> str:

@@ -164,6 +164,18 @@ def test_where_a_set_is_imbalanced_the_rival_oversamples():
     assert (verdict.outcome, verdict.baseline) == ("hurts", "real+oversampling+classic")
 
 
+def test_a_question_asked_both_ways_is_corrected_for_once(measured):
+    _, report = measured
+    rows = [each for each in report.comparisons if each.metric == "balanced_accuracy"]
+    by_pair = {(each.arm, each.baseline): each for each in rows}
+    one, other = by_pair["real+classic", "real"], by_pair["real", "real+classic"]
+    assert (one.p_value, one.p_holm) == (pytest.approx(other.p_value), pytest.approx(other.p_holm))
+    least = min(rows, key=lambda each: each.p_value)
+    n_pairs = len({frozenset(pair) for pair in by_pair})
+    assert n_pairs < len(rows)
+    assert least.p_holm == pytest.approx(min(1, n_pairs * least.p_value))
+
+
 def test_as_if_you_had_more_real_images():
     def row(size, value):
         return BenchmarkRow("real", size, 0, value, value, value, value, 0.0, [], [], {}, 0.0)
@@ -175,11 +187,11 @@ def test_as_if_you_had_more_real_images():
     ]
     first, beyond, worse = equivalents(rows, asked, [20, 40, 80])
     assert first.as_if == pytest.approx(40)
-    assert first.ci95[0] == pytest.approx(20 * 2**0.5)  # half way up, on a logarithmic scale
-    assert first.ci95[1] is None
+    assert first.ends[0] == pytest.approx(20 * 2**0.5)  # half way up, on a logarithmic scale
+    assert first.ends[1] is None
     assert beyond.as_if is None
     assert worse.as_if is None
-    assert worse.ci95 == (None, pytest.approx(20))
+    assert worse.ends == (None, pytest.approx(20))
     assert equivalents(rows, asked, [20]) == []
 
 

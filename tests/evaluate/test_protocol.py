@@ -112,6 +112,39 @@ def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_p
         measure(pool, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.steps=21"]))
 
 
+def test_another_draw_of_the_same_median_is_another_piece(pool, quick, tmp_path):
+    uneven = pool.subset(np.flatnonzero((pool.labels < 3) | (np.arange(len(pool)) % 40 < 10)))
+    whole = measure(uneven, tmp_path / "b", arms=["real"])
+    drawn = measure(uneven, tmp_path / "b", arms=["real"], train_per_class=[whole.train_per_class[0]])
+    fresh = measure(uneven, tmp_path / "c", arms=["real"], train_per_class=[whole.train_per_class[0]])
+    assert whole.train_per_class == drawn.train_per_class
+    assert [row.accuracy for row in drawn.runs] == [row.accuracy for row in fresh.runs]
+    assert (
+        [row.minority for row in drawn.runs] == [row.minority for row in fresh.runs] != [r.minority for r in whole.runs]
+    )
+
+
+def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path):
+    fixed = replace(pool, split=(np.arange(len(pool)) % 4 == 0).astype(np.int64))
+    for name, data, sizes, words in (
+        ("fixed", fixed, None, "the same in all repeats"),
+        ("drawn", fixed, [5], "drawn for every repeat"),
+        ("split", pool, None, "drawn for every repeat"),
+    ):
+        found = measure(data, tmp_path / name, arms=["real"], train_per_class=sizes).protocol
+        assert found["training_images"] == words
+        assert ("their luck is not in it" in found["interval"]) == (words == "the same in all repeats")
+
+
+def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
+    uneven = pool.subset(np.flatnonzero((pool.labels < 5) | (np.arange(len(pool)) % 40 < 5)))
+    report = measure(uneven, tmp_path / "b", arms=["real"], train_per_class=[3, 32])
+    small, large = report.protocol["by_size"]
+    assert [small["train_per_class"], large["train_per_class"]] == [3, 32]
+    assert small["recipe"]["training"]["updates"] <= large["recipe"]["training"]["updates"]
+    assert small["mixing"] == report.protocol["mixing"]
+
+
 def test_a_killed_benchmark_goes_on(pool, quick, tmp_path):
     def stop(row):
         if (row.repeat, row.arm) == (1, "real+classic"):

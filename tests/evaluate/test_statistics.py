@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from augmentgan.evaluate.statistics import Outcomes, calibration_error, holm, paired_difference
 
@@ -18,7 +19,6 @@ def two_arms(random, n_seeds, labels, effect):
     return arms
 
 
-@pytest.mark.parametrize("balanced", [False, True])
 def outcomes(right, labels):
     """A row a repeat, all on the same test images."""
     return [Outcomes(row, labels, np.arange(len(labels))) for row in right]
@@ -110,6 +110,48 @@ def test_the_mean_is_the_difference_of_the_accuracies():
         outcomes(treated, labels), outcomes(baseline, labels), balanced=True, classes=[np.array([1, 2])] * 5
     )
     assert minority.mean == pytest.approx(recalls[0, 1:].mean() - recalls[1, 1:].mean())
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.5])
+@pytest.mark.parametrize(
+    ("sizes", "n_rare"),
+    [([100] * 3 + [2] * 2, 2), ([60] * 3 + [3] * 2, 2), ([40] * 3 + [5], 1), ([40] * 3 + [20] * 3, 3)],
+)
+def test_a_gain_of_rare_classes_is_covered_too(sizes, n_rare, noise):
+    """The truth lies in the interval at least nearly as often as it says, also where a class has two test images."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    rare = np.arange(len(sizes)) >= len(sizes) - n_rare
+    ease, lift = np.where(rare, 0.0, 1.5), np.where(rare, 1.0, 0.0)
+    spread = (1 + 0.3**2 + 0.1**2 + noise**2) ** 0.5
+    truth = norm.cdf((ease + lift) / spread) - norm.cdf(ease / spread)
+    covered, of_rare = 0, 0
+    for _ in range(400):
+        difficulty = random.normal(ease[labels], 1.0)
+        arms = [
+            difficulty
+            + random.normal(0, 0.3, len(labels))
+            + random.normal(0, 0.1, (5, 1))
+            + random.normal(0, noise, (5, len(labels)))
+            + gain[labels]
+            > 0
+            for gain in (lift, 0 * lift)
+        ]
+        treated, baseline = (outcomes(arm, labels) for arm in arms)
+        found = paired_difference(treated, baseline, balanced=True)
+        covered += found.low <= truth.mean() <= found.high
+        found = paired_difference(treated, baseline, balanced=True, classes=[np.flatnonzero(rare)] * 5)
+        of_rare += found.low <= truth[rare].mean() <= found.high
+    assert min(covered, of_rare) / 400 >= 0.92  # 95 %, less three standard errors
+
+
+def test_two_images_that_agree_are_not_certain():
+    labels = np.repeat(np.arange(5), [40, 40, 40, 40, 2])
+    baseline = np.ones((5, len(labels)), bool)
+    baseline[:, labels == 4] = False
+    found = difference(np.ones((5, len(labels)), bool), baseline, labels)
+    assert found.mean == pytest.approx(0.2)
+    assert found.low < 0
 
 
 def test_one_lucky_image_is_no_evidence():

@@ -129,6 +129,24 @@ def test_a_browser_shows_the_page(from_scratch, tmp_path, width_px):
     assert (levels > 250).mean() > 0.5  # on paper
 
 
+def test_the_page_says_how_samples_entered_each_size(from_scratch, tmp_path):
+    shutil.copytree(from_scratch[0], tmp_path / "b")
+    file = tmp_path / "b" / "benchmark.json"
+    document = json.loads(file.read_text())
+    assert "Arms with synthetic images: 50 % of them at most, for the first 50 %" in said(tmp_path / "b")
+    sizes = document["protocol"]["by_size"]
+    assert [each["train_per_class"] for each in sizes] == [4, 8]
+    sizes[1]["mixing"] = {**sizes[0]["mixing"], "share": 0.8, "until": 1.0}
+    file.write_text(json.dumps(document))
+    text = said(tmp_path / "b")
+    assert "4 real ones a class: 50 % of them at most, for the first 50 %" in text
+    assert "8 real ones a class: 80 % of them at most, to the end." in text
+
+
+def said(folder):
+    return " ".join(" ".join(parsed(ag.write_report(folder, overwrite=True)).text).split())
+
+
 def test_a_folder_that_is_neither(tmp_path):
     with pytest.raises(RunError, match="holds no run and no benchmark"):
         ag.write_report(tmp_path)
