@@ -58,8 +58,8 @@ def _difference(result: dict[str, Any]) -> str:
 def protocol() -> str:
     """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
     lines = [
-        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | with synthetic images | difference | Holm p | verdict |",
-        "|" + "---|" * 11,
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | Holm p | verdict |",
+        "|" + "---|" * 12,
     ]
     for path in sorted(RESULTS.glob("protocol-*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -91,12 +91,52 @@ def protocol() -> str:
                 alone,
                 "" if first is None else _points(first),
                 f"{baseline} {rival}",
+                _points(found[baseline, "real"]) if (baseline, "real") in found else "",
                 f"{arm} {with_samples}",
                 _points(second),
                 f"{second['p_holm']:.2g}",
                 verdict["outcome"],
             )
             lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def rare() -> str:
+    """What the verdict's arms did to rare and to common classes, where classes differ."""
+    lines = [
+        "| case | recall of rare classes: baseline | with synthetic images | difference | Holm p | of common classes: difference |",
+        "|" + "---|" * 6,
+    ]
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))["benchmark"]
+        verdict = document["verdict"]
+        pair = (verdict["arm"], verdict["baseline"])
+        found = next(
+            (
+                each
+                for each in document["comparisons"]
+                if (each["arm"], each["baseline"], each["metric"]) == (*pair, "minority_recall")
+            ),
+            None,
+        )
+        if found is None:
+            continue
+        recalls: dict[tuple[str, bool], list[float]] = {}
+        for row in document["runs"]:
+            for is_rare in (True, False):
+                mine = [each for k, each in enumerate(row["recall_per_class"]) if (k in row["minority"]) == is_rare]
+                recalls.setdefault((row["arm"], is_rare), []).append(statistics.mean(mine))
+        with_samples, without = (recalls[name, True] for name in pair)
+        change = [a - b for a, b in zip(recalls[pair[0], False], recalls[pair[1], False], strict=True)]
+        cells = (
+            path.stem.removeprefix("protocol-"),
+            _percent_of(without),
+            _percent_of(with_samples),
+            _points(found),
+            f"{found['p_holm']:.2g}",
+            _percent_of(change, "+"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -293,6 +333,7 @@ RATES = {
 }
 
 TABLES = {
+    "rare": rare,
     "downstream": downstream,
     "protocol": protocol,
     "updates": updates,

@@ -7,7 +7,7 @@ classical augmentation, the bar for all others, has one more:
     classic                             full or half strength of augmentation (none is its parent's score); then mirror images or not
     synthetic, fill                     the recipe's share of synthetic images or half of it; none is its parent's score
 
-An arm that chooses none is trained exactly like its parent, so it cannot be worse. mixup, cutmix and synthetic images alone
+An arm that chooses none is trained exactly like its parent; one that chooses badly is worse. mixup, cutmix and synthetic images alone
 choose nothing of their own.
 
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
