@@ -78,9 +78,8 @@ def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[P
     folders, loose, linked = _entries(root)
     below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split_folders(root).items()]
     if any(entries[0] for _, entries in below):
-        loose, linked = (
-            [*at_root, *(e for _, each in below for e in each[k])] for k, at_root in ((1, loose), (2, linked))
-        )
+        for _, (_, files, links) in below:
+            loose, linked = loose + files, linked + links
         return [(which, entries[0]) for which, entries in below], loose, linked
     if not folders:
         raise no_data_set(root, linked)
