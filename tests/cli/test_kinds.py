@@ -61,3 +61,11 @@ def test_inspect_and_fit_take_it(kinds, name, kind):
     plan = invoke("fit", kinds / name, "--dry-run", "--json")
     assert plan["recipe"]["data"]["size_px"] == 8
     invoke("fit", kinds / name, "--test", kinds / "test.npz", "--dry-run", "--json")
+
+
+def test_separate_test_images_take_the_place_of_the_datas_own_and_it_is_said(kinds, digits, tmp_path):
+    np.savez(tmp_path / "own.npz", images=digits.images, labels=digits.labels, split=(np.arange(120) % 4 == 0) * 1)
+    words = ["fit", str(tmp_path / "own.npz"), "--test", str(kinds / "test.npz"), "--dry-run"]
+    done = typer.testing.CliRunner().invoke(app, words)
+    assert "30 test images of the data's own are left out" in done.stderr
+    assert "90 training and 120 test images" in done.stdout
