@@ -42,8 +42,8 @@ def evaluate(
     lines = _lines(result)
     if is_imbalanced(opened.train.counts):
         lines.append(
-            "training images are uneven over the classes and samples even: perfect samples would not reach these marks either, and "
-            "of classes with few images more than 1 % count as near copies"
+            "training images are uneven over the classes: distances are taken with samples in the same proportions, and of classes with "
+            "few images even perfect samples count as near copies more often than 1 %"
         )
     typer.echo("\n".join(printable(line) for line in lines))
     typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")

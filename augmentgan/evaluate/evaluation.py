@@ -38,8 +38,9 @@ class Evaluation:
     """The figures of evaluate.json.
 
     Attributes:
-        frechet_distance, kernel_distance: between features of training images and samples; 0 is best.
-        precision, recall, density, coverage: see `metrics.Manifold`.
+        frechet_distance, kernel_distance: between features of training images and samples, classes in the proportions of the training
+            images; 0 is best.
+        precision, recall, density, coverage: see `metrics.Manifold`; in the same proportions.
         features: which extractor.
         diversity_per_class: 1 as varied as the real images; None where a class has too few to say.
         near_per_class: 0 means copies; None where a class has too few real images to say.
@@ -171,7 +172,7 @@ class Judges:
         train = self._train
         votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in self._judges]).mean(dim=0)
         agrees = votes.argmax(dim=1).numpy() == samples.labels
-        features = self._extract(_at_most(samples))
+        features = self._extract(_at_most(_in_proportions(samples, train.counts)))
         four = manifold(self._real_features, features)
         varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
         threshold = self._copies.threshold
@@ -254,6 +255,15 @@ def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages
         shown.append(samples.images[row])
         nearest.append(own[NearestReal(own)(samples.images[row : row + 1])[1][0]])
     write_sheet(run.folder / OFFENDERS_FILE, [np.stack(shown), np.stack(nearest)], ["nearest", "real"])
+
+
+def _in_proportions(samples: LabelledImages, counts: NDArray[np.int64]) -> LabelledImages:
+    """The first samples of each class, as many as keep the proportions of `counts`: else even samples of an uneven set lie far from it."""
+    have = samples.counts
+    scale = min(have[label] / counts[label] for label in np.flatnonzero(have))
+    wanted = np.minimum(np.maximum(np.round(scale * counts), 1), have).astype(np.int64)
+    rows = [np.flatnonzero(samples.labels == label)[: wanted[label]] for label in range(len(counts))]
+    return samples.subset(np.sort(np.concatenate(rows)))
 
 
 def _at_most(data: LabelledImages) -> LabelledImages:

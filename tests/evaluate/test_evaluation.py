@@ -54,6 +54,19 @@ def test_an_ideal_generator(ideal):
     json.dumps(ideal.to_json(), allow_nan=False)
 
 
+def test_distances_to_an_uneven_set_are_taken_in_its_proportions(world):
+    few = world[0].labels >= 5
+    uneven = world[0].subset(np.flatnonzero(~few | (np.arange(300) % 10 == 0)))  # 30 and 3 a class
+    judges = Judges(uneven, world[1], recipe_of_judges(), device="cpu")
+    assert uneven.counts.tolist() == [30] * 5 + [3] * 5
+    even = judges(world[2])
+    first = np.concatenate([np.flatnonzero(world[2].labels == k)[: 30 if k < 5 else 3] for k in range(10)])
+    same = judges(world[2].subset(np.sort(first)))
+    assert even.frechet_distance == pytest.approx(same.frechet_distance)
+    assert (even.density, even.coverage) == (same.density, same.coverage)
+    assert even.label_agreement != same.label_agreement  # judged on all
+
+
 def test_judges_say_the_same_of_a_set_whatever_they_saw_before(judge, ideal, world):
     trained = []
     found = Judges(world[0], world[1], recipe_of_judges(), device="cpu", on_step=trained.append)(world[2])
