@@ -153,6 +153,10 @@ class Repeats:
         """Whether nothing of a repeat is left to train."""
         return all_finished(self.finished, self.pieces[number].name, self.arms)
 
+    def updates(self, number: int) -> int:
+        """None are left to do, whatever the repeat."""
+        return 0
+
     def prepare(self) -> Repeats:
         """Hold the samples in place of the generator."""
         samples = self.pieces[0].synthetic()

@@ -247,6 +247,10 @@ class FromScratch:
         """Whether nothing of a piece is left to train."""
         return all_finished(self.finished, self.draws[number].name, self.arms)
 
+    def updates(self, number: int) -> int:
+        """Of the generator of a piece."""
+        return self.resolved[number % len(self.resolved)].training.updates
+
     def prepare(self) -> FromScratch:
         """As it is: the pieces have nothing in common."""
         return self

@@ -28,6 +28,9 @@ class Pieces(Protocol):
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a piece is left to train."""
 
+    def updates(self, number: int) -> int:
+        """Of a piece's generator, from which one can tell which pieces take longest."""
+
     def prepare(self) -> Self:
         """The same, made of plain values, so that a worker can be given them; what every piece would do for itself is done once."""
 
@@ -71,5 +74,6 @@ def measure_all(
     for number in numbers:
         if number not in left:
             measure(number, tells=True)
+    left.sort(key=pieces.updates, reverse=True)  # the short ones last, so that no core waits long for another
     in_workers(pieces.prepare(), left, n, on_message=on_message, on_done=on_done)
     return [measure(number, tells=False) for number in numbers]

@@ -19,7 +19,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError, TrainingError
 from augmentgan.evaluate import sharing, workers
 from augmentgan.evaluate.workers import in_workers, n_workers
-from augmentgan.gan.distributed import Team
+from augmentgan.gan.distributed import ALONE, Team
 
 
 def alive(pid):
@@ -193,3 +193,32 @@ def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, m
 def test_a_team_has_no_workers_beside_itself(trained):
     with pytest.raises(DataError, match="torchrun's 3 processes share the repeats already"):
         ag.run_benchmark(ag.Run(trained.folder, "cpu"), repeats=2, device="cpu", processes=2, team=Team(0, 3))
+
+
+class Kept:
+    """Pieces of different lengths; the third is finished."""
+
+    device = torch.device("cpu")
+
+    def __len__(self):
+        return 6
+
+    def __call__(self, number, tell):
+        return {"real": number}
+
+    def is_finished(self, number):
+        return number == 2
+
+    def updates(self, number):
+        return 100 * (number % 3)
+
+    def prepare(self):
+        return self
+
+
+def test_the_longest_pieces_come_first_and_all_are_given_in_order(monkeypatch):
+    given = []
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, **words: given.extend(jobs))
+    found = sharing.measure_all(Kept(), ALONE, 2, on_message=lambda number, message: None)
+    assert given == [5, 1, 4, 0, 3]
+    assert found == [{"real": number} for number in range(6)]
