@@ -345,6 +345,8 @@ TABLES = {
     "rates-digits": lambda: sweep("rates-digits", "learning rates"),
     "rates-sign-full": lambda: sweep("bar-sign-100", "settings"),
     "mixing-step-rates": lambda: mixing("mixing-step-rates"),
+    "fixes": lambda: sweep("fixes-mnist-20", "change"),
+    "statistic": lambda: sweep("statistic-fashion-50", "change"),
     "method": lambda: sweep("method-mnist-20", "change"),
     "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
