@@ -248,10 +248,10 @@ def show(report: BenchmarkReport) -> None:
     for size in report.train_per_class:
         console.print(arms_table(report, size, wide=console.width >= 100))
     console.print(recall_table(report))
-    if report.protocol.get("training_images") == "the same in all repeats":
+    if same := report.protocol.get("same_training_images"):
         console.print(
-            "All repeats learned from the same images, for the data bring their split: the luck of having these is not in "
-            "the intervals (--train-per-class N draws anew)",
+            f"With {', '.join(map(str, same))} real images a class all repeats learned from the same ones, for the data bring their "
+            "split: the luck of having these is not in the intervals (a smaller --train-per-class N draws anew)",
             soft_wrap=True,
         )
     for line in equivalent_lines(report):

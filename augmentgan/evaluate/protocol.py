@@ -310,7 +310,7 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
         "mixing": mixing_of(section),
         "tuned": section.tune,
         "classifier": section.classifier,
-        "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all comparisons in its metric (Holm 1979)",
+        "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all pairs and sizes in its metric (Holm 1979)",
     }
 
 
@@ -383,12 +383,15 @@ def _report(
     first = draws[: len(sizes)]
     redrawn = data.split is None
     # all images of a training part that the data fix are the same images every time
-    same = all(np.array_equal(draw.train, first[number % len(sizes)].train) for number, draw in enumerate(draws))
-    new = (
-        "generator and classifier are new in each; the training images are the same in all, and their luck is not in it"
-        if same
-        else "training draw, generator and classifier are new in each"
-    )
+    same = [
+        size
+        for k, size in enumerate(sizes)
+        if all(np.array_equal(draw.train, first[k].train) for draw in draws[k :: len(sizes)])
+    ]
+    new = "training draw, generator and classifier are new in each"
+    if same:
+        at = ", ".join(map(str, same))
+        new += f", but with {at} a class the training images are the same in all, and their luck is not in it"
     return BenchmarkReport(
         protocol={
             **how_arms_are_trained(recipes[0].benchmark, arms),
@@ -401,7 +404,7 @@ def _report(
             },
             "imbalanced": imbalanced,
             "split": "redrawn for every repeat" if redrawn else "the data's own",
-            "training_images": "the same in all repeats" if same else "drawn for every repeat",
+            "same_training_images": same,
             "dropped": first[0].n_dropped,
             "generators": len(draws),
             "by_size": [

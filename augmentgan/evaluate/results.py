@@ -59,7 +59,7 @@ class Comparison:
         ci95: 95 % interval of this comparison by itself.
         n: repeats.
         p_value: of no difference, by itself.
-        p_holm: the same, adjusted for the number of comparisons in this metric (Holm 1979).
+        p_holm: the same, adjusted for the number of pairs and sizes in this metric (Holm 1979).
     """
 
     arm: str

@@ -126,14 +126,15 @@ def test_another_draw_of_the_same_median_is_another_piece(pool, quick, tmp_path)
 
 def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path):
     fixed = replace(pool, split=(np.arange(len(pool)) % 4 == 0).astype(np.int64))
-    for name, data, sizes, words in (
-        ("fixed", fixed, None, "the same in all repeats"),
-        ("drawn", fixed, [5], "drawn for every repeat"),
-        ("split", pool, None, "drawn for every repeat"),
+    for name, data, sizes, same in (
+        ("fixed", fixed, None, [30]),
+        ("both", fixed, [5, 30], [30]),
+        ("drawn", fixed, [5], []),
+        ("split", pool, None, []),
     ):
         found = measure(data, tmp_path / name, arms=["real"], train_per_class=sizes).protocol
-        assert found["training_images"] == words
-        assert ("their luck is not in it" in found["interval"]) == (words == "the same in all repeats")
+        assert found["same_training_images"] == same
+        assert ("with 30 a class the training images are the same" in found["interval"]) == (same == [30])
 
 
 def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
