@@ -66,7 +66,7 @@ def benchmark(
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
     processes: Annotated[
-        int | None, typer.Option(metavar="N", help="Repeats and sizes at once, on the CPU (as many as cores).")
+        int | None, typer.Option(metavar="N", help="Repeats and sizes at once (on a CPU as many as cores, on a GPU 1).")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",

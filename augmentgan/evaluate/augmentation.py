@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from augmentgan.gan.device import to_device
+
 _TRIVIAL_GROUP = 4
 
 
@@ -28,7 +30,7 @@ def classic_augmentation(
         flips: whether half of the images are mirrored, left to right.
     """
     if flips:
-        mirrored = (torch.rand(len(images), generator=random) < 0.5).to(images.device)
+        mirrored = to_device(torch.rand(len(images), generator=random) < 0.5, images.device)
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if strength == 0:
         return images
@@ -57,13 +59,16 @@ def _random_affine(images: Tensor, random: torch.Generator, strength: float) -> 
     angle, shear = draw[:, 0] * math.radians(15), draw[:, 1] * math.tan(math.radians(10))
     scale = 1 / (1 + 0.1 * draw[:, 2:4])
     cos, sin = angle.cos(), angle.sin()
-    theta = torch.stack(
-        [
-            torch.stack([cos * scale[:, 0], (-sin + shear * cos) * scale[:, 0], 0.2 * draw[:, 4]], dim=1),
-            torch.stack([sin * scale[:, 1], (cos + shear * sin) * scale[:, 1], 0.2 * draw[:, 5]], dim=1),
-        ],
-        dim=1,
-    ).to(images.device)  # (n, 2, 3); shifts are in half sides, so 0.2 is a tenth of the side
+    theta = to_device(
+        torch.stack(
+            [
+                torch.stack([cos * scale[:, 0], (-sin + shear * cos) * scale[:, 0], 0.2 * draw[:, 4]], dim=1),
+                torch.stack([sin * scale[:, 1], (cos + shear * sin) * scale[:, 1], 0.2 * draw[:, 5]], dim=1),
+            ],
+            dim=1,
+        ),
+        images.device,
+    )  # (n, 2, 3); shifts are in half sides, so 0.2 is a tenth of the side
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     # the image is moved relative to the border's grey, so that a bright background does not get dark corners
     level = images[:, :, :1, :].mean(dim=(2, 3), keepdim=True)

@@ -74,8 +74,8 @@ def run_benchmark(
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
-        processes: on the CPU, how many repeats and sizes a team of one works on at once, each in a process of its own; None: as many as
-            there are cores and memory for. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
+        processes: how many repeats and sizes a team of one works on at once, each in a process of its own; None: on the CPU as many as
+            there are cores and memory for, elsewhere one. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
 
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process or workers of a team, or sizes that the

@@ -18,8 +18,9 @@ from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.mixing import SOFT_LABELS, loss_weights, row_masses, stratified_rows
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
-from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision
+from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision, to_device
 from augmentgan.gan.networks import to_unit
+from augmentgan.gan.recording import Recorded
 from augmentgan.sections import ResolvedBenchmarkSection
 
 PREDICTION_BATCH = 500
@@ -134,19 +135,24 @@ def train_classifier(
         look = _pixels_of(rows_of, arm, setting, random)
         if isinstance(network, Pretrained):
             look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.augments else 1)
-        for step in range(steps):
-            rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
-            announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
-            rows = rows.to(device)
-            inputs, targets = look(rows), rows_of.targets[rows]
-            if blend:
-                inputs, targets = blend_pairs(inputs, targets, blend)
+
+        def learn(inputs: Tensor, targets: Tensor, weights: Tensor) -> None:
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
                 logits = network.classify(inputs) if isinstance(network, Pretrained) else network(inputs)
             losses = F.cross_entropy(logits.float(), targets, reduction="none")
-            loss = (losses * rows_of.weights[rows]).mean()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+
+        # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
+        learned = Recorded(learn, device, records=not section.separate_statistics)
+        for step in range(steps):
+            rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
+            announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
+            rows = to_device(rows, device)
+            inputs, targets = look(rows), rows_of.targets[rows]
+            if blend:
+                inputs, targets = blend_pairs(inputs, targets, blend)
+            learned(inputs, targets, rows_of.weights[rows])
             optimizer.step()
             schedule.step()
     return network.eval()

@@ -43,14 +43,14 @@ def measure_all(
     on_message: Callable[[int, Any], object],
     on_done: Callable[[int], object] = lambda number: None,
 ) -> list[dict[str, Measured]]:
-    """Measure all pieces; a team of one may have workers, on the CPU.
+    """Measure all pieces; a team of one may have workers.
 
     Others' pieces are found among the finished parts, so they need a folder that all can see.
 
     Args:
         pieces: what to measure.
         team: the processes that share them; each measures every n-th.
-        processes: workers of our own; None: as many as pay.
+        processes: workers of our own; None: on the CPU as many as pay, elsewhere none.
         on_message: called with a piece's number and what it told; of a team's pieces each process hears its own.
         on_done: called with the number of each piece that is done.
     """
@@ -68,7 +68,7 @@ def measure_all(
         team.wait()
         return [measure(number, tells=number not in ours) for number in numbers]
     left = [number for number in numbers if not pieces.is_finished(number)]
-    n = 1 if pieces.device.type != "cpu" else min(len(left), processes or n_workers(len(left)))
+    n = min(len(left), processes or (n_workers(len(left)) if pieces.device.type == "cpu" else 1))
     if n <= 1:
         return [measure(number, tells=True) for number in numbers]
     for number in numbers:

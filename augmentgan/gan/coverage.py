@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augmentgan.gan.batches import BalancedBatches
-from augmentgan.gan.device import to_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, to_unit
 from augmentgan.sections import CoverageSection
@@ -73,7 +72,7 @@ class Coverage:
         """A matched pair for each label (CPU, n,).
 
         Returns:
-            Latents (n, latent_dim) and the real images (n, c, h, w) they should give.
+            Latents (n, latent_dim), on the CPU, and the rows (n,) of the real images that they should give.
         """
         of_class = self._labels[self.rows]
         order = torch.argsort(of_class, stable=True)
@@ -81,7 +80,7 @@ class Coverage:
         first = counts.cumsum(0) - counts
         chosen = order[first[labels] + (torch.rand(len(labels)) * counts[labels]).long()]
         latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
-        return to_device(latents, self._batches.images.device), self._batches.real_images(self.rows[chosen])
+        return latents, self.rows[chosen]
 
     def _pool(self) -> Tensor:
         n = len(self._labels)

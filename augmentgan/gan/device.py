@@ -58,8 +58,8 @@ def allow_tf32(device: torch.device) -> None:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A small CPU tensor on the device, without waiting for what the device is doing."""
-    if device.type != "cuda":
+    """A small tensor on the device, without waiting for what the device is doing."""
+    if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)  # from other memory the driver may wait for the stream
 

@@ -20,9 +20,10 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.gan import augment, objectives
 from augmentgan.gan.batches import BalancedBatches, class_shares
 from augmentgan.gan.coverage import Coverage, coverage_loss
-from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision, to_device
+from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
+from augmentgan.gan.recording import Recorded
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -92,8 +93,11 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.chosen = copy.deepcopy(self.average)
         training = recipe.training
-        self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device)
-        self.optimizer_discriminator = _adam(self.discriminator, training.learning_rate_discriminator, recipe, device)
+        records = device.type == "cuda" and team.size == 1  # messages to other processes are not kernels
+        self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device, records)
+        self.optimizer_discriminator = _adam(
+            self.discriminator, training.learning_rate_discriminator, recipe, device, records
+        )
         self.batches = BalancedBatches(data, class_shares(data.counts, training), seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
         self.anchors = torch.zeros(2, device=device)
@@ -105,45 +109,54 @@ class Trainer:
         self.updates = 0
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
+        self._play_recorded = Recorded(self._play, device, records=records)
         self._summed = 0
         self._since = time.perf_counter()
 
     def update(self) -> None:
         """One round: `n_discriminator_updates` for the discriminator, then one for the generator."""
-        training = self.recipe.training
         if self.coverage.due(self.updates):
             with self._autocast():
                 self.coverage.match(self.generator, self.team)
-        n_discriminator = training.n_discriminator_updates
+        self._play_recorded(*self._drawn())
+        self._average_generator()
+        self.updates += 1
+        self._summed += 1
+
+    def _drawn(self) -> list[Tensor]:
+        """What is drawn on the CPU for an update: our part of what follows, one after the other for each turn of the discriminator.
+
+        Labels (n,), rows of real images (n,), latents (n, latent_dim), rows of the real images that the first latents should give.
+        Matched latents take part in the game like any other, so the coverage term costs no image more.
+        """
+        training, latent_dim = self.recipe.training, self.recipe.model.latent_dim
+        drawn = []
+        for turn in range(training.n_discriminator_updates):
+            position = self.updates * training.n_discriminator_updates + turn
+            labels = self.batches.labels_at(position, training.batch_images, GROUP)
+            rows = self.batches.rows_of(labels, GROUP)
+            latents, target_rows = torch.randn(len(labels) - self._n_matched, latent_dim), rows[:0]
+            if self._n_matched:
+                matched, target_rows = self.coverage.draw(labels[: self._n_matched])
+                latents = torch.cat([matched, latents])
+            drawn += [each[self._rows] for each in (labels, rows, latents, target_rows)]
+        return drawn
+
+    def _play(self, *drawn: Tensor) -> None:
+        """The turns of an update, of what was drawn; on the device alone, which may record it."""
+        n_discriminator = self.recipe.training.n_discriminator_updates
         for turn in range(n_discriminator):
-            position = self.updates * n_discriminator + turn
-            wanted = self.batches.labels_at(position, training.batch_images, GROUP)
-            real = self.batches.real_images(self.batches.rows_of(wanted, GROUP)[self._rows])
-            labels = to_device(wanted[self._rows], self.device)
-            latents, targets = self._latents(wanted)
+            labels, rows, latents, target_rows = drawn[4 * turn : 4 * (turn + 1)]
             # the generator's own turn reuses the images that the discriminator has just judged, with their graph
             last = turn == n_discriminator - 1
             with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
                 fake = self.generator(latents, labels, self.team)
-            loss_d, logits_real, logits_fake = self._discriminator_update(real, fake.detach(), labels)
-        loss_g, loss_coverage = self._generator_update(fake, labels, targets)
-        self._average_generator()
-        self.updates += 1
+            loss_d, logits_real, logits_fake = self._discriminator_update(
+                self.batches.real_images(rows), fake.detach(), labels
+            )
+        loss_g, loss_coverage = self._generator_update(fake, labels, self.batches.real_images(target_rows))
         d_real, d_fake = objectives.probabilities(self.recipe.objective, logits_real, logits_fake)
         self._sums += torch.stack([loss_d, loss_g, loss_coverage, d_real, d_fake])
-        self._summed += 1
-
-    def _latents(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Our latents (n / processes, latent_dim) for the batch's labels (CPU, n,), and the images that the first should give.
-
-        Matched latents take part in the game like any other, so the coverage term costs no image more.
-        """
-        latent_dim, n_matched = self.recipe.model.latent_dim, self._n_matched
-        free = torch.randn(len(labels) - n_matched, latent_dim, device=self.device)
-        if not n_matched:
-            return free[self._rows], None
-        matched, targets = self.coverage.draw(labels[:n_matched])
-        return torch.cat([matched, free])[self._rows], targets[self._rows]
 
     def _discriminator_update(self, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         objective = self.recipe.objective
@@ -171,13 +184,13 @@ class Trainer:
         self.optimizer_discriminator.step()
         return loss.detach(), logits_real.detach(), logits_fake.detach()
 
-    def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
             logits = self.discriminator(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
-        if targets is not None and len(targets):
+        if len(targets):
             loss_coverage = coverage_loss(fake[: len(targets)], targets)
             # the mean over the processes is to be the mean over all pairs, of which some have more
             loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
@@ -251,10 +264,12 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=self.precision)
 
 
-def _adam(network: nn.Module, rate: float, recipe: ResolvedRecipe, device: torch.device) -> torch.optim.Adam:
+def _adam(
+    network: nn.Module, rate: float, recipe: ResolvedRecipe, device: torch.device, capturable: bool
+) -> torch.optim.Adam:
     betas = (recipe.training.beta1, recipe.training.beta2)
     fused = device.type in ("cpu", "cuda")
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=fused, capturable=capturable)
 
 
 def sampler_of(trainer: Trainer) -> Generator:

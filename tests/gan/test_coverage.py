@@ -34,9 +34,10 @@ def test_every_real_image_gets_a_near_latent():
 
 
 def test_pairs_belong_together_and_to_their_label():
-    coverage, _ = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200, latent_noise=0.0)
+    coverage, batches = coverage_of([60, 80, 100, 120, 140, 160], latents_per_image=200, latent_noise=0.0)
     coverage.match(Painter())
-    latents, real = coverage.draw(torch.tensor([0, 0, 0, 1, 1, 1]))
+    latents, rows = coverage.draw(torch.tensor([0, 0, 0, 1, 1, 1]))
+    real = to_unit(batches.images[rows])
     assert (latents[:, 0].tanh() - real[:, 0, 0, 0]).abs().max() < 0.05
     levels = ((real[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
     assert set(levels[:3]) <= {60, 100, 140}

@@ -1,0 +1,72 @@
+"""The kernels of a training step, recorded once on a CUDA device and from then on started together.
+
+At the sizes of these networks an update is some hundreds of kernels of a few microseconds each. Started one by one from Python they take
+several times as long as they run; a CUDA graph (PyTorch's notes on CUDA semantics, "CUDA Graphs") starts all of them at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from augmentgan.gan.device import to_device
+
+WARM_UP_CALLS = 3
+"""Calls before the recording, in which libraries choose their kernels and optimisers make their moments."""
+
+
+class Recorded:
+    """A function of tensors that a CUDA device records and replays; on other devices it is only called.
+
+    The function may draw random numbers on the device and change tensors that outlive it. It must not wait for the device, and whatever
+    else it does in Python is done in the first calls alone: a replay repeats kernels, with the random state going on as it would have.
+
+    Args:
+        function: to be called; gives nothing back.
+        device: where it works.
+        records: False: it is only called.
+    """
+
+    def __init__(self, function: Callable[..., None], device: torch.device, *, records: bool = True) -> None:
+        self._function, self._device = function, device
+        self._records = records and device.type == "cuda"
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: list[Tensor] = []
+
+    def __call__(self, *inputs: Tensor) -> None:
+        """Call or replay it.
+
+        Args:
+            inputs: on the CPU or the device, of the same shapes and types in every call.
+        """
+        if not self._records:
+            self._function(*(to_device(each, self._device) for each in inputs))
+            return
+        self._calls += 1
+        if self._calls <= WARM_UP_CALLS:
+            self._warm_up(inputs)
+            return
+        if self._graph is None:
+            self._inputs = [torch.empty_like(each, device=self._device) for each in inputs]
+        for held, given in zip(self._inputs, inputs, strict=True):
+            assert held.shape == given.shape, (held.shape, given.shape)
+            held.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._function(*self._inputs)
+        self._graph.replay()
+
+    def _warm_up(self, inputs: Sequence[Tensor]) -> None:
+        # aside, as a recording is: what libraries and autograd set up belongs to a stream
+        here, aside = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        given = [to_device(each, self._device) for each in inputs]
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+            self._function(*given)
+        here.wait_stream(aside)

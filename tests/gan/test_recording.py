@@ -1,0 +1,120 @@
+"""What a CUDA device records and replays is what it would have done call by call; elsewhere functions are only called."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.classifier import logits_of, train_classifier
+from augmentgan.gan import recording
+from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
+from augmentgan.gan.recording import WARM_UP_CALLS, Recorded
+from augmentgan.gan.training import Trainer
+from augmentgan.recipe import DataFacts
+
+CUDA = torch.device("cuda")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+
+
+@pytest.fixture
+def not_recording(monkeypatch):
+    """Call by call, also on CUDA."""
+    return functools.partial(monkeypatch.setattr, recording, "WARM_UP_CALLS", 10**9)
+
+
+def trainer_of(digits, recipe):
+    return Trainer(recipe.resolve(DataFacts(8, 1, len(digits), 10)), digits, 0, CUDA)
+
+
+def state(trainer):
+    networks = trainer.generator, trainer.discriminator, trainer.average
+    return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
+
+
+def test_on_a_cpu_a_function_is_only_called():
+    seen = []
+    recorded = Recorded(seen.append, torch.device("cpu"))
+    given = [torch.tensor([float(k)]) for k in range(WARM_UP_CALLS + 2)]
+    for each in given:
+        recorded(each)
+    assert [each is got for each, got in zip(given, seen, strict=True)] == [True] * len(given)
+
+
+@needs_cuda
+def test_replays_take_new_inputs_and_draw_new_numbers():
+    total, drawn, called = torch.zeros((), device=CUDA), torch.zeros(4, device=CUDA), []
+
+    def add(values):
+        called.append(len(values))
+        total.add_(values.sum())
+        drawn.copy_(torch.rand(4, device=CUDA))
+
+    torch.manual_seed(0)
+    recorded, draws = Recorded(add, CUDA), []
+    for k in range(8):
+        recorded(torch.full((2,), float(k)))
+        draws.append(drawn.clone())
+    assert total.item() == 2 * sum(range(8))
+    assert len(called) == WARM_UP_CALLS + 1  # and once more as it was recorded
+    torch.manual_seed(0)
+    assert torch.equal(torch.stack(draws), torch.stack([torch.rand(4, device=CUDA) for _ in range(8)]))
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["training.precision=bfloat16", "augment.colour=true"],
+        ["objective.r1_weight=0.1", "objective.lecam_weight=0.1"],
+        ["objective.loss=wasserstein", "training.n_discriminator_updates=2", "coverage.weight=0"],
+    ],
+)
+def test_recorded_updates_are_the_updates(digits, small_recipe, not_recording, settings):
+    """To float tolerance: sums over a batch are not always added in the same order."""
+    recipe = small_recipe.with_settings(["training.learning_rate_generator=1e-5", *settings])
+
+    def learned():
+        trainer = trainer_of(digits, recipe)
+        for _ in range(25):
+            trainer.update()
+        return state(trainer), trainer.status()
+
+    weights, status = learned()
+    again, _ = learned()
+    not_recording()
+    expected, expected_status = learned()
+    noise = (again - weights).norm()
+    assert (weights - expected).norm() <= max(3 * noise, 1e-5 * expected.norm())
+    assert status.loss_d == pytest.approx(expected_status.loss_d, rel=1e-2)
+    assert status.d_fake == pytest.approx(expected_status.d_fake, rel=1e-2)
+
+
+@needs_cuda
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(digits, small_recipe, tmp_path):
+    whole = trainer_of(digits, small_recipe)
+    for _ in range(12):
+        whole.update()
+    save_checkpoint(whole, tmp_path)
+    for _ in range(8):
+        whole.update()
+    resumed = trainer_of(digits, small_recipe)
+    restore_checkpoint(resumed, tmp_path)
+    for _ in range(8):
+        resumed.update()
+    assert (state(resumed) - state(whole)).norm() <= 1e-3 * state(whole).norm()
+
+
+@needs_cuda
+def test_a_classifier_learns_the_same(digits, small_recipe, not_recording):
+    section = small_recipe.resolve(DataFacts(8, 1, len(digits), 10)).benchmark
+
+    def logits():
+        network = train_classifier(Arm("real+classic"), digits, digits.subset([]), section, 60, 1, CUDA)
+        return logits_of(network, digits).numpy()
+
+    recorded = logits()
+    not_recording()
+    np.testing.assert_allclose(recorded, logits(), atol=0.3)
