@@ -39,6 +39,7 @@ CASES = {
     "mnist-20": Case("mnist.h5", [20]),  # one size alone, where time is short: the same draws as in all three
     "fashion_mnist-20": Case("fashion_mnist.h5", [20]),
     "fashion_mnist-50": Case("fashion_mnist.h5", [50]),
+    "fashion_mnist-100": Case("fashion_mnist.h5", [100]),
     "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100]),
     "sign_digits": Case("sign_digits.h5", [50]),
     "wbc": Case("wbc.h5"),
