@@ -34,6 +34,7 @@ class Recorded:
         self._function, self._device = function, device
         self._records = records and device.type == "cuda"
         self._calls = 0
+        self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []
 
@@ -46,9 +47,15 @@ class Recorded:
         if not self._records:
             self._function(*(to_device(each, self._device) for each in inputs))
             return
+        with torch.cuda.device(self._device):  # streams, recordings and random states are the current device's
+            self._on_cuda(inputs)
+
+    def _on_cuda(self, inputs: Sequence[Tensor]) -> None:
+        # recordings need a stream of their own, and what libraries and autograd set up belongs to the stream that saw it first
+        self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._calls += 1
         if self._calls <= WARM_UP_CALLS:
-            self._warm_up(inputs)
+            self._warm_up(inputs, self._stream)
             return
         if self._graph is None:
             self._inputs = [torch.empty_like(each, device=self._device) for each in inputs]
@@ -57,13 +64,12 @@ class Recorded:
             held.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph, stream=self._stream):
                 self._function(*self._inputs)
         self._graph.replay()
 
-    def _warm_up(self, inputs: Sequence[Tensor]) -> None:
-        # aside, as a recording is: what libraries and autograd set up belongs to a stream
-        here, aside = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+    def _warm_up(self, inputs: Sequence[Tensor], aside: torch.cuda.Stream) -> None:
+        here = torch.cuda.current_stream()
         given = [to_device(each, self._device) for each in inputs]
         aside.wait_stream(here)
         with torch.cuda.stream(aside), warnings.catch_warnings():

@@ -1,5 +1,6 @@
 """What a CUDA device records and replays is what it would have done call by call; elsewhere functions are only called."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -40,6 +41,68 @@ def test_on_a_cpu_a_function_is_only_called():
     for each in given:
         recorded(each)
     assert [each is got for each, got in zip(given, seen, strict=True)] == [True] * len(given)
+
+
+class StandInGraph:
+    """Calls what was recorded again, on the tensors that it was recorded with."""
+
+    recording = None
+
+    def __init__(self):
+        self.calls = []
+
+    def replay(self):
+        for function, inputs in self.calls:
+            function(*inputs)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A CUDA device that is none: what belongs to streams does nothing, and a recording is a list of calls."""
+
+    class Stream:
+        wait_stream = staticmethod(lambda other: None)
+
+    @contextlib.contextmanager
+    def graph(recorded, stream):
+        StandInGraph.recording = recorded
+        yield
+        StandInGraph.recording = None
+
+    nothing = contextlib.nullcontext()
+    for name, value in {
+        "device": lambda device: nothing,
+        "stream": lambda stream: nothing,
+        "Stream": Stream,
+        "current_stream": Stream,
+        "CUDAGraph": StandInGraph,
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())
+
+
+def test_a_recording_is_made_once_and_given_every_calls_inputs(stand_in):
+    seen, called = [], []
+
+    def kernels(values):
+        seen.append(values.tolist())
+
+    def function(values):
+        called.append(len(values))
+        if StandInGraph.recording is None:
+            kernels(values)
+        else:  # what is launched in a recording runs in its replays alone
+            StandInGraph.recording.calls.append((kernels, [values]))
+
+    recorded = Recorded(function, torch.device("cpu"))
+    recorded._records = True
+    for k in range(WARM_UP_CALLS + 3):
+        recorded(torch.tensor([k, 2 * k]))
+    assert seen == [[k, 2 * k] for k in range(WARM_UP_CALLS + 3)]
+    assert len(called) == WARM_UP_CALLS + 1
+    with pytest.raises(AssertionError):
+        recorded(torch.tensor([1]))
 
 
 @needs_cuda
