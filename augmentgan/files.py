@@ -22,21 +22,33 @@ from augmentgan.errors import OutputError
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
-def refuse_existing(path: Path, *, overwrite: bool, mend: str = "--overwrite replaces it") -> None:
+def refuse_existing(
+    path: Path, *, overwrite: bool, file: bool = False, mend: str = "--overwrite replaces it, --out names another place"
+) -> None:
     """Raise `OutputError` when `path` exists and may not be replaced.
 
     An empty folder counts as free: people make one before they start.
 
+    Args:
+        path: where something is to be written.
+        overwrite: whether what is there may be replaced.
+        file: whether a file is to be written, which cannot take a folder's place.
+        mend: what the user can do.
+
     Raises:
-        OutputError: `path` exists, is not an empty folder, and `overwrite` is false; or it has no name, such as "." and "..".
+        OutputError: `path` exists, is not an empty folder, and `overwrite` is false; it is a device; or it has no name, such as "." and "..".
     """
     if path.name in ("", ".."):
         raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
+    if file and path.is_dir():
+        raise OutputError(f"output {str(path)!r} is a folder; name a file")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"output {str(path)!r} is neither a file nor a folder; name another --out")
     if overwrite or not os.path.lexists(path):
         return
     if path.is_dir() and not any(path.iterdir()):
         return
-    raise OutputError(f"output {str(path)!r} exists already; {mend}, --out names another place")
+    raise OutputError(f"output {str(path)!r} exists already; {mend}")
 
 
 @contextmanager

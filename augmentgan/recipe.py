@@ -98,11 +98,18 @@ class Recipe(Section):
         return _validate(tree, source="--set")
 
     def with_benchmark(self, **settings: object) -> Self:
-        """A copy with these of the benchmark's settings; those that are None stay as they are."""
+        """A copy with these of the benchmark's settings; those that are None stay as they are.
+
+        Raises:
+            RecipeError: a value out of range.
+        """
         given = {key: value for key, value in settings.items() if value is not None}
         tree = self.model_dump()
         tree["benchmark"].update(given)
-        return type(self).model_validate(tree)
+        try:
+            return type(self).model_validate(tree)
+        except ValidationError as error:
+            raise RecipeError(_first_problem(error)) from error
 
     def resolve(self, facts: DataFacts) -> ResolvedRecipe:
         """Settle every "auto" from the data.

@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_what_exists_is_not_replaced(tmp_path):
     with pytest.raises(OutputError, match="exists already"), whole_folder(path):
         pass
     assert (path / "mine.txt").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="neither a file nor a folder"):
+        refuse_existing(tmp_path / "pipe", overwrite=True)
+    with pytest.raises(OutputError, match="name a file"):
+        refuse_existing(tmp_path, overwrite=True, file=True)
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -42,6 +43,9 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command line; a user's mistake becomes one line on stderr and exit status 1."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):  # a class name that the terminal's encoding lacks must not cost a result
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # not standalone: click would turn Ctrl-C into a silent exit, and which status depends on its version
         status = app(standalone_mode=False)
@@ -53,7 +57,9 @@ def main() -> NoReturn:
             typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; what was finished is kept, and the same command continues", err=True)
+        anew = sys.argv[1:2] in (["fit"], ["demo"]) and "--overwrite" in sys.argv
+        again = f"the same command{' without --overwrite' if anew else ''}"
+        typer.echo(f"interrupted; what was finished is kept, and {again} continues", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nobody is left to tell
         sys.stderr.close()

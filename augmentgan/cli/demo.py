@@ -43,7 +43,7 @@ def demo(
     data, recipe = digits(), load_recipe("digits")
     run = learn(data, recipe, folder, seed=seed, device=device, overwrite=overwrite, quiet=quiet)
     counts = run.counts(per_class=recipe.benchmark.synthetic_per_class)
-    samples = folder / "synthetic.h5"
+    samples = folder / "demo.h5"  # not where generate writes: what the user made there stays
     with progress(sum(counts.values()), "images", quiet=quiet) as advance:
         done = 0
 
@@ -56,7 +56,9 @@ def demo(
         write_samples(run, counts, samples, overwrite=True, command=command_line(), on_batch=count)
     result = measure(run, device=device, quiet=quiet)
     page = write_report(run)
-    sheet = sorted((folder / "samples").glob("*.png"))[-1]
+    sheets = sorted((folder / "samples").glob("*.png"))
+    chosen = folder / "samples" / f"{run.chosen_look['updates']:06d}.png"
+    sheet = chosen if chosen in sheets else sheets[-1]
     if as_json:
         written = {"run": str(folder), "samples": str(samples), "sheet": str(sheet), "page": str(page)}
         typer.echo(json.dumps({**written, "benchmark": result.to_json()}))

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from augmentgan import __version__
-from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice
+from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice, quoted
 from augmentgan.errors import DataError, OutputError
 
 
@@ -89,4 +89,4 @@ def data(
         return
     parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images without a split"
     typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px, to {out}")
-    typer.echo(f"next: augmentgan fit {out}")
+    typer.echo(f"next: augmentgan fit {quoted(out)}")

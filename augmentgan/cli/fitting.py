@@ -26,6 +26,8 @@ from augmentgan.cli.options import (
     load_for,
     notice,
     parse_duration,
+    quoted,
+    refuse_inside,
     result,
     with_test,
 )
@@ -84,7 +86,8 @@ def fit(
                 "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set and --seed out"
             )
         images, chosen, seed = repeat_of(from_run)
-        folder = out or from_run.with_name(f"{from_run.name}-again")
+        source = from_run if from_run.name.strip(".") else from_run.resolve()
+        folder = out or source.with_name(f"{source.name}-again")
     elif data is None:
         raise typer.BadParameter(
             "missing; give a folder with one folder a class, or an HDF5, .npz or .csv file", param_hint="DATA"
@@ -95,6 +98,7 @@ def fit(
         if test is not None:
             images = with_test(chosen, images, test, skip_bad=skip_bad)
         folder = out or Path("runs") / (data.resolve().stem or "run")
+        refuse_inside(data, folder)
     if resume and not (folder / "run.json").exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 
@@ -124,11 +128,12 @@ def fit(
     if as_json:
         result(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:
-        state = "finished" if run.finished else "stopped; the same command continues"
+        state = "finished" if run.finished else "stopped"
         nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
         learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
-        result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}")
-        result(f"next: augmentgan generate --run {run.folder} --per-class 1000")
+        again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
+        result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
+        result(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
 
 
 def _updates_done(folder: Path) -> int:

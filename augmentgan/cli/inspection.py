@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from augmentgan.cli.layout import hanging, scarce_note
-from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption
+from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption, quoted
 from augmentgan.errors import printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def inspect(
         return
     typer.echo("\n".join(hanging(printable(line), 12) for line in _lines(found)))
     if found.fit is not None:
-        typer.echo(printable(f"next: augmentgan fit {data}{' --skip-bad' if found.refusal is not None else ''}"))
+        typer.echo(
+            printable(f"next: augmentgan fit {quoted(data)}{' --skip-bad' if found.refusal is not None else ''}")
+        )
 
 
 def _lines(found: Inspection) -> list[str]:

@@ -28,6 +28,8 @@ from augmentgan.cli.options import (
     load_for,
     notice,
     open_run,
+    quoted,
+    refuse_inside,
     with_test,
     words,
 )
@@ -106,7 +108,8 @@ def benchmark(
         images = load_for(chosen, data, skip_bad=skip_bad)
         if test is not None:
             images = with_test(chosen, images, test, skip_bad=skip_bad)
-        folder = out or Path("runs") / f"benchmark-{data.stem or data.name}"
+        folder = out or Path("runs") / f"benchmark-{data.resolve().stem}"
+        refuse_inside(data, folder)
         notice(f"folder {folder}")
         result = measure_from_scratch(
             images,
@@ -127,7 +130,7 @@ def benchmark(
     elif first_process():
         show(result)
         typer.echo(f"written: {folder / 'benchmark.json'}, {folder / 'benchmark.png'}")
-        typer.echo(f"next: augmentgan report --run {folder}")
+        typer.echo(f"next: augmentgan report --run {quoted(folder)}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
@@ -232,7 +235,7 @@ def _refuse_without_data(options: dict[str, object]) -> None:
 def _sizes(text: str | None) -> list[int] | None:
     if text is None:
         return None
-    parts = words(text)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part.isdecimal() for part in parts):
         raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100")
     return [int(part) for part in parts]

@@ -145,9 +145,34 @@ def command_line() -> str:
     return shlex.join(["augmentgan", *sys.argv[1:]])
 
 
+def quoted(path: Path) -> str:
+    """A path as a shell takes it, for commands that are shown to be typed."""
+    return shlex.quote(str(path))
+
+
+def refuse_inside(data: Path, folder: Path) -> None:
+    """Keep what is written out of a data folder, where the next command would take it for a class.
+
+    Raises:
+        DataError: `folder` lies in the folder `data`.
+    """
+    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+        raise DataError(
+            f"{str(folder)!r} lies inside of the data folder {str(data)!r} and would become a class of it; name an --out elsewhere, or go "
+            "to another folder first"
+        )
+
+
 def words(text: str | None) -> list[str] | None:
-    """A comma-separated list; None where nothing was given."""
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+    """A comma-separated list; None where nothing was given.
+
+    Raises:
+        DataError: a list without a word.
+    """
+    found = None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+    if found == []:
+        raise DataError(f"{text!r} names nothing; leave the option out, or give names separated by commas")
+    return found
 
 
 def parse_duration(text: str) -> float:

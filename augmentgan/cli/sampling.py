@@ -17,6 +17,7 @@ from augmentgan.cli.options import (
     RunOption,
     command_line,
     open_run,
+    quoted,
     result,
     words,
 )
@@ -149,4 +150,4 @@ def generate(
             mend = "; --no-copies leaves them out" if n_copies else ""
             result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
         result(f"load them with {loading}")
-        result(f"next: augmentgan benchmark --run {opened.folder}")
+        result(f"next: augmentgan benchmark --run {quoted(opened.folder)}")

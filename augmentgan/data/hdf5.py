@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from augmentgan.data.arrays import check_expansion, check_images, check_labels, numbered_classes
 from augmentgan.data.images import LabelledImages
-from augmentgan.errors import DataError, OutputError
+from augmentgan.errors import DataError
 from augmentgan.files import parse_json, refuse_existing, whole_file
 
 _CHUNK_BYTES = 512 * 1024
@@ -189,9 +189,7 @@ class Hdf5Writer:
         overwrite: bool = False,
         scratch: Path | None = None,
     ) -> None:
-        refuse_existing(path, overwrite=overwrite)
-        if path.is_dir():
-            raise OutputError(f"output {str(path)!r} is a folder; name a file such as synthetic.h5")
+        refuse_existing(path, overwrite=overwrite, file=True)
         self._path, self._shape, self._class_names = path, shape, tuple(class_names)
         self._attributes, self._columns, self._scratch = attributes, columns, scratch
         self._chunk_rows = max(1, _CHUNK_BYTES // int(np.prod(shape)))

@@ -22,7 +22,7 @@ from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_dis
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
-from augmentgan.gan.run import Run
+from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.recipe import ResolvedRecipe
 
 EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
@@ -112,7 +112,7 @@ def evaluate_run(
     judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
     result = judges(samples)
     _picture_of_nearest(run, train, samples)
-    write_json(run.folder / EVALUATE_FILE, result.to_json())
+    write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "model_fingerprint": model_fingerprint(run.generator)})
     return result
 
 
@@ -161,10 +161,11 @@ class Judges:
         extract = None if features == "classifier" else frozen(features, self._device)  # first, for it may fail
         self._features, self._trained = EXTRACTORS[features], 0
         nothing = train.subset([])
-        self._judges = [self._classifier("real+classic", nothing, seed + k) for k in range(_JUDGES)]
+        # classes drawn evenly, as in samples: who has hardly seen a rare class cannot judge it
+        self._judges = [self._classifier("real+oversampling+classic", nothing, seed + k) for k in range(_JUDGES)]
         self._extract = extract or of_classifier(self._judges[0])
         self._real_features = self._extract(_at_most(train))
-        self._real_only = self._accuracy_after("real", nothing)
+        self._real_only = self._accuracy_after("real+oversampling", nothing)
         self._copies = CopyJudge(train, test)
 
     def __call__(self, samples: LabelledImages) -> Evaluation:
@@ -176,7 +177,9 @@ class Judges:
         four = manifold(self._real_features, features)
         varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
         threshold = self._copies.threshold
-        copied = None if threshold is None else float(self._copies.copies(samples.images, samples.labels).mean())
+        ratios = self._copies.ratios(samples.images, samples.labels)
+        judged = ratios[~np.isnan(ratios)]
+        copied = None if threshold is None or not len(judged) else float((judged < threshold).mean())
         per_class = [float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)]
         return Evaluation(
             frechet_distance=frechet_distance(self._real_features, features),

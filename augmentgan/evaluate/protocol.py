@@ -347,7 +347,7 @@ def _claim(out: Path, key: dict[str, Any]) -> None:
     path = out / PROTOCOL_FILE
     key = json.loads(json.dumps(key))
     if not path.exists():
-        refuse_existing(out, overwrite=False)
+        refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
         write_json(path, key)
         return
     try:

@@ -126,6 +126,7 @@ def fit(
                 team.first_does(functools.partial(roll_back, folder, trouble, trainer.updates))
                 if on_rollback and team.first:
                     on_rollback(read_rollbacks(folder)[-1])
+                del trainer  # its memory is the next one's
         team.wait()
     return Run(folder, str(where))
 
@@ -147,8 +148,9 @@ def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
-        # the last is what oneDNN says when it gets none
-        unallocated = ("alloc" in text and "memory" in text) or text.startswith("could not create a ")
+        # CUDA's own words, and what oneDNN says when it gets none
+        unallocated = ("alloc" in text and "memory" in text) or "out of memory" in text
+        unallocated = unallocated or text.startswith("could not create a ")
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or unallocated:
             batch = recipe.training.batch_images
             raise TrainingError(
@@ -189,6 +191,13 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         """Class names in label order."""
         return self.data.class_names
+
+    @property
+    def chosen_look(self) -> dict[str, Any]:
+        """The line of events.jsonl of the look that samples come from; the last line where none was chosen yet, {} without any."""
+        events = self.events()
+        chosen = [event for event in events if event["updates"] == self.info.get("chosen_updates")]
+        return (chosen or events or [{}])[-1]
 
     @property
     def train(self) -> LabelledImages:
@@ -267,6 +276,11 @@ class Run:
             extra={"sample_index": np.concatenate([batch.sample_index for batch in batches])},
         )
 
+    def learned(self, updates: int) -> str:
+        """How long it learned, in words, and from when the generator is where that is another moment."""
+        chosen = self.chosen_look.get("updates", updates)
+        return f"{updates} updates" + (f", generator of update {chosen}" if chosen != updates else "")
+
     def provenance(self, seed: int | None = None, command: str | None = None) -> dict[str, str | int]:
         """The attributes that every synthetic set carries."""
         numbers, _ = read_checkpoint(self.folder)
@@ -277,7 +291,7 @@ class Run:
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(self.generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command or f"augmentgan generate --run {self.folder} ({numbers.updates} updates)",
+            "command": command or f"augmentgan generate --run {self.folder} ({self.learned(numbers.updates)})",
         }
 
 
@@ -292,12 +306,12 @@ def model_fingerprint(generator: Generator) -> str:
 
 
 def newest_run(under: Path = Path("runs")) -> Path:
-    """The run folder below `under` that was touched last.
+    """The run folder below `under` that was touched last, of those with a checkpoint if there are any.
 
     Raises:
         RunError: there is none.
     """
-    runs = sorted(under.glob(f"*/{RUN_FILE}"), key=lambda path: path.stat().st_mtime)
+    runs = sorted(under.glob(f"*/{RUN_FILE}"), key=lambda path: (has_checkpoint(path.parent), path.stat().st_mtime))
     if not runs:
         raise RunError(f"no run under {str(under)!r}; train one with augmentgan fit DATA, or name one with --run")
     return runs[-1].parent

@@ -184,7 +184,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             raise ValueError("class names are no strings")
         ResolvedRecipe.model_validate(info["recipe"])
         parse_rollbacks(info.get("rollbacks", []))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(
             f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
         ) from error

@@ -70,12 +70,18 @@ def export_run(
         if pixels not in ("uint8", "float"):
             raise OutputError(f"pixels {pixels!r} are not known; use uint8 or float")
         path = Path(out) if out is not None else run.folder / "generator.onnx"
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, file=True)
         difference = write_onnx(run, path, pixels)
         return Export(str(path), format, pixels, difference, path.stat().st_size)
     if format != "safetensors":
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
+    refuse_existing(path, overwrite=overwrite)
+    if path.is_dir() and any(path.iterdir()) and not (path / "model.safetensors").exists():
+        # an --out given by mistake must not cost anybody their pictures or a run
+        raise OutputError(
+            f"output {str(path)!r} holds no exported model, so --overwrite leaves it alone; name another --out"
+        )
     card = model_card(run, license)
     with whole_folder(path, overwrite=overwrite) as part:
         write_safetensors(run, part)

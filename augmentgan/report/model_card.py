@@ -13,6 +13,7 @@ from augmentgan.errors import OutputError, RunError
 from augmentgan.evaluate.benchmark import BENCHMARK_FILE
 from augmentgan.evaluate.evaluation import EVALUATE_FILE
 from augmentgan.gan.run import Run
+from augmentgan.report.benchmark_content import of_earlier_state
 
 TAGS = (
     "augmentgan",
@@ -51,11 +52,11 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         *(f"{key}: {json.dumps(value)}" for key, value in front.items()),  # JSON is YAML
         "---",
         "",
-        f"# {_plain(run.folder.name)}: a class-conditional DCGAN",
+        f"# {_plain(run.folder.resolve().name)}: a class-conditional DCGAN",
         "",
         f"Makes {recipe.data.size_px}x{recipe.data.size_px} {colour} images of {len(run.class_names)} classes. Made with "
         f"augmentgan {augmentgan.__version__}, recipe {_plain(recipe.name)}, "
-        f"{events[-1]['updates'] if events else 0} updates, seed {run.seed}.",
+        f"{run.learned(events[-1]['updates'] if events else 0)}, seed {run.seed}.",
         "",
         "![Samples, one row a class](samples.png)",
         "",
@@ -133,7 +134,7 @@ def _data(run: Run) -> list[str]:
 def _figures(run: Run) -> list[str]:
     lines: list[str] = []
     found = _document(run, EVALUATE_FILE, {"features", "frechet_distance", "precision", "recall", "label_agreement"})
-    if found is not None:
+    if found is not None and not of_earlier_state(run, found):
         div = [value for value in found.get("diversity_per_class", []) if value is not None]
         figures = {
             "Frechet distance (0: alike)": _number(found["frechet_distance"]),
@@ -149,7 +150,13 @@ def _figures(run: Run) -> list[str]:
         lines += [f"Samples against the training images; features: {_plain(str(found['features']))}.", ""]
         lines += ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items()), ""]
     document = _document(run, BENCHMARK_FILE, {"protocol", "runs", "verdict"})
-    if document is not None:
+    for each, command in ((found, "evaluate"), (document, "benchmark")):
+        if each is not None and of_earlier_state(run, each):
+            lines += [
+                f"The run has learned on since `augmentgan {command}` measured it, so those figures are left out.",
+                "",
+            ]
+    if document is not None and not of_earlier_state(run, document):
         protocol = document["protocol"]
         lines += [
             f"Worth to a classifier: balanced accuracy in % on {protocol['sizes']['test']} real held-out images, mean and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from augmentgan.data.sheet import draw_sheet
 from augmentgan.evaluate.protocol import first_fit
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.diversity import NearestReal
-from augmentgan.gan.run import Run
-from augmentgan.report.benchmark_content import benchmark_content
+from augmentgan.gan.run import SHEET_COLUMNS, Run
+from augmentgan.report.benchmark_content import benchmark_content, of_earlier_state
 from augmentgan.report.gallery import gallery
 from augmentgan.report.plots import as_svg, plot_training
 
@@ -41,7 +42,7 @@ def write_report(source: Run | Path, out: Path | None = None, *, overwrite: bool
     """
     folder = source.folder if isinstance(source, Run) else source
     path = out or folder / PAGE_FILE
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     html = environment.get_template("report.html.j2").render(_content(source))
     with whole_file(path) as part:
@@ -53,27 +54,38 @@ def _content(source: Run | Path) -> dict[str, Any]:
     folder = source.folder if isinstance(source, Run) else source
     run = source if isinstance(source, Run) else first_fit(folder)
     events = run.events()
-    sheets = sorted((run.folder / "samples").glob("*.png"))
     train, test = run.train.counts, run.test.counts
     benchmark = benchmark_content(folder)
-    commands = [run.info.get("command"), f"augmentgan generate --run {run.folder} --per-class 1000"]
+    where = shlex.quote(str(run.folder))
+    commands = [run.info.get("command"), f"augmentgan generate --run {where} --per-class 1000"]
     if benchmark:
-        commands.append(benchmark["command"] or f"augmentgan benchmark --run {run.folder}")
+        commands.append(benchmark["command"] or f"augmentgan benchmark --run {where}")
     return {
-        "title": folder.name,
+        "title": folder.resolve().name,
+        "earlier": isinstance(source, Run) and benchmark is not None and of_earlier_state(source, benchmark),
         "from_scratch": not isinstance(source, Run),
         "generator": run.folder.name,
         "benchmark": benchmark,
         "counts": [(name, int(n), int(m)) for name, n, m in zip(run.class_names, train, test, strict=True)],
-        "sheet": _picture(sheets[-1].read_bytes()) if sheets else None,
+        "sheet": _sheet(run),
         "nearest": _nearest(run),
         "gallery": gallery(run),
         "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
         "last": events[-1] if events else {},
+        "chosen": run.chosen_look,
         "info": run.info,
         "recipe": {section: values for section, values in run.info["recipe"].items() if isinstance(values, dict)},
         "commands": [command for command in commands if command],
     }
+
+
+def _sheet(run: Run) -> str:
+    """Samples of every class, as a data URI: of the generator that samples come from, which need not be the last look's."""
+    samples = run.generate(SHEET_COLUMNS)
+    buffer = io.BytesIO()
+    rows = [samples.images[samples.labels == label] for label in range(samples.n_classes)]
+    draw_sheet(rows, list(run.class_names)).save(buffer, format="PNG")
+    return _picture(buffer.getvalue())
 
 
 def _nearest(run: Run) -> str:

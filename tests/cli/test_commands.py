@@ -194,6 +194,17 @@ def test_fitting_again_says_that_nothing_was_left(place):
         (["generate", "--classes", "class_9"], ["class 'class_9' is not known", "did you mean"]),
         (["generate", "--format", "zip"], ["--format 'zip'", "hdf5 or folder"]),
         (["benchmark", "--arms", "reel"], ["arm 'reel'"]),
+        (["benchmark", "--arms", ","], ["',' names nothing"]),
+        (["benchmark", "--repeats", "5000"], ["benchmark.repeats = 5000"]),
+        (["benchmark", "data", "--out", "data/class_0"], ["inside of the data folder"]),
+        (["benchmark", "data", "--out", "."], ["has no name of its own"]),
+        (["fit", "data", "--out", "data/mine"], ["inside of the data folder", "--out elsewhere"]),
+        (["generate", "--run", "data/class_0/0.png"], ["is not a run folder"]),
+        (
+            ["export", "--format", "safetensors", "--out", "data", "--overwrite"],
+            ["holds no exported model", "leaves it alone"],
+        ),
+        (["report", "--out", "data", "--overwrite"], ["is a folder; name a file"]),
         (["evaluate", "--features", "vgg"], ["features 'vgg'", "classifier, pretrained, inception"]),
         (["inspect", "nowhere"], ["does not exist"]),
         (["recipes", "nope"], ["recipe 'nope' is not known"]),
@@ -206,6 +217,29 @@ def test_a_mistake_is_one_line_and_status_one(place, words, parts):
     assert not done.stdout
     for part in parts:
         assert part in line
+
+
+def test_from_inside_of_the_data_folder_nothing_is_spoiled(tmp_path, digits):
+    write_tree(tmp_path / "data", digits, classes=3, per_class=8)
+    for words in (["fit", ".", *SET], ["benchmark", ".", *SET]):
+        done = run(*words, cwd=tmp_path / "data", status=1)
+        assert "would become a class of it" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["class_0", "class_1", "class_2"]
+    done = run("benchmark", ".", *SET, "--out", "../done", "--repeats", "2", "--arms", "real", cwd=tmp_path / "data")
+    assert (tmp_path / "done" / "benchmark.json").exists()
+
+
+def test_what_is_to_be_typed_next_can_be_typed(tmp_path, digits):
+    write_tree(tmp_path / "my photos", digits, classes=3, per_class=8)
+    assert "next: augmentgan fit 'my photos'\n" in run("inspect", "my photos", cwd=tmp_path).stdout
+    assert "--run 'runs/my photos'" in run("fit", "my photos", *SET, cwd=tmp_path).stdout
+
+
+def test_a_terminal_that_lacks_letters_of_a_class(tmp_path, digits, monkeypatch):
+    write_tree(tmp_path / "data", digits, classes=3, per_class=8)
+    (tmp_path / "data" / "class_0").rename(tmp_path / "data" / "\u732b")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    assert "\\u732b" in run("inspect", "data", cwd=tmp_path).stdout
 
 
 def test_usage_errors_are_status_two(place):
@@ -235,6 +269,8 @@ def test_an_interruption_saves_and_the_same_command_continues(tmp_path, digits):
     assert done >= 10
     continued = run("fit", "data", *SET, "--updates", "100000", "--max-time", "1s", "--json", cwd=tmp_path)
     assert json.loads(continued.stdout)["updates"] > done
+    again = run("fit", "data", *SET, "--updates", "100000", "--max-time", "1s", "--overwrite", cwd=tmp_path)
+    assert "the same command without --overwrite continues" in again.stdout
 
 
 def test_generate_reports_near_copies(place):

@@ -54,11 +54,23 @@ def test_an_ideal_generator(ideal):
     json.dumps(ideal.to_json(), allow_nan=False)
 
 
-def test_distances_to_an_uneven_set_are_taken_in_its_proportions(world):
+@pytest.fixture(scope="module")
+def uneven(world):
+    """Those who learned from 30 images of each of five classes and from 3 of the others."""
     few = world[0].labels >= 5
-    uneven = world[0].subset(np.flatnonzero(~few | (np.arange(300) % 10 == 0)))  # 30 and 3 a class
-    judges = Judges(uneven, world[1], recipe_of_judges(), device="cpu")
-    assert uneven.counts.tolist() == [30] * 5 + [3] * 5
+    train = world[0].subset(np.flatnonzero(~few | (np.arange(300) % 10 == 0)))
+    assert train.counts.tolist() == [30] * 5 + [3] * 5
+    return Judges(train, world[1], recipe_of_judges(), device="cpu")
+
+
+def test_judges_know_rare_classes(uneven, world):
+    found = uneven(world[2])
+    assert np.mean(found.label_agreement_per_class[5:]) > 0.5
+    assert found.real_only_accuracy > 0.65  # who draws images as they are hardly ever names a rare class: 0.5
+
+
+def test_distances_to_an_uneven_set_are_taken_in_its_proportions(uneven, world):
+    judges = uneven
     even = judges(world[2])
     first = np.concatenate([np.flatnonzero(world[2].labels == k)[: 30 if k < 5 else 3] for k in range(10)])
     same = judges(world[2].subset(np.sort(first)))
@@ -121,11 +133,21 @@ def test_of_a_run(trained, tmp_path):
     found = ag.evaluate_run(run, per_class=12, on_step=steps.append)
     assert steps == [1, 2, 3, 4, 5]
     assert found.n_samples == 120
-    assert json.loads((run.folder / "evaluate.json").read_text()) == json.loads(json.dumps(found.to_json()))
+    written = json.loads((run.folder / "evaluate.json").read_text())
+    assert written.pop("model_fingerprint") == run.provenance()["model_fingerprint"]
+    assert written == json.loads(json.dumps(found.to_json()))
     assert (run.folder / "nearest.png").read_bytes().startswith(b"\x89PNG")
     for few in (0, 3):
         with pytest.raises(DataError, match=f"--per-class {few}: at least 10"):
             ag.evaluate_run(run, per_class=few)
+
+
+def test_classes_that_cannot_be_judged_do_not_dilute_copies(world):
+    single = world[0].subset(np.flatnonzero((world[0].labels < 5) | (np.arange(300) % 30 == 0)))
+    assert single.counts.tolist() == [30] * 5 + [1] * 5
+    recipe = ag.Recipe().with_settings(["benchmark.steps=5"]).resolve(DataFacts(8, 1, 300, 10))
+    found = Judges(single, world[1], recipe, device="cpu")(world[0])
+    assert found.memorised_fraction == 1
 
 
 def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):

@@ -1,6 +1,7 @@
 """A run folder: what is in it, and going on where it stopped."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -116,6 +117,16 @@ def test_opening_what_is_no_run(tmp_path, trained):
     with pytest.raises(RunError, match="no run under"):
         newest_run(tmp_path)
     assert newest_run(trained.folder.parent) == trained.folder
+
+
+def test_the_newest_run_is_one_that_can_be_used(trained, tmp_path):
+    for name in ("good", "just-begun"):
+        shutil.copytree(trained.folder, tmp_path / name)
+    (tmp_path / "just-begun" / "checkpoint.safetensors").unlink()
+    (tmp_path / "just-begun" / "run.json").touch()
+    assert newest_run(tmp_path).name == "good"
+    shutil.rmtree(tmp_path / "good")
+    assert newest_run(tmp_path).name == "just-begun"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "other format"])

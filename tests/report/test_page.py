@@ -10,10 +10,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
+from augmentgan.report.model_card import model_card
 
 
 class Links(HTMLParser):
@@ -171,3 +173,30 @@ def test_a_named_page_is_not_replaced_unasked(trained, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         ag.write_report(trained, path, overwrite=False)
     assert path.read_text() == "mine"
+
+
+def test_a_benchmark_of_an_earlier_state_is_said_to_be_one(measured, tmp_path):
+    run, _ = measured
+    shutil.copytree(run.folder, tmp_path / "run")
+    ag.evaluate_run(ag.Run(tmp_path / "run", "cpu"), per_class=10)
+    again = ag.Run(tmp_path / "run", "cpu")
+    assert "of an earlier state" not in ag.write_report(again).read_text()
+    assert "left out" not in model_card(again)
+    with torch.no_grad():
+        again.generator.to_image.bias.add_(0.1)
+    assert "of an earlier state" in ag.write_report(again).read_text()
+    assert model_card(again).count("left out") == 2
+
+
+def test_samples_and_figures_are_of_the_chosen_generator(trained, tmp_path):
+    shutil.copytree(trained.folder, tmp_path / "run")
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**info, "chosen_updates": 20}))
+    run = ag.Run(tmp_path / "run", "cpu")
+    looks = {event["updates"]: event["div"] for event in run.events() if "div" in event}
+    assert set(looks) == {20, 40}
+    text = ag.write_report(run).read_text()
+    assert "samples come from the look at update 20" in text
+    assert f"Diversity {looks[20]:.2f}" in text
+    assert "40 updates, generator of update 20" in model_card(run)
+    assert run.provenance()["command"].endswith("(40 updates, generator of update 20)")
