@@ -49,7 +49,7 @@ def test_commands_that_are_shown_parse(page):
 
     text = page.read_text(encoding="utf-8")
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines() if language in ("", "sh", "console") else []:
+        for line in block.replace("\\\n", "").splitlines() if language in ("", "sh", "console") else []:
             command = line.removeprefix("$ ").partition("#")[0].split("&&")[-1].strip()
             if command.startswith(
                 "augmentgan "
@@ -81,16 +81,17 @@ def test_every_command_is_in_the_docs():
 
 
 def test_python_that_is_shown_runs(tmp_path, monkeypatch, digits, trained, small_recipe):
-    """README's blocks in order, on a small folder and with a recipe that takes seconds."""
+    """All pages' blocks in order, on a small folder and with a recipe that takes seconds; the guide's run is README's."""
     import augmentgan as ag
 
     write_tree(tmp_path / "data", digits, classes=3, per_class=8)
     monkeypatch.chdir(tmp_path)
-    ag.write_samples(trained, trained.counts(2), Path("runs/data/synthetic.h5"))
+    for run in ("data", "photos"):
+        ag.write_samples(trained, trained.counts(2), Path(f"runs/{run}/synthetic.h5"))
     names = {"small_recipe": small_recipe.with_settings(["coverage.weight=0"])}
     assert len(PYTHON) >= 2
     for _, block in PYTHON:
-        exec(block.replace("ag.Recipe()", "small_recipe"), names)
+        exec(block.replace("ag.Recipe()", "small_recipe").replace('Run("runs/photos")', 'Run("runs/x")'), names)
     assert names["images"].shape == (20, 8, 8, 1)
     assert names["report"].protocol["repeats"] == 5
     assert len(names["torch_set"]) == 2 * len(names["run"].train)

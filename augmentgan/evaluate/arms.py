@@ -61,7 +61,14 @@ class Arm:
         in_order = list(words) == sorted(set(words), key=WORDS.index)
         if not in_order or (words[0] != "real" and words != ("synthetic",)):
             raise DataError(f"arm {self.name!r}: words come once each, in the order {'+'.join(WORDS)}, real first")
-        for pair in (("synthetic", "fill"), ("mixup", "cutmix"), ("oversampling", "class-weights")):
+        # samples come with classes drawn evenly, whose losses weights would make uneven again
+        for pair in (
+            ("synthetic", "fill"),
+            ("mixup", "cutmix"),
+            ("oversampling", "class-weights"),
+            ("class-weights", "synthetic"),
+            ("class-weights", "fill"),
+        ):
             if set(pair) <= set(words):
                 raise DataError(f"arm {self.name!r}: {' and '.join(pair)} exclude each other; name two arms")
 
@@ -90,7 +97,7 @@ class Arm:
         if not self.uses_synthetic or self.words == ("synthetic",):
             return None
         words = set(self.words) - {"synthetic", "fill"}
-        if imbalanced and "class-weights" not in words:
+        if imbalanced:
             words.add("oversampling")
         return Arm("+".join(sorted(words, key=WORDS.index)))
 

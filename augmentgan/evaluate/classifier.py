@@ -120,7 +120,9 @@ def train_classifier(
         torch.manual_seed(seed)
         random = torch.Generator().manual_seed(seed)
         network = build_classifier(section.classifier, real.images.shape[1], real.channels, real.n_classes)
-        if section.separate_statistics and len(offered):
+        # without a real row in any batch there would be no statistics to evaluate with
+        separates = section.separate_statistics and bool(len(offered)) and _has_real_rows(arm, setting, until, steps)
+        if separates:
             separate_statistics(network)
         network.to(device).train()
         rows_of = TrainingImages(arm, real, offered, setting.share, device)
@@ -144,7 +146,7 @@ def train_classifier(
             (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
 
         # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
-        learned = Recorded(learn, device, records=not section.separate_statistics)
+        recording = Recorded(device, records=not separates)
         for step in range(steps):
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
@@ -152,10 +154,15 @@ def train_classifier(
             inputs, targets = look(rows), rows_of.targets[rows]
             if blend:
                 inputs, targets = blend_pairs(inputs, targets, blend)
-            learned(inputs, targets, rows_of.weights[rows])
+            recording(learn, inputs, targets, rows_of.weights[rows])
             optimizer.step()
             schedule.step()
+        optimizer.zero_grad(set_to_none=True)  # gradients would keep a recording's memory
     return network.eval()
+
+
+def _has_real_rows(arm: Arm, setting: Setting, until: float, steps: int) -> bool:
+    return arm.words != ("synthetic",) and (setting.share < 1 or until < steps)
 
 
 def _pixels_of(

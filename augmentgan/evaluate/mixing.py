@@ -131,7 +131,7 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         self._transform, self._policy = transform, policy
         n_synthetic = round(len(real) * share / (1 - share))
         random = torch.Generator().manual_seed(seed)
-        rounds = math.ceil(n_synthetic / len(synthetic))
+        rounds = math.ceil(n_synthetic / max(1, len(synthetic)))
         drawn = torch.cat(
             [torch.empty(0, dtype=torch.int64)]
             + [torch.randperm(len(synthetic), generator=random) for _ in range(rounds)]

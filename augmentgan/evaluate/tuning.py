@@ -11,12 +11,11 @@ An arm that chooses none is trained exactly like its parent; one that chooses ba
 choose nothing of their own.
 
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
-fold are therefore left out of that fold's training: the region around it is then emptier than it will be, which speaks
-against synthetic images and not for them. Few validation images decide by luck, and that luck has no favourite: the best score wins, and
+fold are therefore left out of that fold's training. That does not take back all that the generator has learned from them: validation promises several times
+of samples what test images give (docs/experiments.md, "What validation promises"), and teachers, where a recipe asks for them, have seen them too; so zero, though allowed, is hardly ever chosen. The best score wins, and
 only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Sets
 with rare classes are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
-samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error. For filling up
-rare classes alone experience does not speak.
+samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The coverage term: no real image may be left without a sample near it.
 
-A GAN's loss never asks whether every real image could have been generated, so at small n the generator settles on a
+A GAN's generator hears only about the images that it makes and not about those that it leaves out, so at small n it settles on a
 few images a class. Maximum likelihood does ask. Implicit maximum likelihood (Li & Malik 2018, arXiv 1809.09087) asks it
 without a density: draw latents, match each real image to its nearest sample, and pull that sample towards it. Here the
 pull stands beside the adversarial loss as a regulariser.

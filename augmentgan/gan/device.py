@@ -82,8 +82,11 @@ def set_random_state(device: torch.device, state: Tensor) -> None:
 @contextlib.contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
     """Whatever is drawn or seeded inside, the caller's random numbers, the CPU's and the device's, go on as though it had not been."""
-    before = random_state(device)
-    with torch.random.fork_rng(devices=[]):
+    # a seed for torch is one for all of its devices
+    started = device.type == "cuda" or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    others = range(torch.cuda.device_count()) if started else ()
+    before = random_state(device) if device.type == "mps" else None
+    with torch.random.fork_rng(devices=others):
         try:
             yield
         finally:

@@ -119,7 +119,7 @@ def lecam_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
 
 
 def probabilities(objective: ObjectiveSection, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean D(x) and D(G(z)) as probabilities, for people to watch; at the fixed point both are 0.5.
+    """Mean D(x) and D(G(z)) as probabilities, for people to watch; at the fixed point they are equal (0.5, but for hinge and smoothed labels).
 
     Cross-entropy and hinge: the sigmoid of the logit (for the hinge a reading, not an estimate). Least squares:
     the output itself, cut to [0, 1]. Wasserstein: a critic has no zero, so logits are taken relative to their midpoint.

@@ -6,8 +6,10 @@ several times as long as they run; a CUDA graph (PyTorch's notes on CUDA semanti
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,43 +21,44 @@ WARM_UP_CALLS = 3
 
 
 class Recorded:
-    """A function of tensors that a CUDA device records and replays; on other devices it is only called.
+    """Calls a function of tensors, which a CUDA device records and replays; on other devices it is only called.
 
     The function may draw random numbers on the device and change tensors that outlive it. It must not wait for the device, and whatever
     else it does in Python is done in the first calls alone: a replay repeats kernels, with the random state going on as it would have.
 
     Args:
-        function: to be called; gives nothing back.
         device: where it works.
         records: False: it is only called.
     """
 
-    def __init__(self, function: Callable[..., None], device: torch.device, *, records: bool = True) -> None:
-        self._function, self._device = function, device
+    def __init__(self, device: torch.device, *, records: bool = True) -> None:
+        self._device = device
         self._records = records and device.type == "cuda"
         self._calls = 0
         self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []
 
-    def __call__(self, *inputs: Tensor) -> None:
+    def __call__(self, function: Callable[..., None], *inputs: Tensor) -> None:
         """Call or replay it.
 
         Args:
+            function: the same in every call. It is not kept: who owns a recording can so be freed without the garbage collector, whose
+                chance moment could be in another's recording, which that would spoil.
             inputs: on the CPU or the device, of the same shapes and types in every call.
         """
         if not self._records:
-            self._function(*(to_device(each, self._device) for each in inputs))
+            function(*(to_device(each, self._device) for each in inputs))
             return
         with torch.cuda.device(self._device):  # streams, recordings and random states are the current device's
-            self._on_cuda(inputs)
+            self._on_cuda(function, inputs)
 
-    def _on_cuda(self, inputs: Sequence[Tensor]) -> None:
+    def _on_cuda(self, function: Callable[..., None], inputs: Sequence[Tensor]) -> None:
         # recordings need a stream of their own, and what libraries and autograd set up belongs to the stream that saw it first
         self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._calls += 1
         if self._calls <= WARM_UP_CALLS:
-            self._warm_up(inputs, self._stream)
+            self._warm_up(function, inputs, self._stream)
             return
         if self._graph is None:
             self._inputs = [torch.empty_like(each, device=self._device) for each in inputs]
@@ -63,16 +66,34 @@ class Recorded:
             assert held.shape == given.shape, (held.shape, given.shape)
             held.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
         if self._graph is None:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
-                self._function(*self._inputs)
+            graph = torch.cuda.CUDAGraph()
+            with (
+                _nothing_collected(),
+                torch.cuda.stream(self._stream),  # left in any case, which a failed recording would not see to
+                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+            ):
+                function(*self._inputs)
+            self._graph = graph
         self._graph.replay()
 
-    def _warm_up(self, inputs: Sequence[Tensor], aside: torch.cuda.Stream) -> None:
+    def _warm_up(self, function: Callable[..., None], inputs: Sequence[Tensor], aside: torch.cuda.Stream) -> None:
         here = torch.cuda.current_stream()
         given = [to_device(each, self._device) for each in inputs]
         aside.wait_stream(here)
         with torch.cuda.stream(aside), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
-            self._function(*given)
+            function(*given)
         here.wait_stream(aside)
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """No garbage collection inside: one that frees another recording would spoil this one."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

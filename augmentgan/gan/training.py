@@ -41,7 +41,7 @@ class Status:
         images_per_s: real images a second since the last status.
         loss_d, loss_g: the two adversarial losses.
         loss_coverage: the coverage term before its weight; None where it is off.
-        d_real, d_fake: D(x) and D(G(z)) as probabilities; 0.5 each where the discriminator can only guess.
+        d_real, d_fake: D(x) and D(G(z)) as probabilities; equal where the discriminator can only guess.
         div, near: diversity and nearness of the average generator's samples, when they were looked at.
         div_worst_class, div_worst: the least varied class and its figure.
     """
@@ -109,7 +109,7 @@ class Trainer:
         self.updates = 0
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
-        self._play_recorded = Recorded(self._play, device, records=records)
+        self._recording = Recorded(device, records=records)
         self._summed = 0
         self._since = time.perf_counter()
 
@@ -118,7 +118,7 @@ class Trainer:
         if self.coverage.due(self.updates):
             with self._autocast():
                 self.coverage.match(self.generator, self.team)
-        self._play_recorded(*self._drawn())
+        self._recording(self._play, *self._drawn())
         self._average_generator()
         self.updates += 1
         self._summed += 1

@@ -9,7 +9,7 @@ import torch
 import augmentgan as ag
 from augmentgan.errors import DataError, ExtraError
 from augmentgan.evaluate.arms import ARMS, Arm
-from augmentgan.evaluate.classifier import predict, train_classifier
+from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.piece import _restored
@@ -238,6 +238,14 @@ def test_synthetic_rows_leave_the_statistics_of_real_rows_alone():
     alone = plain(real)
     assert torch.allclose(mixed, alone, atol=1e-4)
     assert torch.allclose(statistics, plain.features[2].real.running_mean, atol=1e-5)
+
+
+def test_samples_alone_are_judged_by_their_own_statistics(digits):
+    section = ResolvedBenchmarkSection(steps=150, separate_statistics=True, synthetic_share=0.5, synthetic_until=0.5)
+    network = train_classifier(
+        Arm("synthetic"), digits, digits, section, 150, 0, torch.device("cpu"), Setting(share=0.5)
+    )
+    assert (predict(network, digits).numpy() == digits.labels).mean() > 0.6
 
 
 def labelled(images, labels):

@@ -47,6 +47,16 @@ def test_nearest_real(real):
     assert distances.tolist() == pytest.approx([0, 10], abs=0.1)
 
 
+def test_nearest_real_in_parts(real, monkeypatch):
+    images = real[0][::-1].copy()
+    whole = NearestReal(real[0])(images)
+    monkeypatch.setattr("augmentgan.gan.diversity._PART", 3)
+    in_parts = NearestReal(real[0])(images)
+    assert np.array_equal(whole[0], in_parts[0])
+    assert np.array_equal(whole[1], in_parts[1])
+    assert [len(each) for each in NearestReal(real[0])(images[:0])] == [0, 0]
+
+
 @pytest.mark.parametrize("capability", ["AVX512", "DEFAULT"])
 def test_pixel_distances_are_exact_on_every_processor(monkeypatch, capability):
     if capability != torch.backends.cpu.get_cpu_capability():

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -36,10 +38,10 @@ def state(trainer):
 
 def test_on_a_cpu_a_function_is_only_called():
     seen = []
-    recorded = Recorded(seen.append, torch.device("cpu"))
+    recorded = Recorded(torch.device("cpu"))
     given = [torch.tensor([float(k)]) for k in range(WARM_UP_CALLS + 2)]
     for each in given:
-        recorded(each)
+        recorded(seen.append, each)
     assert [each is got for each, got in zip(given, seen, strict=True)] == [True] * len(given)
 
 
@@ -64,10 +66,13 @@ def stand_in(monkeypatch):
         wait_stream = staticmethod(lambda other: None)
 
     @contextlib.contextmanager
-    def graph(recorded, stream):
+    def graph(recorded, stream, capture_error_mode):
+        assert not gc.isenabled()
         StandInGraph.recording = recorded
-        yield
-        StandInGraph.recording = None
+        try:
+            yield
+        finally:
+            StandInGraph.recording = None
 
     nothing = contextlib.nullcontext()
     for name, value in {
@@ -95,14 +100,46 @@ def test_a_recording_is_made_once_and_given_every_calls_inputs(stand_in):
         else:  # what is launched in a recording runs in its replays alone
             StandInGraph.recording.calls.append((kernels, [values]))
 
-    recorded = Recorded(function, torch.device("cpu"))
+    recorded = Recorded(torch.device("cpu"))
     recorded._records = True
     for k in range(WARM_UP_CALLS + 3):
-        recorded(torch.tensor([k, 2 * k]))
+        recorded(function, torch.tensor([k, 2 * k]))
+    assert gc.isenabled()
     assert seen == [[k, 2 * k] for k in range(WARM_UP_CALLS + 3)]
     assert len(called) == WARM_UP_CALLS + 1
     with pytest.raises(AssertionError):
-        recorded(torch.tensor([1]))
+        recorded(function, torch.tensor([1]))
+
+
+def test_a_recording_that_failed_is_not_replayed(stand_in):
+    recorded, works = Recorded(torch.device("cpu")), []
+    recorded._records = True
+
+    def function(values):
+        if StandInGraph.recording is not None and not works:
+            works.append(True)
+            raise MemoryError
+
+    for _ in range(WARM_UP_CALLS):
+        recorded(function, torch.ones(1))
+    with pytest.raises(MemoryError):
+        recorded(function, torch.ones(1))
+    assert recorded._graph is None
+    recorded(function, torch.ones(1))
+    assert recorded._graph is not None
+
+
+def test_a_trainer_is_freed_without_the_garbage_collector(digits, small_recipe):
+    gc.collect()
+    gc.disable()
+    try:
+        trainer = Trainer(small_recipe.resolve(DataFacts(8, 1, len(digits), 10)), digits, 0, torch.device("cpu"))
+        trainer.update()
+        generator = weakref.ref(trainer.generator)
+        del trainer
+        assert generator() is None
+    finally:
+        gc.enable()
 
 
 @needs_cuda
@@ -115,9 +152,9 @@ def test_replays_take_new_inputs_and_draw_new_numbers():
         drawn.copy_(torch.rand(4, device=CUDA))
 
     torch.manual_seed(0)
-    recorded, draws = Recorded(add, CUDA), []
+    recorded, draws = Recorded(CUDA), []
     for k in range(8):
-        recorded(torch.full((2,), float(k)))
+        recorded(add, torch.full((2,), float(k)))
         draws.append(drawn.clone())
     assert total.item() == 2 * sum(range(8))
     assert len(called) == WARM_UP_CALLS + 1  # and once more as it was recorded
