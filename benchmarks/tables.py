@@ -8,13 +8,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from augmentgan.evaluate.statistics import holm
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOWNSTREAM = {
     "mnist-20": "MNIST, 20 a class",
     "mnist-100": "MNIST, 100 a class",
     "wbc": "white blood cells",
-    "rice-disease": "rice leaves",
 }
 DEFAULTS = {
     "bar-mnist-20": "MNIST, 20 a class",
@@ -58,9 +59,10 @@ def _difference(result: dict[str, Any]) -> str:
 def protocol() -> str:
     """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
     lines = [
-        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | Holm p | verdict |",
-        "|" + "---|" * 12,
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p, sizes of the set | p, all pairs | verdict |",
+        "|" + "---|" * 13,
     ]
+    over_sizes = _p_over_sizes()
     for path in sorted(RESULTS.glob("protocol-*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         document = result["benchmark"]
@@ -94,11 +96,31 @@ def protocol() -> str:
                 _points(found[baseline, "real"]) if (baseline, "real") in found else "",
                 f"{arm} {with_samples}",
                 _points(second),
+                f"{over_sizes[path.stem, size]:.2g}",
                 f"{second['p_holm']:.2g}",
                 verdict["outcome"],
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _p_over_sizes() -> dict[tuple[str, str], float]:
+    """P of the verdict's pair, by case and size, adjusted for the sizes of its set, in however many cases they were run."""
+    of_set: dict[tuple[str, ...], list[tuple[tuple[str, str], float]]] = {}
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        document, verdict = result["benchmark"], result["benchmark"]["verdict"]
+        wanted = verdict["arm"], verdict["baseline"], "balanced_accuracy"
+        its_set = result["data"], str(document["protocol"].get("imbalance")), document["protocol"]["classifier"]
+        of_set.setdefault(its_set, []).extend(
+            ((path.stem, str(each["train_per_class"])), each["p_value"])
+            for each in document["comparisons"]
+            if (each["arm"], each["baseline"], each["metric"]) == wanted
+        )
+    adjusted = {}
+    for found in of_set.values():
+        adjusted.update(zip((key for key, _ in found), holm([p for _, p in found]), strict=True))
+    return adjusted
 
 
 def rare() -> str:
@@ -255,6 +277,20 @@ def leaks() -> str:
     return "\n".join(lines)
 
 
+def validation_bias() -> str:
+    """What validation promised of the chosen share of samples, and what test images gave."""
+    lines = [
+        "| case | real images a class | arm | draws | validation | test |",
+        "|" + "---|" * 6,
+    ]
+    rows = (_result("validation-bias") or {"rows": []})["rows"]
+    for case, size, arm in dict.fromkeys((row["case"], row["train_per_class"], row["arm"]) for row in rows):
+        mine = [row for row in rows if (row["case"], row["train_per_class"], row["arm"]) == (case, size, arm)]
+        means = " | ".join(_percent_of([row[which] for row in mine], sign="+") for which in ("validation", "test"))
+        lines.append(f"| {case} | {size} | `{arm}` | {len(mine)} | {means} |")
+    return "\n".join(lines)
+
+
 def loops() -> str:
     """Training and classifiers against their counterparts: a row a quantity and processor, a column a size."""
     cases = ("28 px grey", "32 px RGB", "64 px RGB")
@@ -348,6 +384,8 @@ TABLES = {
     "mixing-step-rates": lambda: mixing("mixing-step-rates"),
     "fixes": lambda: sweep("fixes-mnist-20", "change"),
     "statistic": lambda: sweep("statistic-fashion-50", "change"),
+    "statistic-full-mnist": lambda: sweep("statistic-full-mnist-20", "change"),
+    "statistic-full-fashion": lambda: sweep("statistic-full-fashion-50", "change"),
     "method": lambda: sweep("method-mnist-20", "change"),
     "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
@@ -382,6 +420,7 @@ TABLES = {
     "mixing-batches": lambda: mixing("mixing-batches"),
     "mixing-policies": lambda: mixing("mixing-policies"),
     "leaks": leaks,
+    "validation-bias": validation_bias,
     "loops": loops,
     "speed": speed,
 }
