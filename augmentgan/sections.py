@@ -178,6 +178,10 @@ class BenchmarkSection(Section):
         description="Choose weight decay, strength of augmentation, mirror images and share of synthetic images (zero allowed) on validation images out of the training part.",
     )
     validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
+    cross_fit: bool = Field(
+        False,
+        description="From scratch: choose the share of synthetic images with samples of generators that never saw the validation images, one more a fold.",
+    )
     synthetic_share: Part | Auto = Field(
         "auto",
         description="Synthetic share of a mixed batch (of a fill arm: of a class that had no image at all); with `tune` half of it and zero compete; auto: 0.5, and 0.8 where classes differ tenfold.",

@@ -221,6 +221,7 @@ def _of_run(
     report = BenchmarkReport(
         protocol={
             **how_arms_are_trained(section, chosen),
+            "cross_fit": False,  # a run brings one generator
             "model_fingerprint": model_fingerprint(run.generator),
             "sizes": {
                 "train": len(train),

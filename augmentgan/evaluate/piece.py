@@ -38,6 +38,8 @@ class Piece:
         test: real test images.
         test_rows: (n,) a number for each test image, the same in every repeat.
         synthetic: gives the samples of the generator that learned from `real`; asked only where something is left to do.
+        beside: gives samples of a generator that learned from a part of `real`, what is left without the validation fold of that
+            number; None where shares are chosen with the samples of `synthetic`.
         seed: of the classifiers, and of the folds that settings are chosen on.
     """
 
@@ -49,6 +51,7 @@ class Piece:
     test_rows: NDArray[np.int64]
     synthetic: Callable[[], LabelledImages]
     seed: int
+    beside: Callable[[LabelledImages, int], LabelledImages] | None = None
 
 
 def run_piece(
@@ -118,6 +121,10 @@ def _tuner(
     finished: FinishedParts,
     on_fit: Callable[[], object],
 ) -> Tuner:
+    def beside(rest: LabelledImages, fold: int) -> LabelledImages:
+        assert piece.beside is not None
+        return apply_policy(rest, piece.beside(rest, fold), recipe.benchmark, piece.seed, device)
+
     return Tuner(
         piece.real,
         synthetic,
@@ -129,6 +136,7 @@ def _tuner(
         finished=finished,
         name=f"{piece.name}-tuning",
         on_fit=on_fit,
+        beside=None if piece.beside is None else beside,
     )
 
 

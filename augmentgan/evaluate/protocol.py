@@ -228,6 +228,14 @@ class FromScratch:
         """Measure a piece, or what is left of it; tells each row, and what is learning (see `Progress.at_work`)."""
         draw = self.draws[number]
         real, test = (replace(self.data.subset(rows), split=None) for rows in (draw.train, draw.test))
+        seed = self.seed + draw.repeat
+
+        def samples(part: LabelledImages, name: str) -> LabelledImages:
+            return _samples(part, self.recipe, self.out, name, seed, self.device, tell)
+
+        def beside(rest: LabelledImages, fold: int) -> LabelledImages:
+            return samples(_two_at_least(rest), f"{draw.name}-fold{fold}")
+
         piece = Piece(
             name=draw.name,
             repeat=draw.repeat,
@@ -235,10 +243,9 @@ class FromScratch:
             real=real,
             test=test,
             test_rows=draw.test,
-            synthetic=functools.cache(
-                lambda: _samples(real, self.recipe, self.out, draw, self.seed, self.device, tell)
-            ),
-            seed=self.seed + draw.repeat,
+            synthetic=functools.cache(lambda: samples(real, draw.name)),
+            seed=seed,
+            beside=beside if self.recipe.benchmark.cross_fit else None,
         )
         resolved = self.resolved[number % len(self.resolved)]
         return run_piece(piece, self.arms, resolved, self.device, self.finished, tell, lambda: tell(None))
@@ -309,6 +316,7 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
         },
         "mixing": mixing_of(section),
         "tuned": section.tune,
+        "cross_fit": section.tune and section.cross_fit,
         "classifier": section.classifier,
         "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all pairs and sizes in its metric (Holm 1979)",
     }
@@ -330,16 +338,22 @@ def _samples(
     real: LabelledImages,
     recipe: Recipe,
     out: Path,
-    draw: Draw,
+    name: str,
     seed: int,
     device: torch.device,
     on_status: Callable[[Status], object],
 ) -> LabelledImages:
-    """Samples of a generator that is given the training draw and nothing else; it is learned, or continued, if need be."""
+    """Samples of a generator that is given these images and nothing else; it is learned, or continued, if need be."""
     alone = recipe.with_settings(["data.test_fraction=0", "data.train_per_class=all"])
-    folder = out / FITS_FOLDER / draw.name
-    run = fit(real, alone, folder, seed=seed + draw.repeat, device=str(device), on_status=on_status)
+    folder = out / FITS_FOLDER / name
+    run = fit(real, alone, folder, seed=seed, device=str(device), on_status=on_status)
     return Run(run.folder, str(device)).generate(recipe.benchmark.synthetic_per_class)
+
+
+def _two_at_least(rest: LabelledImages) -> LabelledImages:
+    """The single image of a class given twice, for a generator learns from two: what is left without a fold may have no more."""
+    single = np.flatnonzero((rest.counts == 1)[rest.labels])
+    return rest.subset(np.sort(np.concatenate([np.arange(len(rest)), single])))
 
 
 def _claim(out: Path, key: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ choose nothing of their own.
 
 The generator has seen the validation images, and samples may resemble them. Samples whose nearest training image is in the validation
 fold are therefore left out of that fold's training. That does not take back all that the generator has learned from them: validation promises several times
-of samples what test images give (docs/experiments.md, "What validation promises"), and teachers, where a recipe asks for them, have seen them too; so zero, though allowed, is hardly ever chosen. The best score wins, and
+of samples what test images give (docs/experiments.md, "What validation promises"), and teachers, where a recipe asks for them, have seen them too; so zero, though allowed, is hardly ever chosen. `benchmark.cross_fit` gives every
+fold samples of a generator, and opinions of teachers, that never saw its images. The best score wins, and
 only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Sets
 with rare classes are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
 samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error.
@@ -82,6 +83,7 @@ class Tuner:
         finished: where scores are kept.
         name: of this tuner among what is kept.
         on_fit: called after each classifier.
+        beside: gives samples of a generator that learned from what is left of `real` without a fold (`benchmark.cross_fit`).
     """
 
     def __init__(
@@ -97,14 +99,16 @@ class Tuner:
         finished: FinishedParts,
         name: str,
         on_fit: Callable[[], object],
+        beside: Callable[[LabelledImages, int], LabelledImages] | None = None,
     ) -> None:
         self._real, self._synthetic, self._section = real, synthetic, section
         self._steps, self._seed, self._device = max(1, round(STEPS_SHARE * steps)), seed, device
         self._imbalanced, self._finished, self._name, self._on_fit = imbalanced, finished, name, on_fit
         self._rare = facts(real).has_rare_classes
         self._fold = validation_folds(real, section.validation_folds, seed)
-        nearest = NearestReal(real.images)(synthetic.images)[1] if len(synthetic) else np.arange(0)
-        self._sample_fold = self._fold[nearest]
+        self._beside = beside
+        self._sample_fold: NDArray[np.int64] | None = None
+        self._samples: dict[int, LabelledImages] = {}
         self._scores: dict[Candidate, NDArray[np.float64]] = {}
         self._settings: dict[str, Setting] = {}
 
@@ -156,10 +160,11 @@ class Tuner:
             right = np.zeros(len(self._real))
             for fold in np.unique(self._fold[self._fold >= 0]):
                 held = self._fold == fold
+                rest = self._real.subset(~held)
                 network = train_classifier(
                     candidate.arm,
-                    self._real.subset(~held),
-                    self._synthetic.subset(self._sample_fold != fold),
+                    rest,
+                    self._samples_for(rest, int(fold)) if candidate.arm.uses_synthetic else self._synthetic.subset([]),
                     self._section,
                     self._steps,
                     self._seed,
@@ -172,6 +177,17 @@ class Tuner:
             self._scores[candidate] = right
             self._finished.keep(key, right.astype(int).tolist())
         return self._scores[candidate]
+
+    def _samples_for(self, rest: LabelledImages, fold: int) -> LabelledImages:
+        """What a fold's candidates may train on beside what is left without it."""
+        if fold not in self._samples:
+            if self._beside is not None:
+                self._samples[fold] = self._beside(rest, fold)
+            else:
+                if self._sample_fold is None:
+                    self._sample_fold = self._fold[NearestReal(self._real.images)(self._synthetic.images)[1]]
+                self._samples[fold] = self._synthetic.subset(self._sample_fold != fold)
+        return self._samples[fold]
 
 
 def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], margin: float = 0.0) -> int:

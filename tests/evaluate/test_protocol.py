@@ -27,9 +27,9 @@ def quick(monkeypatch):
     """The protocol with generators that noise their training images, and a record of what each was given."""
     given = []
 
-    def samples(real, recipe, out, draw, seed, device, on_status):
-        given.append((draw.name, real))
-        random = np.random.default_rng(draw.repeat)
+    def samples(real, recipe, out, name, seed, device, on_status):
+        given.append((name, real))
+        random = np.random.default_rng(seed)
         rows = np.concatenate([random.choice(np.flatnonzero(real.labels == k), 10) for k in range(real.n_classes)])
         noisy = real.images[rows] + random.normal(0, 20, real.images[rows].shape)
         return ag.LabelledImages(noisy.clip(0, 255).astype(np.uint8), real.labels[rows], real.class_names)
@@ -193,6 +193,42 @@ def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
         assert not set(data.group[draw.test]) & set(data.group[draw.train])
         assert real.split is None
     assert len(near_duplicates(data.images)) >= 2 * 10  # there was something to catch
+
+
+def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_validation_images(
+    pool, quick, tmp_path, monkeypatch
+):
+    tuned, train = [], tuning.train_classifier
+
+    def spy(arm, real, synthetic, *rest):
+        tuned.append((arm, real, synthetic))
+        return train(arm, real, synthetic, *rest)
+
+    monkeypatch.setattr(tuning, "train_classifier", spy)
+    recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
+    report = measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
+    assert report.protocol["cross_fit"]
+    parts = {name: part.images.tolist() for name, part in quick}
+    assert set(parts) == {f"10-r{repeat}{fold}" for repeat in range(2) for fold in ("", "-fold0", "-fold1")}
+    for repeat in range(2):
+        whole, first, second = (parts[f"10-r{repeat}{fold}"] for fold in ("", "-fold0", "-fold1"))
+        assert len(first) + len(second) == len(whole)
+        assert not any(image in second for image in first)
+    mixed = [(real, synthetic) for arm, real, synthetic in tuned if arm.uses_synthetic]
+    assert len(mixed) == 2 * 2 * 2  # repeats, shares, folds
+    for real, synthetic in mixed:
+        assert (
+            real.images.tolist() in parts.values()
+        )  # what the generator was given is what the classifier may learn from
+        assert len(synthetic) == 100
+    measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
+    assert len(quick) == 6
+
+
+def test_cross_fitting_with_a_class_of_few_images(pool, quick, tmp_path):
+    recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
+    measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[20], imbalance="7:1", arms=["real+classic+synthetic"])
+    assert min(part.counts.min() for _, part in quick) == 2
 
 
 def test_a_test_image_placed_in_training_is_dropped_and_reported(pool, quick, tmp_path):
