@@ -20,7 +20,7 @@ from augmentgan.evaluate.networks import announce_synthetic, build_classifier, s
 from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
 from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision, to_device
 from augmentgan.gan.networks import to_unit
-from augmentgan.gan.recording import Recorded
+from augmentgan.gan.recording import Recording
 from augmentgan.sections import ResolvedBenchmarkSection
 
 PREDICTION_BATCH = 500
@@ -146,7 +146,7 @@ def train_classifier(
             (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
 
         # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
-        recording = Recorded(device, records=not separates)
+        recording = Recording(device, records=not separates)
         for step in range(steps):
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))

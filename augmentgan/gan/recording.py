@@ -20,7 +20,7 @@ WARM_UP_CALLS = 3
 """Calls before the recording, in which libraries choose their kernels and optimisers make their moments."""
 
 
-class Recorded:
+class Recording:
     """Calls a function of tensors, which a CUDA device records and replays; on other devices it is only called.
 
     The function may draw random numbers on the device and change tensors that outlive it. It must not wait for the device, and whatever

@@ -23,7 +23,7 @@ from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
-from augmentgan.gan.recording import Recorded
+from augmentgan.gan.recording import Recording
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -109,7 +109,7 @@ class Trainer:
         self.updates = 0
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
-        self._recording = Recorded(device, records=records)
+        self._recording = Recording(device, records=records)
         self._summed = 0
         self._since = time.perf_counter()
 
