@@ -3,7 +3,7 @@
     python benchmarks/validation_bias.py NAME --work FOLDER/CASE [FOLDER/CASE ...]
 
 Settings are chosen on validation images that the generator has learned from. Here, for each training draw of balanced cases of
-benchmarks/protocol.py (--work names their folders, as it left them), is the gain of the chosen share of samples over none, all else equal, on validation images (in
+benchmarks/protocol.py (--work names their folders, as it left them, also unfinished ones), is the gain of the chosen share of samples over none, all else equal, on validation images (in
 classifiers of half the training draw and half the steps), beside the gain on test images. Writes benchmarks/results/NAME.json.
 """
 
@@ -21,6 +21,7 @@ import numpy as np
 from protocol import CASES
 
 from augmentgan.evaluate.finished import PARTS_FOLDER
+from augmentgan.evaluate.protocol import PROTOCOL_FILE
 
 PAIRS = (("real+synthetic", "real"), ("real+classic+synthetic", "real+classic"))
 SETTING = re.compile(
@@ -49,6 +50,8 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     assert CASES[folder.name].imbalance is None, (
         "accuracy over all validation images is balanced only where classes are"
     )
+    recipe = json.loads((folder / PROTOCOL_FILE).read_text())["recipe"]
+    case = folder.name + (", cross-fitted" if recipe["benchmark"].get("cross_fit") else "")
     scores, tested = {}, {}
     for path in sorted((folder / PARTS_FOLDER).glob("*.json")):
         value = json.loads(path.read_text())["value"]
@@ -67,6 +70,8 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     rows = []
     for draw in dict.fromkeys(draw for draw, _ in tested):
         for arm, rival in PAIRS:
+            if not {(draw, arm), (draw, rival)} <= tested.keys():
+                continue
             with_samples, without = (tested[draw, each] for each in (arm, rival))
             setting = with_samples["setting"]
             others = {key: setting[key] == without["setting"][key] for key in ("weight_decay", "strength", "flips")}
@@ -87,7 +92,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
             if None not in promised and all(others.values()):
                 rows.append(
                     {
-                        "case": folder.name,
+                        "case": case,
                         "train_per_class": with_samples["train_per_class"],
                         "repeat": with_samples["repeat"],
                         "arm": arm,
