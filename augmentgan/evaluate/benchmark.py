@@ -222,7 +222,7 @@ def _of_run(
         protocol={
             **how_arms_are_trained(section, chosen),
             "cross_fit": False,  # a run brings one generator
-            "model_fingerprint": model_fingerprint(run.generator),
+            "generator": run.moment,
             "sizes": {
                 "train": len(train),
                 "test": len(test),

@@ -22,7 +22,7 @@ from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_dis
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
-from augmentgan.gan.run import Run, model_fingerprint
+from augmentgan.gan.run import Run
 from augmentgan.recipe import ResolvedRecipe
 
 EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
@@ -112,7 +112,7 @@ def evaluate_run(
     judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
     result = judges(samples)
     _picture_of_nearest(run, train, samples)
-    write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "model_fingerprint": model_fingerprint(run.generator)})
+    write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
     return result
 
 

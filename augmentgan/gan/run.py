@@ -276,6 +276,12 @@ class Run:
             extra={"sample_index": np.concatenate([batch.sample_index for batch in batches])},
         )
 
+    @property
+    def moment(self) -> dict[str, int]:
+        """Which of its generators samples now come from: how long it has learned, and when that one was looked at."""
+        learned = (self.events() or [{"updates": 0}])[-1]["updates"]
+        return {"updates": learned, "chosen_updates": self.chosen_look.get("updates", 0)}
+
     def learned(self, updates: int) -> str:
         """How long it learned, in words, and from when the generator is where that is another moment."""
         chosen = self.chosen_look.get("updates", updates)

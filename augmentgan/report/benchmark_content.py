@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from augmentgan.errors import RunError
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import read_json
-from augmentgan.gan.run import Run, model_fingerprint
+from augmentgan.gan.run import Run
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
 _FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
@@ -39,8 +39,8 @@ def read_benchmark(folder: Path) -> dict[str, Any] | None:
 
 def of_earlier_state(run: Run, document: dict[str, Any]) -> bool:
     """Whether a benchmark.json or evaluate.json is about a generator that has since learned on."""
-    measured = document.get("model_fingerprint") or document.get("protocol", {}).get("model_fingerprint")
-    return measured is not None and measured != model_fingerprint(run.generator)
+    measured = document.get("generator") or document.get("protocol", {}).get("generator")
+    return measured is not None and measured != run.moment
 
 
 def benchmark_content(folder: Path) -> dict[str, Any] | None:

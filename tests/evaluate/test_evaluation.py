@@ -134,7 +134,7 @@ def test_of_a_run(trained, tmp_path):
     assert steps == [1, 2, 3, 4, 5]
     assert found.n_samples == 120
     written = json.loads((run.folder / "evaluate.json").read_text())
-    assert written.pop("model_fingerprint") == run.provenance()["model_fingerprint"]
+    assert written.pop("generator") == run.moment == {"updates": 40, "chosen_updates": 40}
     assert written == json.loads(json.dumps(found.to_json()))
     assert (run.folder / "nearest.png").read_bytes().startswith(b"\x89PNG")
     for few in (0, 3):

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import augmentgan as ag
@@ -182,8 +181,8 @@ def test_a_benchmark_of_an_earlier_state_is_said_to_be_one(measured, tmp_path):
     again = ag.Run(tmp_path / "run", "cpu")
     assert "of an earlier state" not in ag.write_report(again).read_text()
     assert "left out" not in model_card(again)
-    with torch.no_grad():
-        again.generator.to_image.bias.add_(0.1)
+    with (tmp_path / "run" / "events.jsonl").open("a") as events:
+        events.write(json.dumps({**again.events()[-1], "updates": 60}) + "\n")  # it learns on
     assert "of an earlier state" in ag.write_report(again).read_text()
     assert model_card(again).count("left out") == 2
 
