@@ -169,10 +169,17 @@ def words(text: str | None) -> list[str] | None:
     Raises:
         DataError: a list without a word.
     """
-    found = None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-    if found == []:
+    if text is None:
+        return None
+    found = separated(text)
+    if not found:
         raise DataError(f"{text!r} names nothing; leave the option out, or give names separated by commas")
     return found
+
+
+def separated(text: str) -> list[str]:
+    """What stands between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def parse_duration(text: str) -> float:

@@ -195,9 +195,9 @@ class Run:
     @property
     def chosen_look(self) -> dict[str, Any]:
         """The line of events.jsonl of the look that samples come from; the last line where none was chosen yet, {} without any."""
-        events = self.events()
-        chosen = [event for event in events if event["updates"] == self.info.get("chosen_updates")]
-        return (chosen or events or [{}])[-1]
+        statuses = self.statuses()
+        chosen = [status for status in statuses if status["updates"] == self.info.get("chosen_updates")]
+        return (chosen or statuses or [{}])[-1]
 
     @property
     def train(self) -> LabelledImages:
@@ -232,6 +232,10 @@ class Run:
     def events(self) -> list[dict[str, Any]]:
         """The lines of events.jsonl."""
         return read_events(self.folder)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Those lines of events.jsonl that say how learning went; the others are returns to a checkpoint."""
+        return [event for event in self.events() if "rollback" not in event]
 
     def counts(
         self, per_class: int | None = None, fill: str | None = None, classes: Sequence[str] | None = None
@@ -279,7 +283,7 @@ class Run:
     @property
     def moment(self) -> dict[str, int]:
         """Which of its generators samples now come from: how long it has learned, and when that one was looked at."""
-        learned = (self.events() or [{"updates": 0}])[-1]["updates"]
+        learned = (self.statuses() or [{"updates": 0}])[-1]["updates"]
         return {"updates": learned, "chosen_updates": self.chosen_look.get("updates", 0)}
 
     def learned(self, updates: int) -> str:

@@ -39,7 +39,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         character.isascii() and (character.isalnum() or character in "-.") for character in license
     ):
         raise OutputError(f"--license {license!r} is no identifier; use one such as cc-by-4.0, mit or other")
-    recipe, events = run.recipe, run.events()
+    recipe = run.recipe
     colour = "grey" if recipe.data.channels == 1 else "RGB"
     front = {
         "license": license,
@@ -56,7 +56,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         "",
         f"Makes {recipe.data.size_px}x{recipe.data.size_px} {colour} images of {len(run.class_names)} classes. Made with "
         f"augmentgan {augmentgan.__version__}, recipe {_plain(recipe.name)}, "
-        f"{run.learned(events[-1]['updates'] if events else 0)}, seed {run.seed}.",
+        f"{run.learned(run.moment['updates'])}, seed {run.seed}.",
         "",
         "![Samples, one row a class](samples.png)",
         "",

@@ -71,7 +71,7 @@ def _content(source: Run | Path) -> dict[str, Any]:
         "nearest": _nearest(run),
         "gallery": gallery(run),
         "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
-        "last": events[-1] if events else {},
+        "last": (run.statuses() or [{}])[-1],
         "chosen": run.chosen_look,
         "info": run.info,
         "recipe": {section: values for section, values in run.info["recipe"].items() if isinstance(values, dict)},

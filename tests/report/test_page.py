@@ -191,6 +191,8 @@ def test_samples_and_figures_are_of_the_chosen_generator(trained, tmp_path):
     shutil.copytree(trained.folder, tmp_path / "run")
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps({**info, "chosen_updates": 20}))
+    with (tmp_path / "run" / "events.jsonl").open("a") as events:
+        events.write('{"updates": 20, "rollback": "trouble"}\n')  # such a line is no look
     run = ag.Run(tmp_path / "run", "cpu")
     looks = {event["updates"]: event["div"] for event in run.events() if "div" in event}
     assert set(looks) == {20, 40}
