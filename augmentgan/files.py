@@ -51,6 +51,24 @@ def refuse_existing(
     raise OutputError(f"output {str(path)!r} exists already; {mend}")
 
 
+def refuse_stranger(folder: Path, mark: str, what: str) -> None:
+    """Raise `OutputError` where `--overwrite` would remove a folder that is not of the kind to be written.
+
+    An --out given by mistake must not cost anybody their pictures or a run.
+
+    Args:
+        folder: where something is to be written.
+        mark: a file that every folder of that kind has.
+        what: what is said of others, such as "is not a run folder".
+
+    Raises:
+        OutputError: there is a file, or a folder that is neither empty nor has a `mark`.
+    """
+    if not os.path.lexists(folder) or (folder / mark).is_file() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another --out")
+
+
 @contextmanager
 def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
     """Give a temporary path; flush it and rename it to `path` when the block succeeds.

@@ -1,9 +1,10 @@
 """What `generate --filter` does to the samples of a protocol's generators: figures of `augmentgan evaluate` at each level.
 
-    python benchmarks/filter_effect.py DATA.h5 NAME FOLDER/SIZE [--seeds 3]
+    python benchmarks/filter_effect.py DATA.h5 NAME FITS [--seeds 3]
 
-FOLDER/SIZE names finished generators of benchmarks/protocol.py, such as mnist/fits/20. The filter's teachers are not the
-classifiers that judge: those have other seeds. Writes benchmarks/results/NAME.json.
+FITS names finished generators: those of benchmarks/protocol.py as FOLDER/SIZE, such as mnist/fits/20, or a variant's folder
+that `benchmarks/ablation.py --keep` wrote, with a run a seed. The filter's teachers are not the classifiers that judge: those
+have other seeds. Writes benchmarks/results/NAME.json.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("name")
-    parser.add_argument("fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol")
+    parser.add_argument(
+        "fits", type=Path, help="finished generators: a protocol's FOLDER/SIZE, or a folder of runs by seed"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     wish = parser.parse_args()
 
     data = _environment.load(wish.data, ag.Recipe())
     rows = []
     for seed in range(wish.seeds):
-        run, test = of_protocol(data, wish.fits, seed)
+        run, test = kept_run(wish.fits, seed) if wish.fits.is_dir() else of_protocol(data, wish.fits, seed)
         teachers = Teachers(run.train, run.recipe.benchmark, seed, torch.device("cpu"))
         judges = Judges(run.train, test, run.recipe, seed=OTHER_SEEDS + seed)
         for level in ("off", *LEVELS):
@@ -47,6 +50,12 @@ def main() -> None:
             rows.append(row)
     document = {**_environment.describe(), "data": wish.data.name, "rows": rows}
     _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", document)
+
+
+def kept_run(variant: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages | None]:
+    """A run that ablation.py kept, and the images that it held out."""
+    run = ag.Run(variant / str(seed))
+    return run, run.test
 
 
 def filtered(run: ag.Run, level: str, teachers: Teachers) -> ag.LabelledImages:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, whole_file, whole_folder, write_json
+from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder, write_json
 
 
 class Crash(Exception):
@@ -76,3 +76,14 @@ def test_a_place_without_a_name_is_refused(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="has no name of its own"):
         refuse_existing(Path(place), overwrite=True)
+
+
+def test_what_is_of_another_kind_is_never_replaced(tmp_path):
+    refuse_stranger(tmp_path / "none", "mark", "is none")
+    refuse_stranger(tmp_path, "mark", "is none")  # empty: free
+    (tmp_path / "picture").write_text("mine")
+    for place in (tmp_path, tmp_path / "picture"):
+        with pytest.raises(OutputError, match=f"{place.name}' is none, so --overwrite leaves it alone"):
+            refuse_stranger(place, "mark", "is none")
+    (tmp_path / "mark").touch()
+    refuse_stranger(tmp_path, "mark", "is none")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, whole_folder
+from augmentgan.files import refuse_existing, refuse_stranger, whole_folder
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
 
@@ -53,11 +53,7 @@ class FolderWriter:
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
         _check_names(class_names)
-        if path.is_dir() and any(path.iterdir()) and not (path / ATTRIBUTES_FILE).is_file():
-            # an --out given by mistake must not cost anybody their pictures
-            raise OutputError(
-                f"output {str(path)!r} holds no synthetic set, so --overwrite leaves it alone; name another --out"
-            )
+        refuse_stranger(path, ATTRIBUTES_FILE, "holds no synthetic set")
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._next: Counter[int] = Counter()

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from augmentgan.errors import TrainingError
 from augmentgan.gan.device import to_device
+
+SWITCH = "AUGMENTGAN_CUDA_GRAPHS"
+"""Environment variable: with 0 nothing is recorded. It is no setting of a recipe, for results do not depend on it."""
 
 WARM_UP_CALLS = 3
 """Calls before the recording, in which libraries choose their kernels and optimisers make their moments."""
+
+
+def can_record(device: torch.device) -> bool:
+    """Whether steps are recorded there: on CUDA devices, unless `AUGMENTGAN_CUDA_GRAPHS` is 0."""
+    return device.type == "cuda" and os.environ.get(SWITCH, "1") != "0"
 
 
 class Recording:
@@ -33,7 +43,7 @@ class Recording:
 
     def __init__(self, device: torch.device, *, records: bool = True) -> None:
         self._device = device
-        self._records = records and device.type == "cuda"
+        self._records = records and can_record(device)
         self._calls = 0
         self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -46,6 +56,9 @@ class Recording:
             function: the same in every call. It is not kept: who owns a recording can so be freed without the garbage collector, whose
                 chance moment could be in another's recording, which that would spoil.
             inputs: on the CPU or the device, of the same shapes and types in every call.
+
+        Raises:
+            TrainingError: the device, its driver or a library cannot record the function.
         """
         if not self._records:
             function(*(to_device(each, self._device) for each in inputs))
@@ -66,15 +79,28 @@ class Recording:
             assert held.shape == given.shape, (held.shape, given.shape)
             held.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
         if self._graph is None:
-            graph = torch.cuda.CUDAGraph()
+            self._graph = self._recorded(function, self._stream)
+        self._graph.replay()
+
+    def _recorded(self, function: Callable[..., None], stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        try:
             with (
                 _nothing_collected(),
-                torch.cuda.stream(self._stream),  # left in any case, which a failed recording would not see to
-                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+                torch.cuda.stream(stream),  # left in any case, which a failed recording would not see to
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
             ):
                 function(*self._inputs)
-            self._graph = graph
-        self._graph.replay()
+        except RuntimeError as error:
+            if "memory" in str(error):
+                raise  # too little of it, which has advice of its own
+            reason = " ".join(str(error).split()) or type(error).__name__
+            # not tried again unrecorded here: a failure may leave the device's random state believing itself recorded
+            raise TrainingError(
+                f"a training step could not be recorded as a CUDA graph ({reason[:160]}); "
+                f"the same command with {SWITCH}=0 in the environment does without, more slowly"
+            ) from error
+        return graph
 
     def _warm_up(self, function: Callable[..., None], inputs: Sequence[Tensor], aside: torch.cuda.Stream) -> None:
         here = torch.cuda.current_stream()

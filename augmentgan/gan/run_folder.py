@@ -21,7 +21,16 @@ from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.plan import Plan
 from augmentgan.errors import OutputError, RunError, TrainingError
-from augmentgan.files import append_line, parse_json, read_json, refuse_existing, remove, whole_file, write_json
+from augmentgan.files import (
+    append_line,
+    parse_json,
+    read_json,
+    refuse_existing,
+    refuse_stranger,
+    remove,
+    whole_file,
+    write_json,
+)
 from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
@@ -45,12 +54,8 @@ def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
         RunError: another process is at work in it.
     """
     if not (folder / RUN_FILE).exists() and not _is_free(folder):
-        if not overwrite:
-            refuse_existing(folder, overwrite=False)
-        # an --out given by mistake must not cost anybody their pictures
-        raise OutputError(
-            f"output {str(folder)!r} is not a run folder, so --overwrite leaves it alone; name another --out"
-        )
+        refuse_existing(folder, overwrite=overwrite)
+        refuse_stranger(folder, RUN_FILE, "is not a run folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)

@@ -23,7 +23,7 @@ from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
-from augmentgan.gan.recording import Recording
+from augmentgan.gan.recording import Recording, can_record
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -93,7 +93,7 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.chosen = copy.deepcopy(self.average)
         training = recipe.training
-        records = device.type == "cuda" and team.size == 1  # messages to other processes are not kernels
+        records = can_record(device) and team.size == 1  # messages to other processes are not kernels
         self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device, records)
         self.optimizer_discriminator = _adam(
             self.discriminator, training.learning_rate_discriminator, recipe, device, records

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, whole_file, whole_folder
-from augmentgan.gan.export import Pixels, write_onnx, write_safetensors
+from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder
+from augmentgan.gan.export import WEIGHTS_FILE, Pixels, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
 from augmentgan.report.model_card import model_card
 
@@ -77,11 +77,7 @@ def export_run(
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
     refuse_existing(path, overwrite=overwrite)
-    if path.is_dir() and any(path.iterdir()) and not (path / "model.safetensors").exists():
-        # an --out given by mistake must not cost anybody their pictures or a run
-        raise OutputError(
-            f"output {str(path)!r} holds no exported model, so --overwrite leaves it alone; name another --out"
-        )
+    refuse_stranger(path, WEIGHTS_FILE, "holds no exported model")
     card = model_card(run, license)
     with whole_folder(path, overwrite=overwrite) as part:
         write_safetensors(run, part)
@@ -90,4 +86,4 @@ def export_run(
         write_sheet(part / SAMPLES_FILE, rows, run.class_names)
         with whole_file(part / CARD_FILE) as file:
             file.write_text(card, encoding="utf-8")
-    return Export(str(path), format, None, None, (path / "model.safetensors").stat().st_size)
+    return Export(str(path), format, None, None, (path / WEIGHTS_FILE).stat().st_size)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from augmentgan.errors import TrainingError
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import logits_of, train_classifier
 from augmentgan.gan import recording
 from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
-from augmentgan.gan.recording import WARM_UP_CALLS, Recording
+from augmentgan.gan.recording import WARM_UP_CALLS, Recording, can_record
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
@@ -127,6 +128,40 @@ def test_a_recording_that_failed_is_not_replayed(stand_in):
     assert recorded._graph is None
     recorded(function, torch.ones(1))
     assert recorded._graph is not None
+
+
+def test_what_cannot_be_recorded_names_the_switch(stand_in, monkeypatch):
+    recorded = Recording(torch.device("cpu"))
+    recorded._records = True
+
+    def function(values):
+        if StandInGraph.recording is not None:
+            raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+    for _ in range(WARM_UP_CALLS):
+        recorded(function, torch.ones(1))
+    with pytest.raises(
+        TrainingError, match=r"\(operation not permitted when stream is capturing\).*AUGMENTGAN_CUDA_GRAPHS=0"
+    ):
+        recorded(function, torch.ones(1))
+    assert can_record(CUDA)
+    monkeypatch.setenv("AUGMENTGAN_CUDA_GRAPHS", "0")
+    assert not can_record(CUDA)
+    assert not Recording(CUDA)._records
+
+
+def test_too_little_memory_in_a_recording_stays_what_it_is(stand_in):
+    recorded = Recording(torch.device("cpu"))
+    recorded._records = True
+
+    def function(values):
+        if StandInGraph.recording is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for _ in range(WARM_UP_CALLS):
+        recorded(function, torch.ones(1))
+    with pytest.raises(torch.OutOfMemoryError):
+        recorded(function, torch.ones(1))
 
 
 def test_a_trainer_is_freed_without_the_garbage_collector(digits, small_recipe):
