@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ DEFAULTS = {
     "bar-sign-100": "hand signs, 64 px, 100 a class",
     "bar-wbc": "white blood cells, 64 px, 3 to 167 a class",
 }
+
+
+SETS = {
+    "mnist.h5": "MNIST",
+    "fashion_mnist.h5": "Fashion-MNIST",
+    "sign_digits.h5": "hand signs, 64 px",
+    "wbc.h5": "white blood cells, 64 px",
+}
+UNEVEN = {"step:50:1": "and 4 (half of the classes each)", "long-tail:100:1": "to 2 (long tail)"}
 
 
 def downstream() -> str:
@@ -102,6 +112,43 @@ def protocol() -> str:
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def headline() -> str:
+    """The same in brief: what samples add to real images alone, and to classical augmentation."""
+    lines = [
+        "| real images a class | alone | + samples | classical augmentation | + samples | p | verdict |",
+        "|" + "---|" * 7,
+    ]
+    over_sizes = _p_over_sizes()
+    cells: dict[tuple[int, bool, float, str], str] = {}
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        document = result["benchmark"]
+        verdict, imbalance = document["verdict"], document["protocol"].get("imbalance")
+        pairs = ("real+synthetic", "real"), (verdict["arm"], verdict["baseline"])
+        for size, summary in result["summary"].items():
+            found = {
+                (each["arm"], each["baseline"]): _points(each)
+                for each in document["comparisons"]
+                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
+            }
+            row = [
+                f"{SETS[result['data']]}, {size} {UNEVEN[imbalance]}"
+                if imbalance
+                else f"{SETS[result['data']]}, {size}"
+            ]
+            for pair in pairs:
+                row += [f"{100 * summary['balanced_accuracy'][pair[1]]['mean']:.1f}", found.get(pair, "")]
+            row += [f"{over_sizes[path.stem, size]:.2g}", verdict["outcome"]]
+            place = (
+                list(SETS).index(result["data"]),
+                imbalance is not None,
+                float(size if size.isdigit() else "inf"),
+                path.stem,
+            )
+            cells[place] = f"| {' | '.join(row)} |"
+    return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
 
 
 def _p_over_sizes() -> dict[tuple[str, str], float]:
@@ -291,6 +338,38 @@ def validation_bias() -> str:
     return "\n".join(lines)
 
 
+def choices() -> str:
+    """Which shares of samples validation images chose in the protocols, and how often the arm was then worse than its rival on test images."""
+    lines = ["| case | real images a class | arm | shares chosen (draws) | rival | worse than it |", "|" + "---|" * 6]
+    chosen, none = 0, 0
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        runs = json.loads(path.read_text(encoding="utf-8"))["benchmark"]["runs"]
+        score = {(row["train_per_class"], row["repeat"], row["arm"]): row["balanced_accuracy"] for row in runs}
+        arms = {row["arm"] for row in runs}
+        for size, arm in dict.fromkeys((row["train_per_class"], row["arm"]) for row in runs):
+            words = arm.split("+")
+            if words[0] != "real" or words[-1] not in ("synthetic", "fill"):
+                continue
+            without = "+".join(words[:-1])
+            evenly = without.replace("real", "real+oversampling", 1)
+            rival = evenly if evenly in arms else without
+            mine = [row for row in runs if (row["train_per_class"], row["arm"]) == (size, arm)]
+            shares = Counter(row["setting"]["share"] for row in mine)
+            worse = sum(score[size, row["repeat"], arm] < score[size, row["repeat"], rival] for row in mine)
+            chosen, none = chosen + len(mine), none + shares[0.0]
+            counts = ", ".join(f"{share:g} ({n})" for share, n in sorted(shares.items()))
+            cells = (
+                path.stem.removeprefix("protocol-"),
+                str(size),
+                f"`{arm}`",
+                counts,
+                f"`{rival}`",
+                f"{worse} of {len(mine)}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, f"| all |  |  | zero in {none} of {chosen} |  |  |"])
+
+
 def loops() -> str:
     """Training and classifiers against their counterparts: a row a quantity and processor, a column a size."""
     cases = ("28 px grey", "32 px RGB", "64 px RGB")
@@ -370,6 +449,7 @@ RATES = {
 }
 
 TABLES = {
+    "headline": headline,
     "rare": rare,
     "downstream": downstream,
     "protocol": protocol,
@@ -421,6 +501,7 @@ TABLES = {
     "mixing-policies": lambda: mixing("mixing-policies"),
     "leaks": leaks,
     "validation-bias": validation_bias,
+    "choices": choices,
     "loops": loops,
     "speed": speed,
 }
