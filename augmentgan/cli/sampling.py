@@ -127,7 +127,8 @@ def generate(
                 on_batch=take,
                 team=team,
             )
-    share = None if judge.threshold is None else n_copies / total
+    n_judged = sum(n for label, n in counts.items() if judge.knows(label))
+    share = None if judge.threshold is None or not n_judged else n_copies / n_judged
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}

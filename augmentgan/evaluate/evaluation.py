@@ -234,11 +234,15 @@ class CopyJudge:
         held_out = self.ratios(test.images, test.labels)
         self.threshold = copy_threshold(held_out[~np.isnan(held_out)])
 
+    def knows(self, label: int) -> bool:
+        """Whether a class can be judged: it has two training images, for a ratio of two distances."""
+        return bool(self._n_train[label] > 1)
+
     def ratios(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Copy ratios (n,), each within its class; NaN where a class has a single training image."""
+        """Copy ratios (n,), each within its class; NaN where a class cannot be judged."""
         ratios = np.full(len(images), np.nan)
         for label in np.unique(labels):
-            if self._n_train[label] > 1:
+            if self.knows(int(label)):
                 mine = labels == label
                 ratios[mine] = copy_ratios(self._distances[int(label)](images[mine]).double().sqrt().numpy())
         return ratios
