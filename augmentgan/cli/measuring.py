@@ -30,7 +30,6 @@ from augmentgan.cli.options import (
     open_run,
     quoted,
     refuse_inside,
-    separated,
     with_test,
     words,
 )
@@ -236,7 +235,7 @@ def _refuse_without_data(options: dict[str, object]) -> None:
 def _sizes(text: str | None) -> list[int] | None:
     if text is None:
         return None
-    parts = separated(text)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part.isdecimal() for part in parts):
         raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100")
     return [int(part) for part in parts]

@@ -164,22 +164,19 @@ def refuse_inside(data: Path, folder: Path) -> None:
 
 
 def words(text: str | None) -> list[str] | None:
-    """A comma-separated list; None where nothing was given.
+    """A comma-separated list, names with a comma in double quotes; None where nothing was given.
 
     Raises:
         DataError: a list without a word.
     """
     if text is None:
         return None
+    from augmentgan.data.fill import separated
+
     found = separated(text)
     if not found:
         raise DataError(f"{text!r} names nothing; leave the option out, or give names separated by commas")
     return found
-
-
-def separated(text: str) -> list[str]:
-    """What stands between commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def parse_duration(text: str) -> float:

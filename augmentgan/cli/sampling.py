@@ -36,7 +36,12 @@ def generate(
     fill: Annotated[
         str | None, typer.Option(metavar="WISH", help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")
     ] = None,
-    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Only these classes, separated by commas.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B", help="Only these classes, separated by commas; a name with a comma in double quotes."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(metavar="KIND", help="hdf5 or folder.")] = "hdf5",
     no_copies: Annotated[
         bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")

@@ -5,6 +5,7 @@ The vocabulary is imbalanced-learn's `sampling_strategy`: a number wanted for a 
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Sequence
 
@@ -45,7 +46,7 @@ def filling(
         wanted = {label: max(0, level - int(counts[label])) for label in labels}
     else:
         wanted = {}
-        for part in wish.split(","):
+        for part in separated(wish) or [wish]:
             name, equals, number = part.rpartition("=")
             if not equals or not number.isdecimal():
                 raise DataError(f"--fill {wish!r} is not max, a number, or CLASS=N,CLASS=N")
@@ -59,6 +60,12 @@ def filling(
     if not wanted:
         raise DataError(f"--fill {wish}: every class has as many images already; ask for more, or use --per-class N")
     return wanted
+
+
+def separated(text: str) -> list[str]:
+    """What stands between commas; in double quotes, as in a CSV file, a comma is a part of a name."""
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    return [part.strip() for row in rows for part in row if part.strip()]
 
 
 def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list[int]:
@@ -75,5 +82,7 @@ def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list
         if name not in class_names:
             close = difflib.get_close_matches(name, class_names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(class_names[:10])}"
+            if any("," in known for known in class_names):
+                hint += "; a name with a comma stands in double quotes"
             raise DataError(f"class {name!r} is not known; {hint}")
     return sorted({list(class_names).index(name) for name in classes})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from augmentgan.data.fill import exactly, filling
+from augmentgan.data.fill import exactly, filling, separated
 from augmentgan.errors import DataError
 
 NAMES, COUNTS = ("cat", "dog", "owl"), np.array([50, 5, 20])
@@ -26,6 +26,7 @@ def test_filling_adds_what_is_lacking(wish, counts):
     ("wish", "words"),
     [
         ("lots", "not max, a number"),
+        ("", "not max, a number"),
         ("dog=", "not max, a number"),
         ("dgo=9", "did you mean 'dog'"),
         ("cat=10", "has 50 images already"),
@@ -47,3 +48,27 @@ def test_nothing_a_class():
 def test_a_class_cannot_be_filled_and_left_out():
     with pytest.raises(DataError, match="names class 'owl', which --classes leaves out"):
         filling("owl=50", COUNTS, NAMES, ["cat"])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("cat, dog", ["cat", "dog"]),
+        ('"goldfish, Carassius",dog', ["goldfish, Carassius", "dog"]),
+        (',cat,,\n"owl",', ["cat", "owl"]),
+        ('5" nail,dog', ['5" nail', "dog"]),
+        ("", []),
+    ],
+)
+def test_a_name_with_a_comma_stands_in_quotes(text, parts):
+    assert separated(text) == parts
+
+
+def test_a_class_with_a_comma_is_named_as_in_a_table():
+    names = ("goldfish, Carassius", "dog")
+    assert filling('"goldfish, Carassius"=9', np.array([4, 2]), names) == {0: 5}
+    assert exactly(3, names, separated('"goldfish, Carassius"')) == {0: 3}
+    with pytest.raises(
+        DataError, match=r"class 'goldfish' is not known.*; a name with a comma stands in double quotes"
+    ):
+        exactly(3, names, separated("goldfish, Carassius"))
