@@ -236,7 +236,11 @@ def _as_matrix(weight: Tensor) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """(image, label) to a logit of "this is a real image of that class": the detective."""
+    """(image, label) to a logit of "this is a real image of that class": the detective.
+
+    With `names_classes` the same features also say which class an image is of: an auxiliary classifier (Odena et al. 2017, arXiv
+    1610.09585) beside the projection of the label.
+    """
 
     def __init__(
         self,
@@ -247,6 +251,7 @@ class Discriminator(nn.Module):
         width: int,
         spectral_norm: bool = True,
         minibatch_stddev: bool = True,
+        names_classes: bool = False,
     ) -> None:
         super().__init__()
         n_halvings = (size_px // base_size(size_px)).bit_length() - 1
@@ -262,10 +267,15 @@ class Discriminator(nn.Module):
         self.label = nn.Embedding(n_classes, features)
         weights = [module.weight for module in (*self.down, self.last, self.to_logit, self.label)]
         self.spectral = nn.ModuleList(SpectralNorm(cast(Tensor, w)) for w in weights) if spectral_norm else None
+        self.to_classes = nn.Linear(features, n_classes) if names_classes else None
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Images (n, c, h, w) and labels (n,) to logits (n,).
+        """Images (n, c, h, w) and labels (n,) to logits (n,); rows as `judge` wants them."""
+        return self.judge(images, labels)[0]
+
+    def judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images (n, c, h, w) and labels (n,) to logits (n,), and to logits of the classes (n, n_classes) where classes are named.
 
         With the minibatch statistic, n is a multiple of `GROUP` and each run of `GROUP` rows is one class, all real
         or all fake.
@@ -281,7 +291,11 @@ class Discriminator(nn.Module):
         x = F.leaky_relu(y, LEAK)
         x = x.sum(dim=(2, 3)).float()  # (n, features)
         # projection: w.phi + <embedding of the class, phi>, one product for both
-        return (x * (to_logit + F.embedding(labels, label))).sum(dim=1) + self.to_logit.bias
+        logits = (x * (to_logit + F.embedding(labels, label))).sum(dim=1) + self.to_logit.bias
+        if self.to_classes is None:
+            return logits, None
+        # features are sums over places: divided by their size, so that classes are not named the more surely the larger they grow
+        return logits, self.to_classes(F.rms_norm(x, x.shape[1:], eps=1e-8)).float()
 
     def _weights(self) -> list[Tensor]:
         weights = [cast(Tensor, module.weight) for module in (*self.down, self.last, self.to_logit, self.label)]
@@ -364,6 +378,7 @@ def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator
             width=width,
             spectral_norm=model.spectral_norm,
             minibatch_stddev=model.minibatch_stddev,
+            names_classes=recipe.objective.class_weight > 0,
         )
 
     if model.discriminator == "projected":

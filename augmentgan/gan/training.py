@@ -106,7 +106,7 @@ class Trainer:
         share = recipe.coverage.share if recipe.coverage.weight else 0.0
         self._n_matched = GROUP * max(1, round(share * n_groups)) if share else 0
         self.precision = resolve_precision(training.precision, device)
-        self.updates = 0
+        self.updates = self.chosen_updates = 0
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
         self._recording = Recording(device, records=records)
@@ -164,10 +164,12 @@ class Trainer:
         # one pass over both: no layer of the discriminator mixes rows of different groups
         both = self._augmented(torch.cat([real, fake.to(real.dtype)]), 2)
         with self._autocast():
-            logits = self.discriminator(both, labels.repeat(2))
+            logits, of_classes = self.discriminator.judge(both, labels.repeat(2))
         logits_real, logits_fake = logits.chunk(2)
         loss = objectives.discriminator_loss(objective, logits_real, logits_fake)
         penalised = loss
+        if of_classes is not None:
+            penalised = penalised + objective.class_weight * objectives.class_loss(of_classes[: len(real)], labels)
         if objective.r1_weight:
             penalised = penalised + objective.r1_weight * self._r1(both[: len(real)], labels)
         if objective.lecam_weight:
@@ -187,7 +189,7 @@ class Trainer:
     def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
-            logits = self.discriminator(self._augmented(fake.float(), 1), labels)
+            logits, of_classes = self.discriminator.judge(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
         if len(targets):
@@ -195,7 +197,10 @@ class Trainer:
             # the mean over the processes is to be the mean over all pairs, of which some have more
             loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
         self.optimizer_generator.zero_grad(set_to_none=True)
-        (loss + self.recipe.coverage.weight * loss_coverage).backward()  # type: ignore[no-untyped-call]
+        whole = loss + self.recipe.coverage.weight * loss_coverage
+        if of_classes is not None:
+            whole = whole + self.recipe.objective.class_weight * objectives.class_loss(of_classes, labels)
+        whole.backward()  # type: ignore[no-untyped-call]
         self.team.average_gradients(self.generator.parameters())
         self.optimizer_generator.step()
         return loss.detach(), loss_coverage.detach()
@@ -249,6 +254,7 @@ class Trainer:
 
     def choose(self) -> None:
         """Make the present average the generator that samples come from."""
+        self.chosen_updates = self.updates
         self.chosen.load_state_dict(self.average.state_dict())
 
     @contextlib.contextmanager

@@ -68,6 +68,19 @@ def test_the_discriminator_judges_the_class():
     assert len(detective(images, torch.arange(3)).unique()) == 3
 
 
+def test_the_discriminator_names_classes_where_asked():
+    images, labels = torch.randn(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)
+    plain = Discriminator(size_px=8, channels=1, n_classes=3, width=4)
+    assert plain.judge(images, labels)[1] is None
+    naming = Discriminator(size_px=8, channels=1, n_classes=3, width=4, names_classes=True).eval()
+    logits, of_classes = naming.judge(images, labels)
+    assert torch.equal(logits, naming(images, labels))
+    assert of_classes.shape == (4, 3)
+    other = naming.judge(images, labels + 1)
+    assert torch.equal(of_classes, other[1])  # named from the image alone
+    assert not torch.equal(logits, other[0])
+
+
 @pytest.mark.parametrize("shape", [(6, 10), (8, 3, 4, 4)])
 def test_spectral_norm_makes_the_largest_singular_value_one(shape):
     weight = torch.nn.Parameter(torch.randn(shape))

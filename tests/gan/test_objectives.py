@@ -66,6 +66,12 @@ def test_each_player_gains_by_pulling_its_way(loss):
     assert (for_generator < 0).all()
 
 
+def test_class_loss_is_the_logarithm_of_the_named_classs_probability():
+    probabilities = torch.tensor([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]])
+    found = objectives.class_loss(probabilities.log() + 5, torch.tensor([0, 2]))
+    assert found.item() == pytest.approx(-(math.log(0.7) + math.log(0.5)) / 2)
+
+
 def test_label_smoothing_moves_the_best_answer_to_the_target():
     objective = ObjectiveSection(loss="non-saturating", label_smoothing=0.1)
     at_target = torch.logit(torch.tensor([0.9])).requires_grad_()

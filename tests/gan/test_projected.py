@@ -65,10 +65,12 @@ def test_heads_learn_and_the_backbone_stays(digits, recipe):
 
 
 def test_gradients_reach_the_image_at_every_scale(digits, recipe):
-    network = build_discriminator(recipe.resolve(DataFacts(8, 1, 100, 10)), 10)
+    naming = recipe.with_settings(["objective.class_weight=0.1"])
+    network = build_discriminator(naming.resolve(DataFacts(8, 1, 100, 10)), 10)
     images = torch.rand(4, 1, 8, 8).requires_grad_(True)
     logits = network(images, torch.zeros(4, dtype=torch.int64))
     assert logits.shape == (4, 3)
+    assert network.judge(images, torch.zeros(4, dtype=torch.int64))[1].shape == (4, 10)
     for scale in range(3):
         (gradient,) = torch.autograd.grad(logits[:, scale].sum(), images, retain_graph=True)
         assert gradient.abs().max() > 0
@@ -81,10 +83,10 @@ class Dtypes(torch.nn.Module):
         super().__init__()
         self.shape, self.seen = (channels, side, side), []
 
-    def forward(self, mixed, labels):
+    def judge(self, mixed, labels):
         assert mixed.shape[1:] == self.shape
         self.seen.append(mixed.dtype)
-        return mixed.float().mean(dim=(1, 2, 3))
+        return mixed.float().mean(dim=(1, 2, 3)), None
 
 
 def test_the_backbone_works_in_float32_and_the_heads_in_the_precision_around_them():

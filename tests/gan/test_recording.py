@@ -207,7 +207,7 @@ def test_replays_take_new_inputs_and_draw_new_numbers():
     "settings",
     [
         [],
-        ["training.precision=bfloat16", "augment.colour=true"],
+        ["training.precision=bfloat16", "augment.colour=true", "objective.class_weight=0.1"],
         ["objective.r1_weight=0.1", "objective.lecam_weight=0.1"],
         ["objective.loss=wasserstein", "training.n_discriminator_updates=2", "coverage.weight=0"],
     ],

@@ -33,7 +33,7 @@ def weights(network):
         ["objective.loss=hinge", "model.minibatch_stddev=false", "augment.colour=true"],
         ["objective.loss=least-squares", "augment.translation=0", "augment.cutout=0"],
         ["objective.loss=wasserstein", "training.n_discriminator_updates=3", "model.spectral_norm=false"],
-        ["training.precision=bfloat16"],
+        ["objective.class_weight=0.1", "training.precision=bfloat16"],
     ],
 )
 def test_both_players_learn(digits, small_recipe, settings):
@@ -67,6 +67,39 @@ def test_each_player_is_frozen_in_the_others_turn(digits, small_recipe):
     assert torch.equal(discriminator, weights(trainer.discriminator))
     assert all(weight.grad is None for weight in trainer.discriminator.parameters())
     assert not torch.equal(generator, weights(trainer.generator))
+
+
+def test_the_discriminator_learns_classes_from_real_images_alone(digits, small_recipe):
+    def of_fakes(fake_of):
+        trainer = trainer_of(digits, small_recipe, "objective.class_weight=1", "objective.loss=wasserstein")
+        labels, rows, latents, _ = trainer._drawn()
+        real = trainer.batches.real_images(rows)
+        trainer._discriminator_update(real, fake_of(trainer.generator(latents, labels).detach()), labels)
+        return trainer.discriminator.to_classes.weight.detach()
+
+    torch.testing.assert_close(of_fakes(lambda fake: fake), of_fakes(lambda fake: fake.flip(0) * 0.1))
+
+
+def test_both_players_lower_the_class_loss(digits, small_recipe):
+    rates = [f"training.learning_rate_{player}=0.01" for player in ("generator", "discriminator")]
+    labels = torch.arange(10).repeat_interleave(8)
+    shares = {}
+    for weight in (10, 0.001):
+        trainer = trainer_of(digits, small_recipe, "coverage.weight=0", *rates, f"objective.class_weight={weight}")
+        for _ in range(100):
+            trainer.update()
+        with torch.no_grad():
+            real = trainer.batches.real_images(trainer.batches.rows_of(labels, 4))
+            fake = trainer.generator(torch.randn(80, trainer.recipe.model.latent_dim), labels)
+            named = (trainer.discriminator.judge(images, labels)[1].argmax(dim=1) for images in (real, fake))
+            shares[weight] = [(each == labels).float().mean().item() for each in named]
+    assert min(shares[10]) > 0.5, shares
+    assert shares[10][1] > shares[0.001][1] + 0.3, shares
+
+
+def test_without_weight_no_classes_are_named(digits, small_recipe):
+    assert trainer_of(digits, small_recipe, "objective.class_weight=0").discriminator.to_classes is None
+    assert trainer_of(digits, small_recipe, "objective.class_weight=0.1").discriminator.to_classes is not None
 
 
 def test_the_average_follows_with_a_ramp(digits, small_recipe):
