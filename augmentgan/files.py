@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,20 +51,20 @@ def refuse_existing(
     raise OutputError(f"output {str(path)!r} exists already; {mend}")
 
 
-def refuse_stranger(folder: Path, mark: str, what: str) -> None:
+def refuse_stranger(folder: Path, is_ours: Callable[[Path], bool], what: str) -> None:
     """Raise `OutputError` where `--overwrite` would remove a folder that is not of the kind to be written.
 
     An --out given by mistake must not cost anybody their pictures or a run.
 
     Args:
         folder: where something is to be written.
-        mark: a file that every folder of that kind has.
+        is_ours: whether a folder with something in it is of that kind.
         what: what is said of others, such as "is not a run folder".
 
     Raises:
-        OutputError: there is a file, or a folder that is neither empty nor has a `mark`.
+        OutputError: there is a file, or a folder that is neither empty nor ours.
     """
-    if not os.path.lexists(folder) or (folder / mark).is_file() or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.lexists(folder) or (folder.is_dir() and (not any(folder.iterdir()) or is_ours(folder))):
         return
     raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another --out")
 
@@ -183,6 +183,15 @@ def read_json(path: Path) -> Any:
         ValueError: not UTF-8, not JSON, or nested too deeply to be read.
     """
     return parse_json(path.read_text(encoding="utf-8"))
+
+
+def has_key(path: Path, key: str) -> bool:
+    """Whether a file is a JSON object with that key; False where it cannot be read."""
+    try:
+        document = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and key in document
 
 
 def append_line(path: Path, line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder, write_json
+from augmentgan.files import has_key, refuse_existing, refuse_stranger, whole_file, whole_folder, write_json
 
 
 class Crash(Exception):
@@ -79,11 +79,17 @@ def test_a_place_without_a_name_is_refused(tmp_path, monkeypatch, place):
 
 
 def test_what_is_of_another_kind_is_never_replaced(tmp_path):
-    refuse_stranger(tmp_path / "none", "mark", "is none")
-    refuse_stranger(tmp_path, "mark", "is none")  # empty: free
+    def marked(folder):
+        return has_key(folder / "mark", "ours")
+
+    refuse_stranger(tmp_path / "none", marked, "is none")
+    refuse_stranger(tmp_path, marked, "is none")  # empty: free
     (tmp_path / "picture").write_text("mine")
-    for place in (tmp_path, tmp_path / "picture"):
-        with pytest.raises(OutputError, match=f"{place.name}' is none, so --overwrite leaves it alone"):
-            refuse_stranger(place, "mark", "is none")
-    (tmp_path / "mark").touch()
-    refuse_stranger(tmp_path, "mark", "is none")
+    for content in (None, "theirs", "[]", '{"theirs": 1}'):
+        if content is not None:
+            (tmp_path / "mark").write_text(content)
+        for place in (tmp_path, tmp_path / "picture"):
+            with pytest.raises(OutputError, match=f"{place.name}' is none, so --overwrite leaves it alone"):
+                refuse_stranger(place, marked, "is none")
+    (tmp_path / "mark").write_text('{"ours": 1}')
+    refuse_stranger(tmp_path, marked, "is none")

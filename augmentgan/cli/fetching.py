@@ -13,7 +13,7 @@ import typer
 
 from augmentgan import __version__
 from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice, quoted
-from augmentgan.errors import DataError, OutputError
+from augmentgan.errors import DataError
 
 
 def _names(incomplete: str) -> list[tuple[str, str]]:
@@ -59,12 +59,7 @@ def data(
     if format not in (None, "hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
     kind = format_for(out) if format is None else "hdf5" if format == "hdf5" else "folder"
-    try:
-        refuse_existing(out, overwrite=overwrite)
-    except OutputError as error:  # here the place is no option
-        raise OutputError(
-            f"output {str(out)!r} exists already; --overwrite replaces it, or name another OUT"
-        ) from error
+    refuse_existing(out, overwrite=overwrite, mend="--overwrite replaces it, or name another OUT")
     if name in TORCHVISION_SETS and not quiet:
         notice(f"{name}: downloaded once, to {cache or cache_folder()}")
     with contextlib.ExitStack() as stack:

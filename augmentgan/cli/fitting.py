@@ -81,9 +81,9 @@ def fit(
     if from_run is not None:
         from augmentgan.gan.run import repeat_of
 
-        if data is not None or recipe is not None or wishes or test is not None or seed:
+        if data is not None or recipe is not None or wishes or test is not None or seed or skip_bad:
             raise DataError(
-                "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set and --seed out"
+                "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set, --seed and --skip-bad out"
             )
         images, chosen, seed = repeat_of(from_run)
         source = from_run if from_run.name.strip(".") else from_run.resolve()
@@ -99,6 +99,8 @@ def fit(
             images = with_test(chosen, images, test, skip_bad=skip_bad)
         folder = out or Path("runs") / (data.resolve().stem or "run")
         refuse_inside(data, folder)
+    if resume and overwrite:
+        raise RunError("--resume continues a run and --overwrite starts it anew; leave one of them out")
     if resume and not (folder / "run.json").exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 

@@ -86,6 +86,7 @@ def benchmark(
                 "--set": set,
                 "--test": test,
                 "--test-fraction": test_fraction,
+                "--skip-bad": skip_bad,
             }
         )
         opened = open_run(run, device)
@@ -228,7 +229,7 @@ def measure_from_scratch(
 
 def _refuse_without_data(options: dict[str, object]) -> None:
     for name, value in options.items():
-        if value:
+        if value not in (None, False, []):
             raise DataError(f"{name} is for a benchmark from scratch: give DATA before it, or leave it out")
 
 
@@ -289,7 +290,7 @@ def report(
 
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
-    page = write_report(opened, out, overwrite=overwrite or out is None)
+    page = write_report(opened, out, overwrite=overwrite or None)
     typer.echo(
         json.dumps({"page": str(page)})
         if as_json

@@ -113,13 +113,16 @@ def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages
 
 def with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: bool) -> LabelledImages:
     """The images to learn from, joined with test images from `path`; a test part of their own is left out, and said to be."""
-    from augmentgan.data.images import TEST
+    from augmentgan.data.images import TEST, TRAIN
     from augmentgan.data.split import join_test
 
     n_own = len(images.part(TEST))
     if n_own:
         notice(f"{n_own} test images of the data's own are left out: --test gives others")
-    return join_test(images, load_for(recipe, path, skip_bad=skip_bad, like=images))
+    test = load_for(recipe, path, skip_bad=skip_bad, like=images)
+    if test.is_split:
+        notice(f"{len(test.part(TRAIN))} training images of {str(path)!r} are left out: its test part is taken")
+    return join_test(images, test)
 
 
 def first_process() -> bool:

@@ -77,6 +77,7 @@ def generate(
     from augmentgan.evaluate.filtering import SampleFilter
     from augmentgan.evaluate.teachers import Teachers
     from augmentgan.files import refuse_existing
+    from augmentgan.gan.checkpoint import read_numbers
     from augmentgan.gan.device import resolve_device
     from augmentgan.gan.distributed import joined
     from augmentgan.gan.generating import Judge, Refusal, any_of, write_samples
@@ -96,6 +97,7 @@ def generate(
         judges: list[Judge] = []
         refusals = [Refusal(f"copy ratio below {judge.threshold!r}", judge.copies)] if no_copies else []
         if policy != "none" or filter != "off":
+            read_numbers(opened.folder)  # a run without a checkpoint is told before teachers are trained
             section, where_to = opened.recipe.benchmark, resolve_device(device)
             teachers = Teachers(opened.train, section, opened.seed, where_to, soft=policy == "soft-labels")
             if policy != "none":

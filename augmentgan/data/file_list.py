@@ -8,7 +8,15 @@ from pathlib import Path
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
-SPLIT_WORDS = {"train": TRAIN, "training": TRAIN, "val": TRAIN, "valid": TRAIN, "validation": TRAIN, "test": TEST}
+SPLIT_WORDS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": TRAIN,
+    "valid": TRAIN,
+    "validation": TRAIN,
+    "test": TEST,
+    "testing": TEST,
+}
 """What parts of a set are called; the generator may learn from a validation part, for our own choices never look at it."""
 
 

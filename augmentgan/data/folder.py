@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from augmentgan.data.hints import no_data_set
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
+_PART_WORDS = {*SPLIT_WORDS, "dev", "eval", "holdout"}
 _LITTER = {"desktop.ini", "thumbs.db", "metadata.jsonl"}
 
 
@@ -55,9 +57,11 @@ def split_folders(root: Path) -> dict[str, Path]:
     """The parts of a tree by their names in lower case, where it has `train/` and another part and nothing else on top.
 
     Raises:
-        DataError: the folder cannot be read, or something that is no part lies beside `train/` with its classes and another part.
+        DataError: the folder cannot be read; something that is no part lies beside `train/` with its classes and another part; or the
+            parts have names that are not known, such as `seg_train/` and `seg_test/`, and would be learned as classes.
     """
     folders = _entries(root)[0]
+    _refuse_unknown_parts(root, folders)
     by_name = {folder.name.lower(): folder for folder in folders}
     parts = {name: folder for name, folder in by_name.items() if name in SPLIT_WORDS}
     if len(parts) < 2 or not {"train", "training"} & set(parts):
@@ -71,6 +75,15 @@ def split_folders(root: Path) -> dict[str, Path]:
             "of a set; move it elsewhere"
         )
     return {}  # classes that happen to be called so
+
+
+def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
+    words = [set(re.findall(r"[a-z]+", folder.name.lower())) for folder in folders]
+    called_so = len(folders) > 1 and all(each & _PART_WORDS for each in words)
+    known = all(folder.name.lower() in SPLIT_WORDS for folder in folders)
+    if called_so and not known and any(_entries(folder)[0] for folder in folders):
+        names = ", ".join(repr(folder.name) for folder in folders)
+        raise DataError(f"folder {str(root)!r} holds {names}: parts of a set, it seems; call them train and test")
 
 
 def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[Path]]:

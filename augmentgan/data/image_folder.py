@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, refuse_stranger, whole_folder
+from augmentgan.files import has_key, refuse_existing, refuse_stranger, whole_folder
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
 
@@ -53,7 +53,15 @@ class FolderWriter:
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
         _check_names(class_names)
-        refuse_stranger(path, ATTRIBUTES_FILE, "holds no synthetic set")
+        # a synthetic set names its model, and never takes the place of real images
+        key = "model_fingerprint" if "model_fingerprint" in attributes else None
+        refuse_stranger(
+            path,
+            lambda folder: (
+                (folder / ATTRIBUTES_FILE).is_file() and (key is None or has_key(folder / ATTRIBUTES_FILE, key))
+            ),
+            "holds no synthetic set",
+        )
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._next: Counter[int] = Counter()

@@ -95,6 +95,11 @@ class LabelledImages:
             extra={name: column[index] for name, column in self.extra.items()},
         )
 
+    @property
+    def is_split(self) -> bool:
+        """Whether the set brings a split: rows of which some are for testing."""
+        return self.split is not None and bool((self.split == TEST).any())
+
     def part(self, which: int) -> LabelledImages:
         """The rows of one part of the split, `TRAIN` or `TEST`; without a split everything is `TRAIN`."""
         if self.split is None:

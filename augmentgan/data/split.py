@@ -33,7 +33,7 @@ class Split:
 
 
 def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Split:
-    """Split a set, honouring its own split and groups.
+    """Split a set, honouring its own split and groups; a split that marks every row for training is none.
 
     Where there is no split, every class gives about `test_fraction` of its images, at least one, and keeps at least
     one. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
@@ -43,7 +43,7 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Spli
     """
     _check_classes(data)
     units = _units(data)
-    if data.split is not None:
+    if data.split is not None and data.is_split:
         test = np.flatnonzero(data.split == TEST)
         straddles = np.isin(units, units[test]) & (data.split == TRAIN)
         train = np.flatnonzero((data.split == TRAIN) & ~straddles)
@@ -77,7 +77,7 @@ def draw_counts(labels: NDArray[np.int64], rows: Rows, counts: NDArray[np.int64]
 def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
     """One set out of two, split as given; labels follow the class names of `train`.
 
-    A test part of `train`'s own is neither learned from nor tested on. Groups of the same number are one group, in whichever set.
+    A test part of `train`'s own is neither learned from nor tested on; of a `test` that has a training part, too, its test part is taken. Groups of the same number are one group, in whichever set.
 
     Raises:
         DataError: the class names differ.
@@ -89,6 +89,8 @@ def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
         )
     lookup = np.array([train.class_names.index(name) for name in test.class_names])
     train = train.part(TRAIN)
+    if test.is_split:
+        test = test.part(TEST)
     return LabelledImages(
         np.concatenate([train.images, test.images]),
         np.concatenate([train.labels, lookup[test.labels]]),

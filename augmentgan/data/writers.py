@@ -72,7 +72,7 @@ def save(
     if (format or format_for(path)) == "hdf5":
         write_hdf5(path, data, attributes, overwrite=overwrite)
         return
-    if data.split is None:
+    if not data.is_split:
         _save_folder(data, path, attributes, overwrite)
         return
     FolderWriter(

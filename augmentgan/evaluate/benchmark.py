@@ -20,6 +20,7 @@ from augmentgan.data.draws import parse_imbalance
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.networks import CLASSIFIERS
@@ -186,6 +187,7 @@ def _of_run(
     train, test = run.train, run.test
     imbalanced = is_imbalanced(train.counts)
     chosen = chosen_arms(arms, imbalanced=imbalanced)
+    require_classifier(section.classifier, chosen)
     if not len(test):
         raise DataError(
             f"run {str(run.folder)!r} held no test images out; fit again with --test-fraction 0.2 or --test"

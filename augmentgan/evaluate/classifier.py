@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.mixing import SOFT_LABELS, loss_weights, row_masses, stratified_rows
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
-from augmentgan.evaluate.pretrained import SYNTHETIC_PER_CLASS, VIEWS, Pretrained
+from augmentgan.evaluate.pretrained import PURPOSE, SYNTHETIC_PER_CLASS, VIEWS, Pretrained
+from augmentgan.gan.backbone import require_backbone
 from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision, to_device
 from augmentgan.gan.networks import to_unit
 from augmentgan.gan.recording import Recording
@@ -100,13 +101,10 @@ def train_classifier(
         setting: what was tuned; the recipe's where left out.
 
     Raises:
-        DataError: the pretrained classifier with an arm that blends pixels, or without its extra.
+        DataError, ExtraError: as `require_classifier`.
     """
-    blend = next((word for word in arm.words if word in ("mixup", "cutmix")), None)
-    if blend and section.classifier == "pretrained":
-        raise DataError(
-            f"arm {arm.name!r}: {blend} blends pixels, which the frozen features of 'pretrained' never train on"
-        )
+    require_classifier(section.classifier, [arm])
+    blend = _blend_of(arm)
     setting = setting or Setting(share=section.synthetic_share)
     # what plays no part must not cost memory or change a draw
     offered = (
@@ -159,6 +157,27 @@ def train_classifier(
             schedule.step()
         optimizer.zero_grad(set_to_none=True)  # gradients would keep a recording's memory
     return network.eval()
+
+
+def require_classifier(name: str, arms: Sequence[Arm]) -> None:
+    """Check that a classifier can be had and trained on the arms, before anything is learned for it.
+
+    Raises:
+        DataError: the pretrained classifier with an arm that blends pixels.
+        ExtraError: the pretrained classifier without its extra.
+    """
+    if name != "pretrained":
+        return
+    require_backbone(PURPOSE)
+    for arm in arms:
+        if blend := _blend_of(arm):
+            raise DataError(
+                f"arm {arm.name!r}: {blend} blends pixels, which the frozen features of 'pretrained' never train on"
+            )
+
+
+def _blend_of(arm: Arm) -> str | None:
+    return next((word for word in arm.words if word in ("mixup", "cutmix")), None)
 
 
 def _has_real_rows(arm: Arm, setting: Setting, until: float, steps: int) -> bool:

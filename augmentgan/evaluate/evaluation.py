@@ -159,7 +159,8 @@ class Judges:
         if features not in EXTRACTORS:
             raise DataError(f"features {features!r} are not known; known: {', '.join(EXTRACTORS)}")
         extract = None if features == "classifier" else frozen(features, self._device)  # first, for it may fail
-        self._features, self._trained = EXTRACTORS[features], 0
+        self._features = EXTRACTORS[features].format(classifier=recipe.benchmark.classifier)
+        self._trained = 0
         nothing = train.subset([])
         # classes drawn evenly, as in samples: who has hardly seen a rare class cannot judge it
         self._judges = [self._classifier("real+oversampling+classic", nothing, seed + k) for k in range(_JUDGES)]

@@ -19,11 +19,11 @@ from augmentgan.extras import require_extra
 from augmentgan.gan.networks import to_unit
 
 EXTRACTORS = {
-    "classifier": "small-cnn trained on the run's real training images",
+    "classifier": "{classifier} trained on the run's real training images",
     "pretrained": "EfficientNet-Lite0 trained on ImageNet",
     "inception": "Inception v3 (2015-12-05)",
 }
-"""Names of the extractors, and how results call them."""
+"""Names of the extractors, and how results call them; `{classifier}` is the recipe's."""
 
 BATCH = 100
 

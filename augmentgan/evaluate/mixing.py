@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from augmentgan.data.images import LabelledImages
+from augmentgan.data.images import TRAIN, LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 
@@ -158,6 +159,17 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         return shown, int(self.targets[index])
 
 
+def _in_order_of(class_names: tuple[str, ...], data: LabelledImages) -> LabelledImages:
+    """The same images with classes in another order: folders come sorted by name, other files need not."""
+    if data.class_names == class_names:
+        return data
+    places = np.array([class_names.index(name) for name in data.class_names])
+    extra = dict(data.extra)
+    if SOFT_LABELS in extra:
+        extra[SOFT_LABELS] = extra[SOFT_LABELS][:, np.argsort(places)]
+    return replace(data, labels=places[data.labels], class_names=class_names, extra=extra)
+
+
 def as_torch_dataset(
     real: LabelledImages,
     synthetic: LabelledImages,
@@ -172,7 +184,7 @@ def as_torch_dataset(
     Every real image is in it once; synthetic ones are drawn without repetition while there are enough.
 
     Args:
-        real: real training images.
+        real: real training images; of a set with a split, its training part.
         synthetic: synthetic ones of the same size and classes, such as `run.generate(per_class=1000)`.
         share: of the items that are synthetic, at least 0 and below 1.
         transform: given each image as uint8 (c, h, w), such as a torchvision v2 transform; without one, images are
@@ -182,17 +194,22 @@ def as_torch_dataset(
             (image, label).
 
     Raises:
-        DataError: a share outside [0, 1), or sets that do not fit together.
+        DataError: a share outside [0, 1), sets that do not fit together, or a policy that the synthetic set does not carry.
     """
+    real = real.part(TRAIN)
     if not 0 <= share < 1:
         raise DataError(f"share is {share}; at least 0 and below 1 is needed, for every real image takes part")
-    if real.class_names != synthetic.class_names:
-        differing = sorted(set(real.class_names) ^ set(synthetic.class_names)) or list(synthetic.class_names)
+    if differing := sorted(set(real.class_names) ^ set(synthetic.class_names)):
         raise DataError(f"the class names of the two sets differ ({', '.join(differing[:5])}); use one run's images")
+    if policy and share and not {WEIGHT, SOFT_LABELS} & set(synthetic.extra):
+        raise DataError(
+            "the synthetic set carries neither weights nor soft labels; make it with augmentgan generate --policy, as HDF5"
+        )
+    synthetic = _in_order_of(real.class_names, synthetic)
     if real.images.shape[1:] != synthetic.images.shape[1:]:
         raise DataError(
             f"real images have shape {real.images.shape[1:]} and synthetic ones {synthetic.images.shape[1:]}; "
-            "load the real ones with the run's size_px and channels"
+            "load both with the run's size_px and channels"
         )
     if share and not len(synthetic):
         raise DataError(f"share is {share} but the synthetic set is empty; generate some or use share=0")

@@ -70,7 +70,9 @@ class SplitNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features (n, c, h, w) to the same shape."""
         n_real = len(features) - self.n_synthetic
-        if not self.training or n_real == len(features):
+        # of a single value there is no spread, so that such a batch is normalised as one
+        single = min(n_real, self.n_synthetic) * features[0, 0].numel() == 1
+        if not self.training or n_real == len(features) or single:
             return self.real(features)  # type: ignore[no-any-return]
         if n_real == 0:
             return self.synthetic(features)  # type: ignore[no-any-return]

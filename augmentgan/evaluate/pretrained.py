@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from augmentgan.gan.backbone import N_FEATURES, Backbone
 
+PURPOSE = "'pretrained'"
+"""What the extra is asked for."""
+
 VIEWS = 4
 """Augmented views of each training image where an arm augments."""
 
@@ -29,7 +32,7 @@ class PretrainedFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = Backbone("'pretrained'")
+        self.backbone = Backbone(PURPOSE)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from augmentgan.data.load import facts, working_size
 from augmentgan.data.split import Rows, split_rows
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
@@ -92,7 +93,7 @@ def draws_of(
     Raises:
         DataError: the data cannot be split, or cannot give a size.
     """
-    fixed = None if data.split is None else split_rows(data, test_fraction=test_fraction, seed=seed)
+    fixed = None if not data.is_split else split_rows(data, test_fraction=test_fraction, seed=seed)
     for repeat in range(repeats):
         split = fixed or split_rows(data, test_fraction=test_fraction, seed=seed + repeat)
         if not len(split.test):
@@ -125,7 +126,8 @@ def benchmark_from_scratch(
     size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
     channels = None if recipe.data.channels == "auto" else recipe.data.channels
     data = working_size(data, size_px, channels, recipe.data.resize)
-    sizes: list[int | None] = [*sorted(set(train_per_class))] if train_per_class else [None]
+    size = recipe.data.train_per_class
+    sizes: list[int | None] = [*sorted(set(train_per_class or ([] if size == "all" else [size])))] or [None]
     if any(size is not None and size < 2 for size in sizes):
         raise DataError(
             f"--train-per-class {min(size for size in sizes if size is not None)}: at least 2 images a class are needed"
@@ -144,6 +146,7 @@ def benchmark_from_scratch(
     labels = [data.labels[draw.train] for draw in draws]
     imbalanced = any(is_imbalanced(np.bincount(each, minlength=data.n_classes)) for each in labels)
     chosen = chosen_arms(arms, imbalanced=imbalanced)
+    require_classifier(recipe.benchmark.classifier, chosen)
     key = {
         "data": data.fingerprint(),
         "recipe": recipe.model_dump(exclude={"name": True, "description": True, "benchmark": {"repeats"}}),
@@ -161,7 +164,7 @@ def benchmark_from_scratch(
         draws,
         arms=chosen,
         filed=filed,
-        resolved=[_resolved(recipe, data.subset(draw.train)) for draw in draws[: len(sizes)]],
+        resolved=[_resolved(recipe, data.subset(draw.train), draw.per_class) for draw in draws[: len(sizes)]],
         seed=seed,
         device=where,
         finished=FinishedParts(out, key),
@@ -243,7 +246,7 @@ class FromScratch:
             real=real,
             test=test,
             test_rows=draw.test,
-            synthetic=functools.cache(lambda: samples(real, draw.name)),
+            synthetic=functools.cache(lambda: samples(_two_at_least(real), draw.name)),
             seed=seed,
             beside=beside if self.recipe.benchmark.cross_fit else None,
         )
@@ -344,14 +347,15 @@ def _samples(
     on_status: Callable[[Status], object],
 ) -> LabelledImages:
     """Samples of a generator that is given these images and nothing else; it is learned, or continued, if need be."""
-    alone = recipe.with_settings(["data.test_fraction=0", "data.train_per_class=all"])
+    # the colours of the whole set, also where this draw happens to be grey
+    settings = ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={real.channels}"]
     folder = out / FITS_FOLDER / name
-    run = fit(real, alone, folder, seed=seed, device=str(device), on_status=on_status)
-    return Run(run.folder, str(device)).generate(recipe.benchmark.synthetic_per_class)
+    run = fit(real, recipe.with_settings(settings), folder, seed=seed, device=str(device), on_status=on_status)
+    return run.generate(recipe.benchmark.synthetic_per_class)
 
 
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
-    """The single image of a class given twice, for a generator learns from two: what is left without a fold may have no more."""
+    """The single image of a class given twice, for `fit` wants two: a draw, or what is left of it without a fold, may have no more."""
     single = np.flatnonzero((rest.counts == 1)[rest.labels])
     return rest.subset(np.sort(np.concatenate([np.arange(len(rest)), single])))
 
@@ -373,8 +377,9 @@ def _claim(out: Path, key: dict[str, Any]) -> None:
         raise RunError(f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out")
 
 
-def _resolved(recipe: Recipe, real: LabelledImages) -> ResolvedRecipe:
-    return recipe.resolve(facts(real))
+def _resolved(recipe: Recipe, real: LabelledImages, per_class: int | None) -> ResolvedRecipe:
+    size = "all" if per_class is None else per_class
+    return recipe.with_settings([f"data.train_per_class={size}"]).resolve(facts(real))
 
 
 def _filed_under(per_class: int | None, labels: Rows) -> int:
@@ -395,7 +400,7 @@ def _report(
     comparisons = compare(measured, arms, sizes, imbalanced=imbalanced)
     rows = [row for each in measured.values() for row, _ in each]
     first = draws[: len(sizes)]
-    redrawn = data.split is None
+    redrawn = not data.is_split
     # all images of a training part that the data fix are the same images every time
     same = [
         size

@@ -222,6 +222,9 @@ def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[n
         for unit in free:
             smallest = int(np.argmin(sizes))
             members = units == unit
+            left = real.counts - np.bincount(real.labels[members | (fold == smallest)], minlength=real.n_classes)
+            if (left[real.counts > 0] == 0).any():
+                continue  # a group of several classes, and of one of them it has all that would be left
             fold[members] = smallest
             sizes[smallest] += int((members & (real.labels == label)).sum())
     return fold

@@ -87,7 +87,7 @@ class BalancedBatches:
         """A random row for each label (CPU, n,); within a run of `group` the rows differ where the class has enough."""
         counts, first = self._counts[labels[::group]], self._first[labels[::group]]
         start = (torch.rand(len(counts)) * counts).long()
-        stride = 1 + (torch.rand(len(counts)) * (counts // group)).long().clamp_max_(counts.max())
+        stride = 1 + (torch.rand(len(counts)) * (counts // group)).long()
         stride = torch.minimum(stride, (counts // group).clamp_min(1))
         steps = start[:, None] + stride[:, None] * torch.arange(group)  # (runs, group)
         return (first[:, None] + steps % counts[:, None]).flatten()

@@ -17,15 +17,20 @@ from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
 
 TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
+CHECKPOINT_FILES = (TENSORS, NUMBERS)
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """How far training had come: generator updates, and seconds spent on them."""
+    """How far training had come: generator updates, seconds spent on them, and the look that samples come from.
+
+    The last is 0 before the first look, and None in a checkpoint of an earlier version.
+    """
 
     updates: int
     seconds: float
+    chosen_updates: int | None
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -45,7 +50,12 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     on_device = random_state(trainer.device)
     if on_device is not None:
         tensors[f"random.{trainer.device.type}"] = on_device
-    numbers = {"format": FORMAT, "updates": trainer.updates, "seconds": trainer.seconds}
+    numbers = {
+        "format": FORMAT,
+        "updates": trainer.updates,
+        "seconds": trainer.seconds,
+        "chosen_updates": trainer.chosen_updates,
+    }
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
     metadata = {name: repr(value) for name, value in numbers.items()}
     with whole_file(folder / TENSORS) as part:
@@ -84,6 +94,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         if on_device is not None and trainer.device.type != "cpu":
             set_random_state(trainer.device, on_device)
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
+        trainer.chosen_updates = numbers.chosen_updates or 0
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error
 
@@ -94,6 +105,19 @@ def read_checkpoint(folder: Path) -> tuple[Numbers, dict[str, Tensor]]:
     Raises:
         RunError: missing, unreadable, or written by a newer version.
     """
+    return _read(folder, with_tensors=True)
+
+
+def read_numbers(folder: Path) -> Numbers:
+    """The numbers alone, which takes no time.
+
+    Raises:
+        RunError: as `read_checkpoint`.
+    """
+    return _read(folder, with_tensors=False)[0]
+
+
+def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tensor]]:
     try:
         with safe_open(folder / TENSORS, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -103,8 +127,12 @@ def read_checkpoint(folder: Path) -> tuple[Numbers, dict[str, Tensor]]:
                     f"checkpoint in {str(folder)!r} has format {version}, this version reads {FORMAT}; "
                     "use the version of augmentgan that made it"
                 )
-            numbers = Numbers(int(metadata["updates"]), float(metadata["seconds"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            chosen = metadata.get("chosen_updates")
+            numbers = Numbers(
+                int(metadata["updates"]), float(metadata["seconds"]), None if chosen is None else int(chosen)
+            )
+            names = list(file.keys()) if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
     except (OSError, KeyError, ValueError, SafetensorError) as error:

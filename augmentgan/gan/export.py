@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import augmentgan
 from augmentgan.errors import OutputError
 from augmentgan.extras import require_extra
-from augmentgan.files import whole_file, write_json
+from augmentgan.files import has_key, whole_file, write_json
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.sampling import latents_of
@@ -90,6 +90,11 @@ def write_safetensors(run: Run, folder: Path) -> None:
             "recipe": run.info["recipe"],
         },
     )
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a folder holds what `write_safetensors` writes."""
+    return (folder / WEIGHTS_FILE).is_file() and has_key(folder / CONFIG_FILE, "model_fingerprint")
 
 
 class _Exported(nn.Module):

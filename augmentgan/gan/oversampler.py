@@ -115,7 +115,9 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         chosen = self.recipe if isinstance(self.recipe, Recipe) else load_recipe(self.recipe)
         # what is tested on is not in X; and samples must have the colours of X, even where all of X happens to be grey
-        chosen = chosen.with_settings(["data.test_fraction=0", f"data.channels={data.channels}"])
+        chosen = chosen.with_settings(
+            ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={data.channels}"]
+        )
         size_px = None if chosen.data.size_px == "auto" else chosen.data.size_px
         # stretched and not cropped, for the samples must come back in the shape that X has
         square = working_size(data, size_px, data.channels, "stretch")
@@ -172,4 +174,4 @@ class _Levels:
         if self._dtype == np.uint8:
             return images
         values = images * self._step + self._low
-        return (np.round(values) if self._dtype.kind in "iu" else values).astype(self._dtype)
+        return (np.round(values) if self._dtype.kind in "iub" else values).astype(self._dtype)

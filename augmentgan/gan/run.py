@@ -23,7 +23,14 @@ from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.batches import class_shares
-from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.checkpoint import (
+    chosen_of,
+    has_checkpoint,
+    read_checkpoint,
+    read_numbers,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from augmentgan.gan.choice import Choice
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
@@ -75,7 +82,7 @@ def fit(
         out: the run folder.
         seed: of the split, the weights and every draw.
         device: auto, cpu, cuda, cuda:K or mps.
-        overwrite: start over where `out` holds another run.
+        overwrite: start over where `out` holds a run, this one or another.
         max_time_s: stop cleanly after this many seconds; the same call continues.
         should_stop: asked after every update; when true, training saves and returns, and the same call continues.
         command: what the user typed, kept in run.json.
@@ -168,7 +175,7 @@ class Run:
         device: where to sample.
 
     Raises:
-        RunError: not a run folder, or one without a checkpoint.
+        RunError: not a run folder. (One without a checkpoint can be opened and not sampled.)
     """
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
@@ -195,8 +202,13 @@ class Run:
     @property
     def chosen_look(self) -> dict[str, Any]:
         """The line of events.jsonl of the look that samples come from; the last line where none was chosen yet, {} without any."""
-        statuses = self.statuses()
-        chosen = [status for status in statuses if status["updates"] == self.info.get("chosen_updates")]
+        statuses, chosen_updates = self.statuses(), self.info.get("chosen_updates")
+        if has_checkpoint(self.folder):
+            # run.json is written at an end that was seen coming, and a killed process saw none
+            numbers = read_numbers(self.folder)
+            statuses = [status for status in statuses if status["updates"] <= numbers.updates]
+            chosen_updates = chosen_updates if numbers.chosen_updates is None else numbers.chosen_updates
+        chosen = [status for status in statuses if status["updates"] == chosen_updates]
         return (chosen or statuses or [{}])[-1]
 
     @property
@@ -283,7 +295,7 @@ class Run:
     @property
     def moment(self) -> dict[str, int]:
         """Which of its generators samples now come from: how long it has learned, and when that one was looked at."""
-        learned = (self.statuses() or [{"updates": 0}])[-1]["updates"]
+        learned = read_numbers(self.folder).updates if has_checkpoint(self.folder) else 0
         return {"updates": learned, "chosen_updates": self.chosen_look.get("updates", 0)}
 
     def learned(self, updates: int) -> str:

@@ -23,6 +23,7 @@ from augmentgan.data.plan import Plan
 from augmentgan.errors import OutputError, RunError, TrainingError
 from augmentgan.files import (
     append_line,
+    has_key,
     parse_json,
     read_json,
     refuse_existing,
@@ -31,7 +32,7 @@ from augmentgan.files import (
     whole_file,
     write_json,
 )
-from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
+from augmentgan.gan.checkpoint import CHECKPOINT_FILES, has_checkpoint, read_checkpoint
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
@@ -39,6 +40,12 @@ from augmentgan.recipe import ResolvedRecipe
 
 RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
 LOCK_FILE = ".lock"
+SAID_OF_IT = ("evaluate.json", "nearest.png", "benchmark.json", "benchmark.png", "report.html", "generator.onnx")
+"""What other commands write into a run folder about its generator."""
+
+BEFORE = {("objective", "class_weight"): 0.0}
+"""What runs did whose recipe lacks a key, for today's default may be another."""
+
 FORMAT = 1
 """Of run.json; a newer one is refused."""
 
@@ -55,7 +62,8 @@ def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
     """
     if not (folder / RUN_FILE).exists() and not _is_free(folder):
         refuse_existing(folder, overwrite=overwrite)
-        refuse_stranger(folder, RUN_FILE, "is not a run folder")
+    if not _is_free(folder):
+        refuse_stranger(folder, _is_run, "is not a run folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
@@ -81,6 +89,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
     """
     for litter in folder.glob(".*.part"):  # a killed process could not remove its own
         remove(litter)
+    kept: dict[str, Any] = {}
     if (folder / RUN_FILE).exists():
         if overwrite:
             _clear(folder)
@@ -88,6 +97,8 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
             _check_same(folder, plan)
             if has_checkpoint(folder):
                 return
+            # what went wrong before there was a checkpoint must not be forgotten with the rest
+            kept = {name: value for name, value in read_info(folder).items() if name == "rollbacks"}
     train, test = (plan.data.part(which).counts.tolist() for which in (TRAIN, TEST))
     # first the file that marks the folder as ours: whatever is missing after a crash is then written again
     write_json(
@@ -110,6 +121,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
             },
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **kept,
         },
     )
     write_hdf5(folder / DATA_FILE, plan.data, overwrite=True)
@@ -137,13 +149,22 @@ def _is_free(folder: Path) -> bool:
     )
 
 
+def _is_run(folder: Path) -> bool:
+    """Other programs call files run.json, too; a damaged one of ours lies beside the images that it names."""
+    return has_key(folder / RUN_FILE, "data_fingerprint") or (
+        (folder / RUN_FILE).is_file() and (folder / DATA_FILE).is_file()
+    )
+
+
 def _clear(folder: Path) -> None:
-    """Remove a former run's files, and only those. Sets that were generated stay: they name the model that made them."""
+    """Remove a former run's files, and only those; run.json stays until it is replaced, for it marks the folder as ours.
+
+    Sets that were generated stay: they name the model that made them.
+    """
     for name in ("samples", "benchmark.parts"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    told = [folder / name for name in ("report.html", "benchmark.png", "nearest.png", "generator.onnx", DATA_FILE)]
-    for file in [*folder.glob("*.json"), *folder.glob("*.jsonl"), *folder.glob("checkpoint.*"), *told]:
-        file.unlink(missing_ok=True)
+    for name in (DATA_FILE, SPLIT_FILE, EVENTS_FILE, *CHECKPOINT_FILES, *SAID_OF_IT):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _check_same(folder: Path, plan: Plan) -> None:
@@ -161,7 +182,9 @@ def _check_same(folder: Path, plan: Plan) -> None:
             != (now[section][key] if key else now[section])
         ]
         if set(changed) - {"name", "description"}:
-            raise RunError(f"run {str(folder)!r} was made with another recipe ({', '.join(changed[:4])}); {mend}")
+            raise RunError(
+                f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {mend}"
+            )
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -187,6 +210,9 @@ def read_info(folder: Path) -> dict[str, Any]:
         names = info["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("class names are no strings")
+        for (section, key), value in BEFORE.items():
+            if isinstance(info["recipe"], dict) and isinstance(info["recipe"].get(section), dict):
+                info["recipe"][section].setdefault(key, value)
         ResolvedRecipe.model_validate(info["recipe"])
         parse_rollbacks(info.get("rollbacks", []))
     except (FileNotFoundError, NotADirectoryError) as error:

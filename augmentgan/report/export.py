@@ -9,7 +9,7 @@ from typing import Any, Literal
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import OutputError
 from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder
-from augmentgan.gan.export import WEIGHTS_FILE, Pixels, write_onnx, write_safetensors
+from augmentgan.gan.export import WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
 from augmentgan.report.model_card import model_card
 
@@ -77,7 +77,7 @@ def export_run(
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
     refuse_existing(path, overwrite=overwrite)
-    refuse_stranger(path, WEIGHTS_FILE, "holds no exported model")
+    refuse_stranger(path, is_exported, "holds no exported model")
     card = model_card(run, license)
     with whole_folder(path, overwrite=overwrite) as part:
         write_safetensors(run, part)

@@ -117,7 +117,7 @@ def _morph(run: Run) -> Picture:
 
 def _timelapse(run: Run) -> Picture | None:
     """The sample sheets in the order of training; the same latents in every frame."""
-    files = sorted((run.folder / "samples").glob("*.png"))
+    files = sorted(file for file in (run.folder / "samples").glob("*.png") if file.stem.isdecimal())
     if len(files) < 2:
         return None
     chosen = [files[round(k)] for k in np.linspace(0, len(files) - 1, min(_LAPSE_FRAMES, len(files)))]

@@ -12,6 +12,7 @@ import augmentgan
 from augmentgan.errors import OutputError, RunError
 from augmentgan.evaluate.benchmark import BENCHMARK_FILE
 from augmentgan.evaluate.evaluation import EVALUATE_FILE
+from augmentgan.files import read_json
 from augmentgan.gan.run import Run
 from augmentgan.report.benchmark_content import of_earlier_state
 
@@ -70,7 +71,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         "",
         "## Figures",
         "",
-        *_figures(run),
+        *_readable_figures(run),
         "",
         "## Limits",
         "",
@@ -131,6 +132,15 @@ def _data(run: Run) -> list[str]:
     return lines
 
 
+def _readable_figures(run: Run) -> list[str]:
+    try:
+        return _figures(run)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{EVALUATE_FILE} or {BENCHMARK_FILE} in {str(run.folder)!r} is not what augmentgan writes; make it again or remove it"
+        ) from error
+
+
 def _figures(run: Run) -> list[str]:
     lines: list[str] = []
     found = _document(run, EVALUATE_FILE, {"features", "frechet_distance", "precision", "recall", "label_agreement"})
@@ -167,7 +177,7 @@ def _figures(run: Run) -> list[str]:
         ]
         for arm in protocol["arms"]:
             values = [100 * row["balanced_accuracy"] for row in document["runs"] if row["arm"] == arm]
-            lines.append(f"| {arm} | {np.mean(values):.1f} \u00b1 {np.std(values, ddof=1):.1f} |")
+            lines.append(f"| {_plain(arm)} | {np.mean(values):.1f} \u00b1 {np.std(values, ddof=1):.1f} |")
         lines += ["", f"Verdict: {_plain(document['verdict']['text'])}"]
     return lines or ["None were measured. `augmentgan evaluate` and `augmentgan benchmark` measure them."]
 
@@ -178,7 +188,7 @@ def _document(run: Run, name: str, needed: set[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if not isinstance(document, dict) or not needed <= document.keys():
             raise ValueError("keys are missing")
     except (OSError, ValueError) as error:

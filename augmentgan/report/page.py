@@ -24,14 +24,15 @@ PAGE_FILE = "report.html"
 _COLUMNS, _NEAREST_CLASSES = 8, 10
 
 
-def write_report(source: Run | Path, out: Path | None = None, *, overwrite: bool = True) -> Path:
+def write_report(source: Run | str | Path, out: str | Path | None = None, *, overwrite: bool | None = None) -> Path:
     """Write the page of a run, or of a benchmark from scratch.
 
     Args:
         source: a run with a checkpoint, whose benchmark is shown where there is one; or the folder of a benchmark from scratch, of
             which the first generator is shown.
         out: the file; `report.html` in the folder where left out.
-        overwrite: whether an existing page may be replaced; it is made from the run and can always be made again.
+        overwrite: whether an existing file may be replaced; where left out only the page in the folder may, which is made from the run
+            and can always be made again.
 
     Returns:
         The file.
@@ -40,9 +41,10 @@ def write_report(source: Run | Path, out: Path | None = None, *, overwrite: bool
         OutputError: the file exists or cannot be written.
         RunError: the run has no usable checkpoint, or a benchmark.json that is not one.
     """
+    source = source if isinstance(source, Run) else Path(source)
     folder = source.folder if isinstance(source, Run) else source
-    path = out or folder / PAGE_FILE
-    refuse_existing(path, overwrite=overwrite, file=True)
+    path = folder / PAGE_FILE if out is None else Path(out)
+    refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     html = environment.get_template("report.html.j2").render(_content(source))
     with whole_file(path) as part:

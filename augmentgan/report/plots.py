@@ -32,7 +32,9 @@ def plot_arms(document: dict[str, Any]) -> Figure:
         document: benchmark.json.
     """
     arms = document["protocol"]["arms"]
-    baseline = "real+classic" if "real+classic" in arms else "real"
+    baseline = document["verdict"]["baseline"]
+    if baseline == "real" and "real+classic" in arms:
+        baseline = "real+classic"
     figure = Figure(figsize=(9, 0.5 * len(arms) + 1.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(arms))[::-1]

@@ -238,3 +238,15 @@ def test_nothing_but_links(tree, tmp_path):
     root.mkdir()
     (root / "a").symlink_to(tree / "class_0")
     refused(lambda: ag.load(root), "'a' is a link to a folder", "copy the images")
+
+
+def test_training_and_testing_folders_are_the_split(tree, tmp_path):
+    data = ag.load(parts(tree, tmp_path / "both", "Training", "Testing"))
+    assert (data.class_names, len(data)) == (("class_0", "class_1"), 12)
+    assert sorted(data.split.tolist()) == [0] * 6 + [1] * 6
+
+
+@pytest.mark.parametrize("names", [("seg_train", "seg_test"), ("train", "dev")])
+def test_parts_of_unknown_names_are_not_learned_as_classes(tree, tmp_path, names):
+    root = parts(tree, tmp_path / "both", *names)
+    refused(lambda: ag.load(root), *map(repr, sorted(names)), "call them train and test")

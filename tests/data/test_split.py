@@ -134,3 +134,21 @@ def test_a_separate_test_set_takes_the_place_of_the_datas_own(data):
     joined = join_test(replace(data, split=split), replace(data, images=255 - data.images))
     assert (joined.images[: (split == 0).sum()] == data.images[split == 0]).all()
     assert joined.split.tolist() == [0] * int((split == 0).sum()) + [1] * 54
+
+
+def test_a_split_that_marks_every_row_for_training_is_none(data, tmp_path):
+    marked = replace(data, split=np.zeros(54, dtype=np.int64), group=np.r_[np.arange(52) // 2, 26, 27])
+    assert not marked.is_split
+    assert len(split_rows(marked, test_fraction=0.2, seed=0).test)
+    for place in ("set.h5", "set"):  # a training part saved and loaded is as good as any set, its groups kept
+        ag.save(marked, tmp_path / place)
+        again = ag.load(tmp_path / place)
+        assert len(split_rows(again, test_fraction=0.2, seed=0).test)
+        assert len(np.unique(again.group)) == 28
+
+
+def test_of_a_separate_test_set_with_two_parts_its_test_part_is_taken(data):
+    split = (np.arange(54) % 5 == 0).astype(np.int64)
+    joined = join_test(data, replace(data, images=255 - data.images, split=split))
+    assert (joined.split == 1).sum() == (split == 1).sum()
+    assert (joined.images[54:] == 255 - data.images[split == 1]).all()

@@ -11,7 +11,7 @@ from augmentgan.errors import DataError, ExtraError
 from augmentgan.evaluate.arms import ARMS, Arm
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
-from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.networks import SplitNorm, announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.piece import _restored
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
 from augmentgan.sections import ResolvedBenchmarkSection
@@ -297,3 +297,10 @@ def test_wishes_it_cannot_meet(trained, digits, small_recipe, tmp_path):
     )
     with pytest.raises(DataError, match="no test images"):
         ag.run_benchmark(untested)
+
+
+def test_a_part_of_a_single_value_is_normalised_with_the_rest():
+    norm = SplitNorm(torch.nn.BatchNorm2d(3)).train()
+    for n_synthetic, side in ((1, 1), (3, 1), (1, 2)):
+        norm.n_synthetic = n_synthetic
+        assert norm(torch.randn(4, 3, side, side)).isfinite().all()

@@ -236,3 +236,29 @@ def test_sets_that_do_not_fit(trained):
     with pytest.raises(DataError, match="empty"):
         ag.as_torch_dataset(real, synthetic.subset([]))
     assert len(ag.as_torch_dataset(real, synthetic.subset([]), 0)) == len(real)  # what that message advises
+
+
+def test_a_policy_that_the_set_does_not_carry_is_told(trained):
+    with pytest.raises(DataError, match="neither weights nor soft labels"):
+        ag.as_torch_dataset(trained.train, trained.generate(2), policy=True)
+
+
+def test_of_a_split_set_the_training_part_is_taken(trained):
+    mixed = ag.as_torch_dataset(trained.data, trained.generate(2), share=0)
+    assert len(mixed) == len(trained.train) < len(trained.data)
+
+
+def test_classes_are_matched_by_name(trained):
+    synthetic = trained.generate(2)
+    order = np.random.default_rng(0).permutation(10)
+    soft = np.eye(10, dtype=np.float32)[synthetic.labels] * 0.9
+    shuffled = ag.LabelledImages(
+        synthetic.images,
+        np.argsort(order)[synthetic.labels],
+        tuple(synthetic.class_names[label] for label in order),
+        extra={"soft_labels": soft[:, order]},
+    )
+    mixed = ag.as_torch_dataset(trained.train, shuffled, share=0.5, policy=True)
+    made = mixed.is_synthetic
+    assert torch.equal(mixed.targets[made], torch.from_numpy(synthetic.labels)[mixed.rows[made]])
+    assert torch.equal(mixed.soft_labels[made].argmax(dim=1), mixed.targets[made])

@@ -276,3 +276,43 @@ def test_imbalanced_arms(pool, quick, tmp_path):
 def test_what_belongs_to_data_is_refused_for_a_run(trained):
     with pytest.raises(DataError, match="train_per_class is for a benchmark from scratch"):
         ag.run_benchmark(trained, train_per_class=[5])
+
+
+def test_the_recipes_size_counts_where_none_is_given(pool, quick, tmp_path):
+    recipe = RECIPE.with_settings(["data.train_per_class=5"])
+    report = measure(pool, tmp_path / "b", recipe=recipe, arms=["real"])
+    assert list(report.train_per_class) == [5]
+    (found,) = report.protocol["by_size"]
+    assert found["recipe"]["data"]["train_per_class"] == 5
+    report = measure(pool, tmp_path / "c", recipe=recipe, arms=["real"], train_per_class=[10])
+    (found,) = report.protocol["by_size"]
+    assert found["recipe"]["data"]["train_per_class"] == 10
+
+
+def test_a_draw_that_happens_to_be_grey_has_samples_like_the_others(tmp_path, small_recipe):
+    """One coloured image among grey ones makes the set a coloured one, in whichever draws it is."""
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:12] for label in range(3)])
+    images = data.images[rows].repeat(3, axis=3)
+    images[0, 0, 0] = (255, 0, 0)
+    coloured = ag.LabelledImages(images, data.labels[rows], tuple("abc"))
+    recipe = small_recipe.with_settings(["training.updates=1", "benchmark.steps=2", "benchmark.synthetic_per_class=4"])
+    report = measure(coloured, tmp_path / "b", recipe=recipe, arms=["real+synthetic"], train_per_class=[4])
+    assert {row.arm for row in report.runs} == {"real", "real+synthetic"}
+
+
+def test_a_class_of_two_images_has_one_to_learn_from(tmp_path, small_recipe):
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:n] for label, n in enumerate((12, 12, 2))])
+    few = ag.LabelledImages(data.images[rows], data.labels[rows], tuple("abc"))
+    recipe = small_recipe.with_settings(["training.updates=1", "benchmark.steps=2", "benchmark.synthetic_per_class=4"])
+    report = measure(few, tmp_path / "b", recipe=recipe, arms=["real+synthetic"])
+    assert len(report.runs) == 4
+
+
+def test_a_classifier_that_cannot_be_had_is_told_before_anything_is_learned(pool, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr("augmentgan.evaluate.classifier.require_backbone", lambda purpose: None)
+    with pytest.raises(DataError, match="mixup blends pixels"):
+        measure(pool, tmp_path / "b", arms=["real+mixup"], classifier="pretrained", train_per_class=[5])
+    assert not (tmp_path / "b").exists()
+    assert quick == []

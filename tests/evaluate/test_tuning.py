@@ -178,3 +178,15 @@ def test_mirror_images_are_taken_where_they_help_also_without_any_other_augmenta
     found = make()
     assert found.setting_of(Arm("real+classic")) == Setting(0.05, 0.0, 0.5, flips=True)
     assert found.setting_of(Arm("real+classic+synthetic")).flips
+
+
+def test_a_group_of_several_classes_never_takes_all_of_one(digits):
+    """Class 0 lies whole in the group that one image of class 1 belongs to as well."""
+    group = np.arange(len(digits)) + 1
+    group[digits.labels == 0] = 0
+    group[np.flatnonzero(digits.labels == 1)[0]] = 0
+    for seed in range(5):
+        fold = validation_folds(replace(digits, group=group), 2, seed=seed)
+        for number in (0, 1):
+            assert set(digits.labels[fold != number]) == set(range(10))
+        assert (fold[group == 0] == -1).all()

@@ -10,6 +10,7 @@ from safetensors import safe_open
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError
 from augmentgan.gan.run import newest_run
+from augmentgan.gan.watch import Rollback
 
 
 def weights(folder):
@@ -208,3 +209,57 @@ def test_nothing_of_ours_moves_the_users_random_numbers(trained, digits, small_r
 def test_a_negative_seed_is_one_line(trained):
     with pytest.raises(DataError, match="seed -1: give 0 or more"):
         trained.generate(1, seed=-1)
+
+
+def test_another_programs_run_json_is_no_run_and_notes_stay(digits, small_recipe, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "run.json").write_text('{"experiment": {}, "status": "COMPLETED"}')
+    (theirs / "metrics.json").write_text("{}")
+    with pytest.raises(OutputError, match="is not a run folder, so --overwrite leaves it alone"):
+        ag.fit(digits, small_recipe, theirs, overwrite=True)
+    assert (theirs / "metrics.json").exists()
+    quick = small_recipe.with_settings(["training.updates=1"])
+    ag.fit(digits, quick, tmp_path / "ours", device="cpu")
+    (tmp_path / "ours" / "verdict.json").write_text("{}")
+    ag.fit(digits, quick, tmp_path / "ours", device="cpu", overwrite=True, seed=1)
+    assert (tmp_path / "ours" / "verdict.json").exists()
+    (tmp_path / "ours" / "run.json").write_text("{")
+    assert ag.fit(digits, quick, tmp_path / "ours", device="cpu", overwrite=True).finished
+
+
+def test_what_samples_come_from_is_known_after_a_kill(trained, tmp_path):
+    """run.json is only written at an end that was seen coming; the checkpoint knows."""
+    copied = tmp_path / "run"
+    shutil.copytree(trained.folder, copied)
+    info = json.loads((copied / "run.json").read_text())
+    chosen = info.pop("chosen_updates")
+    (copied / "run.json").write_text(json.dumps({**info, "state": "started"}))
+    with (copied / "events.jsonl").open("a") as file:  # told after the checkpoint was written
+        file.write(json.dumps({**trained.statuses()[-1], "updates": 47}) + "\n")
+    run = ag.Run(copied, "cpu")
+    assert run.moment == trained.moment == {"updates": 40, "chosen_updates": chosen}
+    (copied / "run.json").write_text(json.dumps({**info, "chosen_updates": 10}))
+    assert ag.Run(copied, "cpu").moment == trained.moment
+
+
+def test_trouble_before_the_first_checkpoint_is_not_forgotten(digits, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(["training.checkpoint_updates=1000"])
+    ag.fit(digits, recipe, tmp_path / "run", device="cpu", should_stop=lambda: True)
+    for name in ("checkpoint.safetensors", "checkpoint.json"):
+        (tmp_path / "run" / name).unlink()
+    rollback = Rollback(0, 30, "for a test", 0.5, 0.5)
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**info, "rollbacks": [rollback.to_json()]}))
+    run = ag.fit(digits, recipe, tmp_path / "run", device="cpu")
+    assert run.finished
+    assert run.info["rollbacks"] == [rollback.to_json()]
+
+
+def test_a_recipe_of_before_a_key_is_repeated_as_it_was(trained, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(trained.folder, copied)
+    info = json.loads((copied / "run.json").read_text())
+    del info["recipe"]["objective"]["class_weight"]
+    (copied / "run.json").write_text(json.dumps(info))
+    assert ag.Run(copied, "cpu").recipe.objective.class_weight == 0

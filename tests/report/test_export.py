@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 import augmentgan as ag
-from augmentgan.errors import ExtraError, OutputError
+from augmentgan.errors import ExtraError, OutputError, RunError
 from augmentgan.gan import export
 from augmentgan.gan.networks import Generator, to_uint8
 
@@ -145,3 +145,31 @@ def test_an_export_that_exists_stays(trained, tmp_path):
     (tmp_path / "model" / "note").write_text("old")
     ag.export_run(trained, "safetensors", tmp_path / "model", overwrite=True)
     assert not (tmp_path / "model" / "note").exists()
+
+
+def test_somebody_elses_model_is_never_replaced(trained, tmp_path):
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "model.safetensors").write_text("theirs")
+    (tmp_path / "bert" / "config.json").write_text('{"architectures": ["BertModel"]}')
+    with pytest.raises(OutputError, match="leaves it alone"):
+        ag.export_run(trained, "safetensors", tmp_path / "bert", overwrite=True)
+    assert (tmp_path / "bert" / "model.safetensors").read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("benchmark.json", '{"protocol": {}, "runs": [], "verdict": {}}'),
+        (
+            "evaluate.json",
+            '{"features": 1, "frechet_distance": "x", "precision": 1, "recall": 1, "label_agreement": 1}',
+        ),
+        ("evaluate.json", "[" * 100_000),
+    ],
+)
+def test_figures_that_are_none_are_one_line(trained, tmp_path, name, content):
+    copied = tmp_path / "run"
+    shutil.copytree(trained.folder, copied)
+    (copied / name).write_text(content)
+    with pytest.raises(RunError, match=r"make it again or remove it"):
+        ag.export_run(ag.Run(copied, "cpu"), "safetensors", tmp_path / "model")

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from tests_support import renumber
 
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
@@ -181,16 +182,14 @@ def test_a_benchmark_of_an_earlier_state_is_said_to_be_one(measured, tmp_path):
     again = ag.Run(tmp_path / "run", "cpu")
     assert "of an earlier state" not in ag.write_report(again).read_text()
     assert "left out" not in model_card(again)
-    with (tmp_path / "run" / "events.jsonl").open("a") as events:
-        events.write(json.dumps({**again.events()[-1], "updates": 60}) + "\n")  # it learns on
+    renumber(tmp_path / "run", updates=60)  # it learns on
     assert "of an earlier state" in ag.write_report(again).read_text()
     assert model_card(again).count("left out") == 2
 
 
 def test_samples_and_figures_are_of_the_chosen_generator(trained, tmp_path):
     shutil.copytree(trained.folder, tmp_path / "run")
-    info = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**info, "chosen_updates": 20}))
+    renumber(tmp_path / "run", chosen_updates=20)
     with (tmp_path / "run" / "events.jsonl").open("a") as events:
         events.write('{"updates": 20, "rollback": "trouble"}\n')  # such a line is no look
     run = ag.Run(tmp_path / "run", "cpu")
@@ -201,3 +200,12 @@ def test_samples_and_figures_are_of_the_chosen_generator(trained, tmp_path):
     assert f"Diversity {looks[20]:.2f}" in text
     assert "40 updates, generator of update 20" in model_card(run)
     assert run.provenance()["command"].endswith("(40 updates, generator of update 20)")
+
+
+def test_pictures_of_others_among_the_sheets_do_no_harm(trained, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(trained.folder, copied)
+    shutil.copy(next((copied / "samples").glob("*.png")), copied / "samples" / "best.png")
+    assert ag.write_report(ag.Run(copied, "cpu"), str(tmp_path / "page.html")).exists()
+    with pytest.raises(OutputError, match="exists already"):
+        ag.write_report(ag.Run(copied, "cpu"), tmp_path / "page.html")
