@@ -277,6 +277,8 @@ def _first_problem(error: ValidationError) -> str:
         for each in error.errors()
         if each["loc"][: len(keys)] == problem["loc"][: len(keys)]
     ]
+    if problem["type"] == "value_error":  # of a section's values together
+        return f"{where}: {problem['ctx']['error']}"
     value = problem["input"]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
     return f"{where} = {shown}: {', or '.join(dict.fromkeys(wishes))}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -209,6 +209,12 @@ class BenchmarkSection(Section):
     separate_statistics: bool = Field(
         False, description="Normalise synthetic rows by statistics of their own (AdvProp)."
     )
+
+    @model_validator(mode="after")
+    def _has_teachers(self) -> BenchmarkSection:
+        if not self.teachers and (self.soft_labels or self.teachers_keep < 1):
+            raise ValueError("soft_labels and teachers_keep are the teachers': set teachers to 1 or more")
+        return self
 
 
 class ResolvedDataSection(DataSection):

@@ -19,6 +19,7 @@ FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
         ("objective.loss=foo", ["objective.loss", "foo", "hinge"]),
         ("training.beta1=nan", ["training.beta1", "nan"]),
         ("training.batch_images=63", ["training.batch_images", "63", "multiple of 4"]),
+        ("benchmark.soft_labels=true", ["benchmark: soft_labels", "set teachers to 1 or more"]),
         ("nonsense", ["nonsense", "section.key=value"]),
         ("nowhere.key=1", ["nowhere", "known"]),
     ],

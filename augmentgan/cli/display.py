@@ -210,7 +210,9 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
         f"{protocol['repeats']} repeats, {protocol['classifier']}; %"
     )
     metrics = ["balanced_accuracy", *(["macro_f1", "worst_recall", "ece"] if wide else [])]
-    baselines = [name for name in ("real", _strongest(report)) if name]
+    from augmentgan.evaluate.results import shown_baseline
+
+    baselines = list(dict.fromkeys(["real", shown_baseline(report.verdict.baseline, protocol["arms"])]))
     for name in ["arm", *(metric.replace("_", " ") for metric in metrics), *(f"over {name}" for name in baselines)]:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=name == "arm")
     summaries = [report.summary(metric, train_per_class) for metric in metrics]
@@ -224,14 +226,6 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
         cells += [_difference(found.get((arm, baseline))) for baseline in baselines]
         table.add_row(arm, *(escape(cell) for cell in cells))
     return table
-
-
-def _strongest(report: BenchmarkReport) -> str | None:
-    """The baseline of the table's last column: that of the verdict."""
-    baseline = report.verdict.baseline
-    if baseline != "real":
-        return baseline
-    return "real+classic" if "real+classic" in report.protocol["arms"] else None
 
 
 def recall_table(report: BenchmarkReport, most: int = 20) -> Table:

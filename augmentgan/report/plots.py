@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from augmentgan.errors import printable
+from augmentgan.evaluate.results import shown_baseline
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
@@ -32,9 +33,7 @@ def plot_arms(document: dict[str, Any]) -> Figure:
         document: benchmark.json.
     """
     arms = document["protocol"]["arms"]
-    baseline = document["verdict"]["baseline"]
-    if baseline == "real" and "real+classic" in arms:
-        baseline = "real+classic"
+    baseline = shown_baseline(document["verdict"]["baseline"], arms)
     figure = Figure(figsize=(9, 0.5 * len(arms) + 1.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(arms))[::-1]

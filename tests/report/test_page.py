@@ -16,6 +16,7 @@ from tests_support import renumber
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
 from augmentgan.report.model_card import model_card
+from augmentgan.report.plots import plot_arms
 
 
 class Links(HTMLParser):
@@ -209,3 +210,14 @@ def test_pictures_of_others_among_the_sheets_do_no_harm(trained, tmp_path):
     assert ag.write_report(ag.Run(copied, "cpu"), str(tmp_path / "page.html")).exists()
     with pytest.raises(OutputError, match="exists already"):
         ag.write_report(ag.Run(copied, "cpu"), tmp_path / "page.html")
+
+
+def test_the_picture_shows_the_verdicts_baseline(from_scratch):
+    """Of an uneven set, an even draw of classes is no gain of the samples."""
+    document = json.loads((from_scratch[0] / "benchmark.json").read_text())
+    baseline = document["verdict"]["baseline"]
+    assert baseline == "real+oversampling+classic"
+    size = document["runs"][0]["train_per_class"]
+    here = {**document, "runs": [row for row in document["runs"] if row["train_per_class"] == size]}
+    here["comparisons"] = [each for each in document["comparisons"] if each["train_per_class"] == size]
+    assert f"points over {baseline}" in plot_arms(here).axes[1].get_xlabel()
