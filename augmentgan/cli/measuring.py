@@ -229,7 +229,7 @@ def measure_from_scratch(
 
 def _refuse_without_data(options: dict[str, object]) -> None:
     for name, value in options.items():
-        if value not in (None, False, []):
+        if value is not None and value is not False and value != []:  # a fraction of 0 is a value
             raise DataError(f"{name} is for a benchmark from scratch: give DATA before it, or leave it out")
 
 
