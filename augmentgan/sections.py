@@ -173,7 +173,10 @@ class BenchmarkSection(Section):
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak of the one-cycle learning rate (AdamW).")
     repeats: int = Field(5, ge=2, le=1000, description="Classifier seeds an arm.")
     synthetic_per_class: int = Field(
-        1000, ge=1, le=10**6, description="Synthetic images a class offered to the arms that use them."
+        1000,
+        ge=1,
+        le=10**6,
+        description="Synthetic images a class offered to the arms that use them, at most 200,000 of all classes.",
     )
     classifier: Literal["small-cnn", "resnet18", "pretrained"] = Field(
         "small-cnn",

@@ -23,6 +23,7 @@ from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, judge
 from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
@@ -206,7 +207,8 @@ def _of_run(
         },
     )
 
-    samples = functools.cache(lambda: run.generate(section.synthetic_per_class))
+    offered = samples_offered(section.synthetic_per_class, train.n_classes)
+    samples = functools.cache(lambda: run.generate(offered))
     pieces = Repeats(
         [
             Piece(f"run-r{repeat}", repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat)
@@ -228,7 +230,7 @@ def _of_run(
             "sizes": {
                 "train": len(train),
                 "test": len(test),
-                "synthetic": section.synthetic_per_class * train.n_classes,
+                "synthetic": offered * train.n_classes,
                 "train_per_class": train.counts.tolist(),
             },
             "imbalanced": imbalanced,

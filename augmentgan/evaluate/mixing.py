@@ -24,6 +24,9 @@ from augmentgan.evaluate.arms import Arm
 WEIGHT, SOFT_LABELS = "weight", "soft_labels"
 """Columns of a synthetic set: how much a sample counts (n,), and what teachers see in it (n, k)."""
 
+MOST_SAMPLES = 200_000
+"""Of all classes together, in a benchmark: 2.5 GB at 64 px in colour."""
+
 
 def row_masses(
     arm: Arm, real_labels: NDArray[np.int64], synthetic: LabelledImages, n_classes: int, share: float
@@ -157,6 +160,11 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         if self._policy:
             return shown, self.soft_labels[index], self.weights[index]
         return shown, int(self.targets[index])
+
+
+def samples_offered(per_class: int, n_classes: int) -> int:
+    """Samples a class that a benchmark makes: as many as the recipe says, fewer where many classes would not fit in memory together."""
+    return min(per_class, max(1, MOST_SAMPLES // n_classes))
 
 
 def _in_order_of(class_names: tuple[str, ...], data: LabelledImages) -> LabelledImages:

@@ -27,6 +27,7 @@ from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
@@ -351,7 +352,7 @@ def _samples(
     settings = ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={real.channels}"]
     folder = out / FITS_FOLDER / name
     run = fit(real, recipe.with_settings(settings), folder, seed=seed, device=str(device), on_status=on_status)
-    return run.generate(recipe.benchmark.synthetic_per_class)
+    return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real.n_classes))
 
 
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
@@ -417,7 +418,7 @@ def _report(
             "sizes": {
                 "train": [len(draw.train) for draw in first],
                 "test": len(first[0].test),
-                "synthetic": recipes[0].benchmark.synthetic_per_class * data.n_classes,
+                "synthetic": samples_offered(recipes[0].benchmark.synthetic_per_class, data.n_classes) * data.n_classes,
                 "train_per_class": list(sizes),
                 "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
             },

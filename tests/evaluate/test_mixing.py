@@ -11,7 +11,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
-from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, stratified_rows
+from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, samples_offered, stratified_rows
 from augmentgan.evaluate.teachers import Teachers
 
 
@@ -262,3 +262,7 @@ def test_classes_are_matched_by_name(trained):
     made = mixed.is_synthetic
     assert torch.equal(mixed.targets[made], torch.from_numpy(synthetic.labels)[mixed.rows[made]])
     assert torch.equal(mixed.soft_labels[made].argmax(dim=1), mixed.targets[made])
+
+
+def test_many_classes_are_offered_fewer_samples_each():
+    assert [samples_offered(1000, n_classes) for n_classes in (2, 200, 1000)] == [1000, 1000, 200]
