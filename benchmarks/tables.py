@@ -470,6 +470,7 @@ TABLES = {
     "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
     "rates-mnist": lambda: sweep("rates-mnist-20", "learning rates", RATES),
+    "class-loss": lambda: sweep("class-loss", "set and change"),
     "truncation-fashion": lambda: sweep("truncation-fashion-50", "latents times"),
     "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
     "filter": lambda: sweep("filter-mnist-20", "`--filter`"),
