@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from augmentgan.evaluate.statistics import holm
+from _cells import RESULTS, percent_of, points
+from protocol_tables import choices, headline, protocol, rare
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
 DOWNSTREAM = {
     "mnist-20": "MNIST, 20 a class",
     "mnist-100": "MNIST, 100 a class",
@@ -25,15 +24,6 @@ DEFAULTS = {
     "bar-sign-100": "hand signs, 64 px, 100 a class",
     "bar-wbc": "white blood cells, 64 px, 3 to 167 a class",
 }
-
-
-SETS = {
-    "mnist.h5": "MNIST",
-    "fashion_mnist.h5": "Fashion-MNIST",
-    "sign_digits.h5": "hand signs, 64 px",
-    "wbc.h5": "white blood cells, 64 px",
-}
-UNEVEN = {"step:50:1": "and 4 (half of the classes each)", "long-tail:100:1": "to 2 (long tail)"}
 
 
 def downstream() -> str:
@@ -63,155 +53,7 @@ def _difference(result: dict[str, Any]) -> str:
         if (each["arm"], each["baseline"], each["metric"])
         == ("real+classic+synthetic", "real+classic", "balanced_accuracy")
     )
-    return _points(found)
-
-
-def protocol() -> str:
-    """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
-    lines = [
-        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p, sizes of the set | p, all pairs | verdict |",
-        "|" + "---|" * 13,
-    ]
-    over_sizes = _p_over_sizes()
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        document = result["benchmark"]
-        verdict = document["verdict"]
-        arm, baseline = verdict["arm"], verdict["baseline"]
-        for size, summary in result["summary"].items():
-            means = summary["balanced_accuracy"]
-            found = {
-                (each["arm"], each["baseline"]): each
-                for each in document["comparisons"]
-                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
-            }
-            pairs = ("real+synthetic", "real"), (arm, baseline)
-            (alone, without), (with_samples, rival) = (
-                tuple(
-                    f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
-                    for name in pair
-                )
-                for pair in pairs
-            )
-            first, second = (found.get(pair) for pair in pairs)
-            assert second, "the verdict is about a pair that was compared"
-            cells = (
-                path.stem.removeprefix("protocol-"),
-                size,
-                document["protocol"]["classifier"],
-                without,
-                alone,
-                "" if first is None else _points(first),
-                f"{baseline} {rival}",
-                _points(found[baseline, "real"]) if (baseline, "real") in found else "",
-                f"{arm} {with_samples}",
-                _points(second),
-                f"{over_sizes[path.stem, size]:.2g}",
-                f"{second['p_holm']:.2g}",
-                verdict["outcome"],
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def headline() -> str:
-    """The same in brief: what samples add to real images alone, and to classical augmentation."""
-    lines = [
-        "| real images a class | alone | + samples | classical augmentation | + samples | p | verdict |",
-        "|" + "---|" * 7,
-    ]
-    over_sizes = _p_over_sizes()
-    cells: dict[tuple[int, bool, float, str], str] = {}
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        document = result["benchmark"]
-        verdict, imbalance = document["verdict"], document["protocol"].get("imbalance")
-        pairs = ("real+synthetic", "real"), (verdict["arm"], verdict["baseline"])
-        for size, summary in result["summary"].items():
-            found = {
-                (each["arm"], each["baseline"]): _points(each)
-                for each in document["comparisons"]
-                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
-            }
-            row = [
-                f"{SETS[result['data']]}, {size} {UNEVEN[imbalance]}"
-                if imbalance
-                else f"{SETS[result['data']]}, {size}"
-            ]
-            for pair in pairs:
-                row += [f"{100 * summary['balanced_accuracy'][pair[1]]['mean']:.1f}", found.get(pair, "")]
-            row += [f"{over_sizes[path.stem, size]:.2g}", verdict["outcome"]]
-            place = (
-                list(SETS).index(result["data"]),
-                imbalance is not None,
-                float(size if size.isdigit() else "inf"),
-                path.stem,
-            )
-            cells[place] = f"| {' | '.join(row)} |"
-    return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
-
-
-def _p_over_sizes() -> dict[tuple[str, str], float]:
-    """P of the verdict's pair, by case and size, adjusted for the sizes of its set, in however many cases they were run."""
-    of_set: dict[tuple[str, ...], list[tuple[tuple[str, str], float]]] = {}
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        document, verdict = result["benchmark"], result["benchmark"]["verdict"]
-        wanted = verdict["arm"], verdict["baseline"], "balanced_accuracy"
-        its_set = result["data"], str(document["protocol"].get("imbalance")), document["protocol"]["classifier"]
-        of_set.setdefault(its_set, []).extend(
-            ((path.stem, str(each["train_per_class"])), each["p_value"])
-            for each in document["comparisons"]
-            if (each["arm"], each["baseline"], each["metric"]) == wanted
-        )
-    adjusted = {}
-    for found in of_set.values():
-        adjusted.update(zip((key for key, _ in found), holm([p for _, p in found]), strict=True))
-    return adjusted
-
-
-def rare() -> str:
-    """What the verdict's arms did to rare and to common classes, where classes differ."""
-    lines = [
-        "| case | recall of rare classes: baseline | with synthetic images | difference | Holm p | of common classes: difference |",
-        "|" + "---|" * 6,
-    ]
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))["benchmark"]
-        verdict = document["verdict"]
-        pair = (verdict["arm"], verdict["baseline"])
-        found = next(
-            (
-                each
-                for each in document["comparisons"]
-                if (each["arm"], each["baseline"], each["metric"]) == (*pair, "minority_recall")
-            ),
-            None,
-        )
-        if found is None:
-            continue
-        recalls: dict[tuple[str, bool], list[float]] = {}
-        for row in document["runs"]:
-            for is_rare in (True, False):
-                mine = [each for k, each in enumerate(row["recall_per_class"]) if (k in row["minority"]) == is_rare]
-                recalls.setdefault((row["arm"], is_rare), []).append(statistics.mean(mine))
-        with_samples, without = (recalls[name, True] for name in pair)
-        change = [a - b for a, b in zip(recalls[pair[0], False], recalls[pair[1], False], strict=True)]
-        cells = (
-            path.stem.removeprefix("protocol-"),
-            _percent_of(without),
-            _percent_of(with_samples),
-            _points(found),
-            f"{found['p_holm']:.2g}",
-            _percent_of(change, "+"),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _points(comparison: dict[str, Any]) -> str:
-    low, high = comparison["ci95"]
-    return f"{100 * comparison['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return points(found)
 
 
 def updates() -> str:
@@ -294,20 +136,15 @@ def mixing(name: str) -> str:
     for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in rivals.values()):
         mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
         theirs = [rivals[rival_of(row)] for row in mine]
-        cells = [_percent_of([row["balanced_accuracy"] for row in each]) for each in (theirs, mine)]
+        cells = [percent_of([row["balanced_accuracy"] for row in each]) for each in (theirs, mine)]
         for metric in ("balanced_accuracy", "minority_recall"):
             known = [
                 (one[metric], other[metric]) for one, other in zip(mine, theirs, strict=True) if one[metric] is not None
             ]
-            cells.append(_percent_of([one - other for one, other in known], sign="+") if known else "")
+            cells.append(percent_of([one - other for one, other in known], sign="+") if known else "")
         runs, seeds = (len({row[key] for row in mine}) for key in ("run", "seed"))
         lines.append(f"| `{arm}` | {variant} | {runs} | {seeds} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _percent_of(values: list[float], sign: str = "") -> str:
-    spread = f" \u00b1 {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):{sign}.1f}{spread}"
 
 
 def leaks() -> str:
@@ -333,41 +170,9 @@ def validation_bias() -> str:
     rows = (_result("validation-bias") or {"rows": []})["rows"]
     for case, size, arm in dict.fromkeys((row["case"], row["train_per_class"], row["arm"]) for row in rows):
         mine = [row for row in rows if (row["case"], row["train_per_class"], row["arm"]) == (case, size, arm)]
-        means = " | ".join(_percent_of([row[which] for row in mine], sign="+") for which in ("validation", "test"))
+        means = " | ".join(percent_of([row[which] for row in mine], sign="+") for which in ("validation", "test"))
         lines.append(f"| {case} | {size} | `{arm}` | {len(mine)} | {means} |")
     return "\n".join(lines)
-
-
-def choices() -> str:
-    """Which shares of samples validation images chose in the protocols, and how often the arm was then worse than its rival on test images."""
-    lines = ["| case | real images a class | arm | shares chosen (draws) | rival | worse than it |", "|" + "---|" * 6]
-    chosen, none = 0, 0
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        runs = json.loads(path.read_text(encoding="utf-8"))["benchmark"]["runs"]
-        score = {(row["train_per_class"], row["repeat"], row["arm"]): row["balanced_accuracy"] for row in runs}
-        arms = {row["arm"] for row in runs}
-        for size, arm in dict.fromkeys((row["train_per_class"], row["arm"]) for row in runs):
-            words = arm.split("+")
-            if words[0] != "real" or words[-1] not in ("synthetic", "fill"):
-                continue
-            without = "+".join(words[:-1])
-            evenly = without.replace("real", "real+oversampling", 1)
-            rival = evenly if evenly in arms else without
-            mine = [row for row in runs if (row["train_per_class"], row["arm"]) == (size, arm)]
-            shares = Counter(row["setting"]["share"] for row in mine)
-            worse = sum(score[size, row["repeat"], arm] < score[size, row["repeat"], rival] for row in mine)
-            chosen, none = chosen + len(mine), none + shares[0.0]
-            counts = ", ".join(f"{share:g} ({n})" for share, n in sorted(shares.items()))
-            cells = (
-                path.stem.removeprefix("protocol-"),
-                str(size),
-                f"`{arm}`",
-                counts,
-                f"`{rival}`",
-                f"{worse} of {len(mine)}",
-            )
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, f"| all |  |  | zero in {none} of {chosen} |  |  |"])
 
 
 def loops() -> str:

@@ -97,7 +97,8 @@ def test_python_that_is_shown_runs(tmp_path, monkeypatch, digits, trained, small
     assert len(names["torch_set"]) == 2 * len(names["run"].train)
 
 
-def test_tables_are_those_of_the_results():
+def test_tables_are_those_of_the_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     tables = module(ROOT / "benchmarks" / "tables.py")
     for page in tables.PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")

@@ -1,0 +1,199 @@
+"""The tables of what benchmarks/protocol.py found, for `benchmarks/tables.py`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from _cells import RESULTS, percent_of, points
+
+from augmentgan.evaluate.statistics import holm
+
+SETS = {
+    "mnist.h5": "MNIST",
+    "fashion_mnist.h5": "Fashion-MNIST",
+    "sign_digits.h5": "hand signs, 64 px",
+    "wbc.h5": "white blood cells, 64 px",
+}
+UNEVEN = {"step:50:1": "and 4 (half of the classes each)", "long-tail:100:1": "to 2 (long tail)"}
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The name and the result of every case that was run."""
+    for path in sorted(RESULTS.glob("protocol-*.json")):
+        yield path.stem.removeprefix("protocol-"), json.loads(path.read_text(encoding="utf-8"))
+
+
+def protocol() -> str:
+    """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
+    lines = [
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p, sizes of the set | p, all pairs | verdict |",
+        "|" + "---|" * 13,
+    ]
+    over_sizes = _p_over_sizes()
+    for case, result in cases():
+        document = result["benchmark"]
+        verdict = document["verdict"]
+        arm, baseline = verdict["arm"], verdict["baseline"]
+        for size, summary in result["summary"].items():
+            means = summary["balanced_accuracy"]
+            found = {
+                (each["arm"], each["baseline"]): each
+                for each in document["comparisons"]
+                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
+            }
+            pairs = ("real+synthetic", "real"), (arm, baseline)
+            (alone, without), (with_samples, rival) = (
+                tuple(
+                    f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
+                    for name in pair
+                )
+                for pair in pairs
+            )
+            first, second = (found.get(pair) for pair in pairs)
+            assert second, "the verdict is about a pair that was compared"
+            cells = (
+                case,
+                size,
+                document["protocol"]["classifier"],
+                without,
+                alone,
+                "" if first is None else points(first),
+                f"{baseline} {rival}",
+                points(found[baseline, "real"]) if (baseline, "real") in found else "",
+                f"{arm} {with_samples}",
+                points(second),
+                f"{over_sizes[case, size]:.2g}",
+                f"{second['p_holm']:.2g}",
+                verdict["outcome"],
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def headline() -> str:
+    """The same in brief: what samples add to real images alone, and to classical augmentation."""
+    lines = [
+        "| real images a class | alone | + samples | classical augmentation | + samples | p | verdict |",
+        "|" + "---|" * 7,
+    ]
+    over_sizes = _p_over_sizes()
+    cells: dict[tuple[int, bool, float, str], str] = {}
+    for case, result in cases():
+        document = result["benchmark"]
+        verdict, imbalance = document["verdict"], document["protocol"].get("imbalance")
+        pairs = ("real+synthetic", "real"), (verdict["arm"], verdict["baseline"])
+        for size, summary in result["summary"].items():
+            found = {
+                (each["arm"], each["baseline"]): points(each)
+                for each in document["comparisons"]
+                if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
+            }
+            row = [
+                f"{SETS[result['data']]}, {size} {UNEVEN[imbalance]}"
+                if imbalance
+                else f"{SETS[result['data']]}, {size}"
+            ]
+            for pair in pairs:
+                row += [f"{100 * summary['balanced_accuracy'][pair[1]]['mean']:.1f}", found.get(pair, "")]
+            row += [f"{over_sizes[case, size]:.2g}", verdict["outcome"]]
+            place = (
+                list(SETS).index(result["data"]),
+                imbalance is not None,
+                float(size if size.isdigit() else "inf"),
+                case,
+            )
+            cells[place] = f"| {' | '.join(row)} |"
+    return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
+
+
+def _p_over_sizes() -> dict[tuple[str, str], float]:
+    """P of the verdict's pair, by case and size, adjusted for the sizes of its set, in however many cases they were run."""
+    of_set: dict[tuple[str, ...], list[tuple[tuple[str, str], float]]] = {}
+    for case, result in cases():
+        document, verdict = result["benchmark"], result["benchmark"]["verdict"]
+        wanted = verdict["arm"], verdict["baseline"], "balanced_accuracy"
+        its_set = result["data"], str(document["protocol"].get("imbalance")), document["protocol"]["classifier"]
+        of_set.setdefault(its_set, []).extend(
+            ((case, str(each["train_per_class"])), each["p_value"])
+            for each in document["comparisons"]
+            if (each["arm"], each["baseline"], each["metric"]) == wanted
+        )
+    adjusted = {}
+    for found in of_set.values():
+        adjusted.update(zip((key for key, _ in found), holm([p for _, p in found]), strict=True))
+    return adjusted
+
+
+def rare() -> str:
+    """What the verdict's arms did to rare and to common classes, where classes differ."""
+    lines = [
+        "| case | recall of rare classes: baseline | with synthetic images | difference | Holm p | of common classes: difference |",
+        "|" + "---|" * 6,
+    ]
+    for case, result in cases():
+        document = result["benchmark"]
+        verdict = document["verdict"]
+        pair = (verdict["arm"], verdict["baseline"])
+        found = next(
+            (
+                each
+                for each in document["comparisons"]
+                if (each["arm"], each["baseline"], each["metric"]) == (*pair, "minority_recall")
+            ),
+            None,
+        )
+        if found is None:
+            continue
+        recalls: dict[tuple[str, bool], list[float]] = {}
+        for row in document["runs"]:
+            for is_rare in (True, False):
+                mine = [each for k, each in enumerate(row["recall_per_class"]) if (k in row["minority"]) == is_rare]
+                recalls.setdefault((row["arm"], is_rare), []).append(statistics.mean(mine))
+        with_samples, without = (recalls[name, True] for name in pair)
+        change = [a - b for a, b in zip(recalls[pair[0], False], recalls[pair[1], False], strict=True)]
+        cells = (
+            case,
+            percent_of(without),
+            percent_of(with_samples),
+            points(found),
+            f"{found['p_holm']:.2g}",
+            percent_of(change, "+"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def choices() -> str:
+    """Which shares of samples validation images chose in the protocols, and how often the arm was then worse than its rival on test images."""
+    lines = ["| case | real images a class | arm | shares chosen (draws) | rival | worse than it |", "|" + "---|" * 6]
+    chosen, none = 0, 0
+    for case, result in cases():
+        runs = result["benchmark"]["runs"]
+        score = {(row["train_per_class"], row["repeat"], row["arm"]): row["balanced_accuracy"] for row in runs}
+        arms = {row["arm"] for row in runs}
+        for size, arm in dict.fromkeys((row["train_per_class"], row["arm"]) for row in runs):
+            words = arm.split("+")
+            if words[0] != "real" or words[-1] not in ("synthetic", "fill"):
+                continue
+            without = "+".join(words[:-1])
+            evenly = without.replace("real", "real+oversampling", 1)
+            rival = evenly if evenly in arms else without
+            mine = [row for row in runs if (row["train_per_class"], row["arm"]) == (size, arm)]
+            shares = Counter(row["setting"]["share"] for row in mine)
+            worse = sum(score[size, row["repeat"], arm] < score[size, row["repeat"], rival] for row in mine)
+            chosen, none = chosen + len(mine), none + shares[0.0]
+            counts = ", ".join(f"{share:g} ({n})" for share, n in sorted(shares.items()))
+            cells = (
+                case,
+                str(size),
+                f"`{arm}`",
+                counts,
+                f"`{rival}`",
+                f"{worse} of {len(mine)}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, f"| all |  |  | zero in {none} of {chosen} |  |  |"])
