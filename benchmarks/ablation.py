@@ -8,8 +8,7 @@ for the distance of held-out images); generators of one seed have the same train
 other images are held out in their place, so that a setting can be chosen by these figures without a look at test images. Variants of which only
 model.truncation differs, which says how samples are drawn, share a generator. With --imbalance (and --per-class) the training images are drawn
 unevenly, as a benchmark draws them; --keep leaves the generators in a folder, for benchmarks/mixing.py. Rows that are in the file already are not made again, so a sweep can
-run in pieces. With --fits the generators are those that benchmarks/protocol.py made at one size (SIZE-r0, SIZE-r1, ...), with the settings it
-was given; then only model.truncation can differ.
+run in pieces. With --fits the generators are finished ones, see `finished`; then only model.truncation can differ.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variant", action="append", required=True, dest="variants", help="NAME[: SETTING ...]")
     parser.add_argument(
-        "--fits", type=Path, help="FOLDER/SIZE: finished generators of a protocol, such as mnist/fits/20"
+        "--fits", type=Path, help="finished generators: a protocol's FOLDER/SIZE, or a folder of runs by seed"
     )
     parser.add_argument("--development", action="store_true", help="hold out images that are no test images")
     parser.add_argument("--imbalance", type=parse_imbalance, help="such as step:50:1")
@@ -76,7 +75,7 @@ def main() -> None:
                     continue
                 recipe = base.with_settings(settings.split())
                 if wish.fits:
-                    run, test = of_protocol(data, wish.fits, seed)
+                    run, test = finished(data, wish.fits, seed)
                 else:
                     plain = recipe.with_settings(["model.truncation=1"])
                     key = plain.model_dump_json()
@@ -118,8 +117,15 @@ def unevenly(
     return dataclasses.replace(data.subset(np.concatenate([train, split.test])), split=marks)
 
 
-def of_protocol(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages]:
-    """A generator that the protocol made with seed 0, and its repeat's test images."""
+def finished(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages]:
+    """A generator that was made before, and the images that it held out.
+
+    `fits` is the folder of a variant that --keep wrote, with a run a seed, or FOLDER/SIZE of a protocol of seed 0, such as mnist/fits/20,
+    for the runs mnist/fits/20-r0, 20-r1, ...
+    """
+    if fits.is_dir():
+        kept = ag.Run(fits / str(seed))
+        return kept, kept.test
     run = ag.Run(fits.with_name(f"{fits.name}-r{seed}"))
     fraction = ag.Recipe().data.test_fraction
     *_, draw = draws_of(data, [int(fits.name)], seed + 1, test_fraction=fraction)

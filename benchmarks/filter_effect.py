@@ -2,9 +2,8 @@
 
     python benchmarks/filter_effect.py DATA.h5 NAME FITS [--seeds 3]
 
-FITS names finished generators: those of benchmarks/protocol.py as FOLDER/SIZE, such as mnist/fits/20, or a variant's folder
-that `benchmarks/ablation.py --keep` wrote, with a run a seed. The filter's teachers are not the classifiers that judge: those
-have other seeds. Writes benchmarks/results/NAME.json.
+FITS names finished generators, see `ablation.finished`. The filter's teachers are not the classifiers that judge: those have
+other seeds. Writes benchmarks/results/NAME.json.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import _environment
 import torch
-from ablation import of_protocol, summary
+from ablation import finished, summary
 
 import augmentgan as ag
 from augmentgan.evaluate.evaluation import Judges, samples_a_class
@@ -40,7 +39,7 @@ def main() -> None:
     data = _environment.load(wish.data, ag.Recipe())
     rows = []
     for seed in range(wish.seeds):
-        run, test = kept_run(wish.fits, seed) if wish.fits.is_dir() else of_protocol(data, wish.fits, seed)
+        run, test = finished(data, wish.fits, seed)
         teachers = Teachers(run.train, run.recipe.benchmark, seed, torch.device("cpu"))
         judges = Judges(run.train, test, run.recipe, seed=OTHER_SEEDS + seed)
         for level in ("off", *LEVELS):
@@ -50,12 +49,6 @@ def main() -> None:
             rows.append(row)
     document = {**_environment.describe(), "data": wish.data.name, "rows": rows}
     _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", document)
-
-
-def kept_run(variant: Path, seed: int) -> tuple[ag.Run, ag.LabelledImages | None]:
-    """A run that ablation.py kept, and the images that it held out."""
-    run = ag.Run(variant / str(seed))
-    return run, run.test
 
 
 def filtered(run: ag.Run, level: str, teachers: Teachers) -> ag.LabelledImages:
