@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import CopyJudge
+from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.gan.sampling import BATCH, latents_of
 
 SIZE_PX, CHANNELS, N_CLASSES, PER_CLASS = 32, 3, 10, 100

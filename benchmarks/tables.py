@@ -71,6 +71,22 @@ def updates() -> str:
     )
 
 
+def copy_threshold() -> str:
+    """What the copy test says of fresh images and of blends of two training images, by size of class."""
+    lines = [
+        "| set | images of the class | fresh, one threshold for all | fresh, by size | blends, one threshold for all | blends, by size |",
+        "|" + "---|" * 6,
+    ]
+    rows = json.loads((RESULTS / "copy-threshold.json").read_text(encoding="utf-8"))["rows"]
+    for row in rows:
+        shares = [
+            f"{100 * row[name]['mean']:.1f} \u00b1 {100 * row[name]['sd']:.1f} %"
+            for name in ("fresh_one_for_all", "fresh_by_size", "blends_one_for_all", "blends_by_size")
+        ]
+        lines.append(f"| {row['data'].removesuffix('.h5')} | {row['images_of_class']} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 JUDGED_HEAD = (
     "| seeds | div (worst class) | near | label agreement | near copies | trained on samples alone | on the real images |\n"
     + "|---" * 8
@@ -259,6 +275,7 @@ TABLES = {
     "downstream": downstream,
     "protocol": protocol,
     "updates": updates,
+    "copy-threshold": copy_threshold,
     "coverage": lambda: sweep(
         "coverage-mnist-20",
         "matched latents",

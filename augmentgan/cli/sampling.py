@@ -73,7 +73,7 @@ def generate(
     from augmentgan.cli.display import progress
     from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load
-    from augmentgan.evaluate.evaluation import CopyJudge
+    from augmentgan.evaluate.copies import CopyJudge
     from augmentgan.evaluate.filtering import SampleFilter
     from augmentgan.evaluate.teachers import Teachers
     from augmentgan.files import refuse_existing
@@ -95,7 +95,7 @@ def generate(
                 f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
             )
         judges: list[Judge] = []
-        refusals = [Refusal(f"copy ratio below {judge.threshold!r}", judge.copies)] if no_copies else []
+        refusals = [Refusal(judge.rule, judge.copies)] if no_copies else []
         if policy != "none" or filter != "off":
             read_numbers(opened.folder)  # a run without a checkpoint is told before teachers are trained
             section, where_to = opened.recipe.benchmark, resolve_device(device)
@@ -135,7 +135,7 @@ def generate(
                 team=team,
             )
     n_judged = sum(n for label, n in counts.items() if judge.knows(label))
-    share = None if judge.threshold is None or not n_judged else n_copies / n_judged
+    share = n_copies / n_judged if n_judged else None
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}

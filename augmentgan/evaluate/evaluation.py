@@ -17,11 +17,12 @@ from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import logits_of, predict, train_classifier
+from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
-from augmentgan.evaluate.metrics import copy_ratios, copy_threshold, frechet_distance, kernel_distance, manifold
+from augmentgan.evaluate.metrics import frechet_distance, kernel_distance, manifold
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
-from augmentgan.gan.diversity import NearestReal, PixelDistances, diversity
+from augmentgan.gan.diversity import NearestReal, diversity
 from augmentgan.gan.run import Run
 from augmentgan.recipe import ResolvedRecipe
 
@@ -46,7 +47,9 @@ class Evaluation:
         near_per_class: 0 means copies; None where a class has too few real images to say.
         memorised_fraction: share of samples that are nearer to one training image than held-out real images come;
             None without ten held-out images.
-        memorised_threshold: the copy ratio (`metrics.copy_ratios`) below which that is so; 1 % of real images fall below.
+        memorised_threshold: the copy ratio (`metrics.copy_ratios`) below which that is so in the class with most training images; 1 % of
+            real images fall below.
+        memorised_threshold_per_class: the same for each class; None where it cannot be judged.
         label_agreement: share of samples in which classifiers of real images see the class that was asked for.
         label_agreement_per_class: the same for each class.
         synthetic_only_accuracy: balanced accuracy on test images after training on samples alone; None without test images.
@@ -66,6 +69,7 @@ class Evaluation:
     near_per_class: list[float | None]
     memorised_fraction: float | None
     memorised_threshold: float | None
+    memorised_threshold_per_class: list[float | None]
     label_agreement: float
     label_agreement_per_class: list[float]
     synthetic_only_accuracy: float | None
@@ -177,10 +181,8 @@ class Judges:
         features = self._extract(_at_most(_in_proportions(samples, train.counts)))
         four = manifold(self._real_features, features)
         varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
-        threshold = self._copies.threshold
-        ratios = self._copies.ratios(samples.images, samples.labels)
-        judged = ratios[~np.isnan(ratios)]
-        copied = None if threshold is None or not len(judged) else float((judged < threshold).mean())
+        judged = ~np.isnan(self._copies.thresholds[samples.labels])
+        copies = self._copies.copies(samples.images, samples.labels)
         per_class = [float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)]
         return Evaluation(
             frechet_distance=frechet_distance(self._real_features, features),
@@ -192,8 +194,9 @@ class Judges:
             features=self._features,
             diversity_per_class=_known(varied.div_per_class),
             near_per_class=_known(varied.near_per_class),
-            memorised_fraction=copied,
-            memorised_threshold=threshold,
+            memorised_fraction=float(copies[judged].mean()) if judged.any() else None,
+            memorised_threshold=self._copies.threshold,
+            memorised_threshold_per_class=_known(self._copies.thresholds),
             label_agreement=float(agrees.mean()),
             label_agreement_per_class=per_class,
             synthetic_only_accuracy=self._accuracy_after("synthetic", samples),
@@ -216,42 +219,6 @@ class Judges:
             return None
         predicted = predict(self._classifier(arm, samples, self._seed), self._test).numpy()
         return _balanced_accuracy(predicted, self._test.labels)
-
-
-class CopyJudge:
-    """Tells near copies of training images from honest samples, by the distance at which held-out real images lie.
-
-    Attributes:
-        threshold: the copy ratio (`metrics.copy_ratios`) below which an image counts as a copy; None where fewer than ten
-            held-out images leave nothing to compare with.
-    """
-
-    def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
-        self._n_train = train.counts
-        self._distances = {
-            label: PixelDistances(train.images[train.labels == label])
-            for label in np.flatnonzero(train.counts).tolist()
-        }
-        held_out = self.ratios(test.images, test.labels)
-        self.threshold = copy_threshold(held_out[~np.isnan(held_out)])
-
-    def knows(self, label: int) -> bool:
-        """Whether a class can be judged: it has two training images, for a ratio of two distances."""
-        return bool(self._n_train[label] > 1)
-
-    def ratios(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Copy ratios (n,), each within its class; NaN where a class cannot be judged."""
-        ratios = np.full(len(images), np.nan)
-        for label in np.unique(labels):
-            if self.knows(int(label)):
-                mine = labels == label
-                ratios[mine] = copy_ratios(self._distances[int(label)](images[mine]).double().sqrt().numpy())
-        return ratios
-
-    def copies(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which images (n,) are near copies; none where there is nothing to judge by."""
-        threshold = -1.0 if self.threshold is None else self.threshold
-        return np.asarray(self.ratios(images, labels) < threshold, dtype=np.bool_)
 
 
 def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages) -> None:

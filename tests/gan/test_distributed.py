@@ -16,7 +16,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import RecipeError, TrainingError
-from augmentgan.evaluate.evaluation import CopyJudge
+from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.gan.distributed import ALONE, Team, joined
 from augmentgan.gan.generating import Refusal
 

@@ -1,0 +1,98 @@
+"""Copies of training images among samples, told by how near held-out real images come."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentgan.data.images import LabelledImages
+from augmentgan.evaluate.metrics import copy_ratios, copy_threshold
+from augmentgan.gan.diversity import PixelDistances
+
+_ENOUGH = 10
+"""Held-out images that a threshold of one size of class rests on; `copy_threshold` needs as many."""
+
+
+class CopyJudge:
+    """Tells near copies of training images from honest samples, by the distance at which held-out real images lie.
+
+    Few training images leave more to chance: of two honest images the nearest may well be several times as far as the next.
+    So a class with m of them is judged as held-out images are beside m training images of their own class, drawn at random from those of
+    classes that have at least as many.
+
+    Attributes:
+        thresholds: for each class, the copy ratio (`metrics.copy_ratios`) below which an image counts as a copy; NaN where a
+            class cannot be judged.
+    """
+
+    def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
+        self._n_train = train.counts
+        self._distances = {
+            label: PixelDistances(train.images[train.labels == label])
+            for label in np.flatnonzero(train.counts).tolist()
+        }
+        self.thresholds = self._thresholds(test)
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the class with most training images; None where fewer than ten held-out images leave nothing to compare with."""
+        largest = float(self.thresholds[self._n_train.argmax()])
+        return None if np.isnan(largest) else largest
+
+    @property
+    def rule(self) -> str:
+        """What counts as a copy, in words that change when the answers do."""
+        return f"copy ratio below {self.thresholds.tolist()!r}"
+
+    def knows(self, label: int) -> bool:
+        """Whether a class can be judged: it has two training images, for a ratio of two distances, and there is a threshold."""
+        return not np.isnan(self.thresholds[label])
+
+    def ratios(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Copy ratios (n,), each within its class; NaN where a class cannot be judged."""
+        ratios = np.full(len(images), np.nan)
+        for label in np.unique(labels).tolist():
+            if self._n_train[label] > 1:
+                mine = labels == label
+                ratios[mine] = copy_ratios(self._roots(label, images[mine]))
+        return ratios
+
+    def copies(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which images (n,) are near copies; none where there is nothing to judge by."""
+        return np.asarray(self.ratios(images, labels) < self.thresholds[labels], dtype=np.bool_)
+
+    def _roots(self, label: int, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Distances (n, m) to the training images of a class."""
+        roots: NDArray[np.float64] = self._distances[label](images).double().sqrt().numpy()
+        return roots
+
+    def _thresholds(self, test: LabelledImages) -> NDArray[np.float64]:
+        sizes = np.unique(self._n_train[self._n_train > 1]).tolist()
+        ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
+        others: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
+        random = np.random.default_rng(0)
+        for label in np.flatnonzero(test.counts).tolist():
+            if self._n_train[label] < 2:
+                continue
+            roots = self._roots(label, test.images[test.labels == label])
+            for size in sizes:
+                known = ratios if self._n_train[label] >= size else others
+                known[size].append(copy_ratios(_some_columns(roots, size, random)))
+        found = {size: _threshold(ratios[size], others[size]) for size in sizes}
+        return np.array([found.get(n, np.nan) for n in self._n_train.tolist()])
+
+
+def _threshold(ratios: list[NDArray[np.float64]], others: list[NDArray[np.float64]]) -> float:
+    """From held-out images of classes that are large enough; of all classes where those are too few; NaN where all are."""
+    enough = sum(map(len, ratios)) >= _ENOUGH
+    every = ratios if enough else ratios + others
+    threshold = copy_threshold(np.concatenate(every)) if every else None
+    return np.nan if threshold is None else threshold
+
+
+def _some_columns(roots: NDArray[np.float64], n: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Other n columns for each row, or all where there are no more."""
+    if roots.shape[1] <= n:
+        return roots
+    columns = random.random(roots.shape, dtype=np.float32).argpartition(n - 1, axis=1)[:, :n]
+    return np.take_along_axis(roots, columns, axis=1)

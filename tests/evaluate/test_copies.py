@@ -1,0 +1,90 @@
+"""Near copies of training images are found in large classes and in small ones, and fresh real images are let through."""
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.evaluate.copies import CopyJudge
+from augmentgan.evaluate.metrics import copy_threshold
+
+SIZES = np.array([100, 100, 100, 30, 30, 30, 30, 4, 4, 4])
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    """Uneven draws of real digits: training images, a quarter as many held-out ones, and fresh ones that nobody saw."""
+    data = ag.digits()
+    drawn = []
+    for seed in range(12):
+        order = np.random.default_rng(seed).permutation(len(data))
+        parts = [[], [], []]
+        for label, n in enumerate(SIZES.tolist()):
+            own = order[data.labels[order] == label]
+            for part, rows in zip(parts, np.split(own[: n + n // 4 + 40], [n, n + n // 4]), strict=True):
+                part.append(rows)
+        drawn.append([data.subset(np.concatenate(rows)) for rows in parts])
+    return drawn
+
+
+def share(judges_and_images, sizes, copies):
+    """Mean share of copies among images of classes of these sizes."""
+    found = [copies(judge, images)[np.isin(SIZES[images.labels], sizes)] for judge, images in judges_and_images]
+    return np.concatenate(found).mean()
+
+
+def test_fresh_images_of_small_classes_are_no_copies(drawings):
+    """Where one threshold for all classes takes several times as many for copies as it should."""
+    judges = [CopyJudge(train, test) for train, test, _ in drawings]
+    fresh = [(judge, images) for judge, (_, _, images) in zip(judges, drawings, strict=True)]
+    one = {id(judge): one_threshold(judge, test) for judge, (_, test, _) in zip(judges, drawings, strict=True)}
+
+    def as_before(judge, images):
+        return judge.ratios(images.images, images.labels) < one[id(judge)]
+
+    def as_now(judge, images):
+        return judge.copies(images.images, images.labels)
+
+    assert share(fresh, [4], as_now) < min(0.015, share(fresh, [4], as_before) / 2)
+    assert share(fresh, [100], as_now) < 0.02
+
+
+def one_threshold(judge, test):
+    ratios = judge.ratios(test.images, test.labels)
+    return copy_threshold(ratios[~np.isnan(ratios)])
+
+
+def test_copies_are_found_in_classes_of_every_size(drawings):
+    for train, test, _ in drawings[:3]:
+        judge = CopyJudge(train, test)
+        noise = np.random.default_rng(0).integers(-8, 9, train.images.shape)
+        copies = (train.images.astype(int) + noise).clip(0, 255).astype(np.uint8)
+        found = judge.copies(copies, train.labels)
+        assert all(found[SIZES[train.labels] == n].mean() > 0.95 for n in np.unique(SIZES))
+
+
+def test_even_classes_have_one_threshold(drawings):
+    """That of all held-out images, measured as they are."""
+    train, test, _ = drawings[0]
+    rows = [np.flatnonzero(train.labels == label)[:30] for label in range(7)]
+    even = train.subset(np.concatenate(rows))
+    held_out = test.subset(np.flatnonzero(test.labels < 7))
+    judge = CopyJudge(even, held_out)
+    assert judge.thresholds[:7].tolist() == [one_threshold(judge, held_out)] * 7
+    assert np.isnan(judge.thresholds[7:]).all()
+
+
+def test_a_class_with_one_training_image_is_not_judged(drawings):
+    train, test, fresh = drawings[0]
+    one = train.subset(np.delete(np.arange(len(train)), np.flatnonzero(train.labels == 3)[1:]))
+    judge = CopyJudge(one, test)
+    assert [label for label in range(10) if not judge.knows(label)] == [3]
+    unknown = np.isnan(judge.ratios(fresh.images, fresh.labels))
+    assert unknown.tolist() == (fresh.labels == 3).tolist()
+    assert not judge.copies(fresh.images, fresh.labels)[fresh.labels == 3].any()
+
+
+def test_nothing_is_a_copy_where_nothing_was_held_out(drawings):
+    train, test, _ = drawings[0]
+    judge = CopyJudge(train, test.subset(np.arange(9)))
+    assert judge.threshold is None
+    assert not judge.copies(train.images, train.labels).any()
