@@ -13,7 +13,7 @@ import augmentgan as ag
 from augmentgan.errors import OutputError, RunError, TrainingError
 from augmentgan.gan.training import Trainer
 
-KILLS = 20
+KILLS = 8
 CHILD = """
 import sys, numpy as np, torch
 torch.set_num_threads(1)
@@ -28,7 +28,7 @@ print("done", flush=True)
 """
 RECIPE = """
 [training]
-updates = 400
+updates = 200
 batch_images = 20
 status_updates = 7
 quality_updates = 50
@@ -82,7 +82,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path):
     assert (whole.generate(5).images == killed.generate(5).images).all()
     updates = [event["updates"] for event in killed.events()]
     assert updates == sorted(set(updates))
-    assert updates[-1] == 400
+    assert updates[-1] == 200
     assert not [path.name for path in (tmp_path / "killed").rglob("*.part")]
 
 

@@ -111,6 +111,7 @@ def test_maps_of_photos_spread_about_as_much_as_the_heads_are_told():
 
 
 def test_a_run_continues_with_the_same_mixing(digits, recipe, tmp_path):
+    recipe = recipe.with_settings(["training.updates=12"])
     whole = ag.fit(digits, recipe, tmp_path / "whole", seed=1, device="cpu")
     stopped = ag.fit(digits, recipe, tmp_path / "parts", seed=1, device="cpu", max_time_s=0.001)
     assert not stopped.finished
