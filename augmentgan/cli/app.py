@@ -48,7 +48,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         # not standalone: click would turn Ctrl-C into a silent exit, and which status depends on its version
-        status = app(standalone_mode=False)
+        status = app(args=with_bare_fill(sys.argv[1:]), standalone_mode=False)
         if status == INTERRUPTED:  # newer versions of typer turn Ctrl-C into a status themselves
             raise KeyboardInterrupt
     except AugmentGANError as error:
@@ -81,6 +81,16 @@ def main() -> NoReturn:
             show()
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def with_bare_fill(words: list[str]) -> list[str]:
+    """The words with `--fill` alone spelled out as `--fill max`: typer has no option whose value may be left out."""
+    ends = [*words[1:], "-"]
+    return [
+        word
+        for each, following in zip(words, ends, strict=True)
+        for word in ((each, "max") if each == "--fill" and following.startswith("-") else (each,))
+    ]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -34,7 +34,8 @@ def generate(
         int | None, typer.Option(metavar="N", help="Exactly this many samples of every class.")
     ] = None,
     fill: Annotated[
-        str | None, typer.Option(metavar="WISH", help="Add what a class lacks: max, N, or CLASS=N,CLASS=N.")
+        str | None,
+        typer.Option(metavar="WISH", help="Add what a class lacks: max (also --fill alone), N, or CLASS=N,CLASS=N."),
     ] = None,
     classes: Annotated[
         str | None,

@@ -105,6 +105,15 @@ def test_json_is_one_document_and_nothing_else(place):
     assert "demo" in json.loads(run("recipes", "--json", cwd=place).stdout)["digits"]
 
 
+def test_fill_alone_means_max(place, refused):
+    """The classes are level already, which only one who understood the wish can say."""
+    spelled = refused("generate", "--fill", "max", cwd=place)
+    assert "max" in spelled
+    assert refused("generate", "--fill", cwd=place) == spelled
+    assert refused("generate", "--fill", "--quiet", cwd=place) == spelled
+    assert "--fill 'maximum'" in refused("generate", "--fill", "maximum", cwd=place)
+
+
 def test_benchmark_then_report(place):
     done = run("benchmark", "--repeats", "2", cwd=place)
     assert "real+classic+synthetic" in done.stdout
