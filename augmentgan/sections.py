@@ -88,7 +88,7 @@ class ObjectiveSection(Section):
         0.0, ge=0, description="Weight of the LeCam penalty, which holds logits of scarce images together; 0 is off."
     )
     class_weight: float = Field(
-        0.0,
+        0.1,
         ge=0,
         le=1e6,
         description="Weight of the class loss: the discriminator learns to name the class of real images, the generator to make images whose class it names; 0 is off.",

@@ -6,6 +6,7 @@ import difflib
 import io
 import signal
 import sys
+from itertools import pairwise
 from typing import Annotated, NoReturn
 
 import typer
@@ -85,10 +86,9 @@ def main() -> NoReturn:
 
 def with_bare_fill(words: list[str]) -> list[str]:
     """The words with `--fill` alone spelled out as `--fill max`: typer has no option whose value may be left out."""
-    ends = [*words[1:], "-"]
     return [
         word
-        for each, following in zip(words, ends, strict=True)
+        for each, following in pairwise([*words, "-"])
         for word in ((each, "max") if each == "--fill" and following.startswith("-") else (each,))
     ]
 

@@ -266,6 +266,11 @@ def test_a_terminal_that_lacks_letters_of_a_class(tmp_path, digits, monkeypatch)
     assert "\\u732b" in run("inspect", "data", cwd=tmp_path).stdout
 
 
+def test_without_words_it_says_what_there_is(place):
+    done = run(cwd=place, status=2)
+    assert "inspect" in done.stdout + done.stderr
+
+
 def test_usage_errors_are_status_two(place):
     assert "No such option" in run("fit", "data", "--recpie", "x", cwd=place, status=2).stderr
     run("fit", cwd=place, status=2)
