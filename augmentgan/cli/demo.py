@@ -54,7 +54,7 @@ def demo(
 
         # the demo may be repeated: its samples are always those of its own run
         write_samples(run, counts, samples, overwrite=True, command=command_line(), on_batch=count)
-    result = measure(run, device=device, quiet=quiet)
+    result = measure(run, seed=seed, device=device, quiet=quiet)
     page = write_report(run)
     sheets = sorted((folder / "samples").glob("*.png"))
     chosen = folder / "samples" / f"{run.chosen_look['updates']:06d}.png"

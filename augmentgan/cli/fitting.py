@@ -23,13 +23,13 @@ from augmentgan.cli.options import (
     SkipBadOption,
     TestFractionOption,
     command_line,
-    load_for,
+    images_for,
     notice,
     parse_duration,
     quoted,
+    recipe_for,
     refuse_inside,
     result,
-    with_test,
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError
@@ -47,7 +47,9 @@ def fit(
     out: OutOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue; an error where there is nothing to.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue, with the run's own recipe where none is given.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
     test: Annotated[Path | None, typer.Option(metavar="PATH", help="A separate test set, never learned from.")] = None,
     test_fraction: TestFractionOption = None,
@@ -73,36 +75,39 @@ def fit(
     quiet: QuietOption = False,
 ) -> None:
     """Train a class-conditional DCGAN on DATA. The same command again continues."""
-    from augmentgan.recipe import load_recipe
-
-    named = {"data.test_fraction": test_fraction, "data.train_per_class": train_per_class, "training.updates": updates}
-    wishes = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
+    named: dict[str, tuple[str, object]] = {
+        "--test-fraction": ("data.test_fraction", test_fraction),
+        "--train-per-class": ("data.train_per_class", train_per_class),
+        "--updates": ("training.updates", updates),
+    }
+    wishes = bool(recipe or settings or any(value is not None for _, value in named.values()))
     max_time_s = None if max_time is None else parse_duration(max_time)
     if from_run is not None:
         from augmentgan.gan.run import repeat_of
 
-        if data is not None or recipe is not None or wishes or test is not None or seed or skip_bad:
+        if data is not None or wishes or test is not None or seed or skip_bad:
             raise DataError(
                 "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set, --seed and --skip-bad out"
             )
         images, chosen, seed = repeat_of(from_run)
         source = from_run if from_run.name.strip(".") else from_run.resolve()
         folder = out or source.with_name(f"{source.name}-again")
+        _refuse_resume(folder, resume=resume, overwrite=overwrite)
     elif data is None:
         raise typer.BadParameter(
             "missing; give a folder with one folder a class, or an HDF5, .npz or .csv file", param_hint="DATA"
         )
     else:
-        chosen = load_recipe(recipe, wishes)
-        images = load_for(chosen, data, skip_bad=skip_bad)
-        if test is not None:
-            images = with_test(chosen, images, test, skip_bad=skip_bad)
         folder = out or Path("runs") / (data.resolve().stem or "run")
         refuse_inside(data, folder)
-    if resume and overwrite:
-        raise RunError("--resume continues a run and --overwrite starts it anew; leave one of them out")
-    if resume and not (folder / "run.json").exists():
-        raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
+        _refuse_resume(folder, resume=resume, overwrite=overwrite)
+        chosen = recipe_for(recipe, settings, named)
+        if resume and not wishes:
+            from augmentgan.gan.run import recipe_of
+
+            chosen, of_run = recipe_of(folder)
+            seed = seed or of_run
+        images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
 
     if dry_run:
         from augmentgan.cli.display import plan_lines
@@ -136,6 +141,13 @@ def fit(
         again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
         result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
         result(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
+
+
+def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise RunError("--resume continues a run and --overwrite starts it anew; leave one of them out")
+    if resume and not (folder / "run.json").exists():
+        raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 
 
 def _updates_done(folder: Path) -> int:

@@ -25,17 +25,16 @@ from augmentgan.cli.options import (
     TestFractionOption,
     command_line,
     first_process,
-    load_for,
+    images_for,
     notice,
     open_run,
     quoted,
+    recipe_for,
     refuse_inside,
-    with_test,
     words,
 )
 from augmentgan.cli.units import file_size
 from augmentgan.errors import DataError
-from augmentgan.recipe import load_recipe
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -104,11 +103,8 @@ def benchmark(
     else:
         if run is not None:
             raise DataError("DATA and --run exclude each other: from scratch, or a run's own samples")
-        settings = [*(set or []), *([] if test_fraction is None else [f"data.test_fraction={test_fraction}"])]
-        chosen = load_recipe(recipe, settings)
-        images = load_for(chosen, data, skip_bad=skip_bad)
-        if test is not None:
-            images = with_test(chosen, images, test, skip_bad=skip_bad)
+        chosen = recipe_for(recipe, set, {"--test-fraction": ("data.test_fraction", test_fraction)})
+        images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
         folder = out or Path("runs") / f"benchmark-{data.resolve().stem}"
         refuse_inside(data, folder)
         notice(f"folder {folder}")

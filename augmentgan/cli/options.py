@@ -6,12 +6,13 @@ import difflib
 import os
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.errors import DataError, RunError, printable
+from augmentgan.errors import DataError, RecipeError, RunError, printable
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -98,6 +99,29 @@ def open_run(folder: Path | None, device: str) -> Run:
     return run
 
 
+def recipe_for(recipe: str | None, settings: Sequence[str] | None, named: Mapping[str, tuple[str, object]]) -> Recipe:
+    """The recipe of a command line: a name or file, then --set, then options that stand for a key; a mistake names what was typed.
+
+    Args:
+        recipe: --recipe.
+        settings: --set.
+        named: the key and the value of each such option; one whose value is None was not given.
+
+    Raises:
+        RecipeError: as `load_recipe`.
+    """
+    from augmentgan.recipe import load_recipe
+
+    chosen = load_recipe(recipe, settings or [])
+    for option, (key, value) in named.items():
+        if value is not None:
+            try:
+                chosen = chosen.with_settings([f"{key}={value}"])
+            except RecipeError as error:
+                raise RecipeError(str(error).replace(f"--set: {key} = {value}", f"{option} {value}")) from error
+    return chosen
+
+
 def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages | None = None) -> LabelledImages:
     """The images at `path` as the recipe wants them, or of the size of `like`."""
     from augmentgan.data.load import load
@@ -111,7 +135,27 @@ def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages
     )
 
 
-def with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: bool) -> LabelledImages:
+def images_for(
+    recipe: Recipe, data: Path, *, test: Path | None, test_fraction: float | None, skip_bad: bool
+) -> LabelledImages:
+    """The images at `data`, with those at `test` held out where it is given.
+
+    Raises:
+        DataError: as `load`, or both a test set and a share to hold out.
+    """
+    if test is not None and test_fraction is not None:
+        raise DataError(
+            "--test-fraction holds out a share of DATA, and --test brings what is held out; leave one of them out"
+        )
+    images = load_for(recipe, data, skip_bad=skip_bad)
+    if test is not None:
+        return _with_test(recipe, images, test, skip_bad=skip_bad)
+    if test_fraction is not None and images.is_split:
+        notice("--test-fraction is passed over: the data bring a test part of their own")
+    return images
+
+
+def _with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: bool) -> LabelledImages:
     """The images to learn from, joined with test images from `path`; a test part of their own is left out, and said to be."""
     from augmentgan.data.images import TEST, TRAIN
     from augmentgan.data.split import join_test

@@ -26,13 +26,17 @@ def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] |
     return dict.fromkeys(labels_of(classes, class_names), per_class)
 
 
+_LEVELLING = ("max", "auto", "all", "not majority", "minority", "not minority")
+
+
 def filling(
     wish: str, counts: NDArray[np.int64], class_names: Sequence[str], classes: Sequence[str] | None = None
 ) -> dict[int, int]:
     """What each class lacks.
 
     Args:
-        wish: "max" (level with the largest class), "N" (level at N), or "CLASS=N,CLASS=N".
+        wish: "max" (level with the largest class), "N" (level at N), or "CLASS=N,CLASS=N". imbalanced-learn's words are known too:
+            "auto", "not majority" and "all" are "max"; "minority" and "not minority" level the smallest class alone, or all others.
         counts: real training images a class.
         class_names: in label order.
         classes: only these classes, where given.
@@ -41,9 +45,12 @@ def filling(
         DataError: a wish in another form, below what a class has, for an unknown class, or for nothing at all.
     """
     labels = labels_of(classes, class_names)
-    if wish == "max" or wish.isdecimal():
-        level = int(counts.max()) if wish == "max" else int(wish)
-        wanted = {label: max(0, level - int(counts[label])) for label in labels}
+    if wish.isdecimal():
+        wanted = {label: max(0, int(wish) - int(counts[label])) for label in labels}
+    elif wish in _LEVELLING:
+        smallest = int(counts.argmin())
+        left_out = {"minority": {*labels} - {smallest}, "not minority": {smallest}}.get(wish, set())
+        wanted = {label: int(counts.max() - counts[label]) for label in labels if label not in left_out}
     else:
         wanted = {}
         for part in separated(wish) or [wish]:
@@ -53,6 +60,8 @@ def filling(
             (label,) = labels_of([name], class_names)
             if label not in labels:
                 raise DataError(f"--fill {wish} names class {name!r}, which --classes leaves out; name it in both")
+            if label in wanted:
+                raise DataError(f"--fill {wish} names class {name!r} twice; give one number")
             if int(number) < counts[label]:
                 raise DataError(f"--fill {name}={number}: the class has {counts[label]} images already; ask for more")
             wanted[label] = int(number) - int(counts[label])

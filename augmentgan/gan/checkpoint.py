@@ -96,7 +96,9 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
         trainer.chosen_updates = numbers.chosen_updates or 0
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise RunError(f"checkpoint in {str(folder)!r} does not fit this run; start over with --overwrite") from error
+        raise RunError(
+            f"checkpoint in {str(folder)!r} does not fit this run; start over with augmentgan fit DATA --overwrite"
+        ) from error
 
 
 def read_checkpoint(folder: Path) -> tuple[Numbers, dict[str, Tensor]]:
@@ -136,9 +138,13 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
     except FileNotFoundError as error:
         raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise RunError(f"checkpoint in {str(folder)!r} cannot be read; start over with --overwrite") from error
+        raise RunError(
+            f"checkpoint in {str(folder)!r} cannot be read; start over with augmentgan fit DATA --overwrite"
+        ) from error
     if numbers.updates < 0 or not math.isfinite(numbers.seconds):
-        raise RunError(f"checkpoint in {str(folder)!r} counts {numbers.updates} updates; start over with --overwrite")
+        raise RunError(
+            f"checkpoint in {str(folder)!r} counts {numbers.updates} updates; start over with augmentgan fit DATA --overwrite"
+        )
     return numbers, tensors
 
 

@@ -144,8 +144,18 @@ def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
     Raises:
         RunError: not a run folder, or one that lost its images.
     """
-    run = Run(folder, "cpu")
-    return run.data, Recipe.model_validate(run.info["recipe"]), run.seed
+    recipe, seed = recipe_of(folder)
+    return Run(folder, "cpu").data, recipe, seed
+
+
+def recipe_of(folder: str | Path) -> tuple[Recipe, int]:
+    """The recipe and seed of a run.
+
+    Raises:
+        RunError: not a run folder.
+    """
+    info = read_info(Path(folder))
+    return Recipe.model_validate(info["recipe"]), int(info["seed"])
 
 
 @contextlib.contextmanager

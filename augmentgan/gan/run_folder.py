@@ -220,7 +220,9 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
         ) from error
     except (OSError, ValueError) as error:
-        raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with --overwrite") from error
+        raise RunError(
+            f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with augmentgan fit DATA --overwrite"
+        ) from error
     return info
 
 

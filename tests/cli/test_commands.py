@@ -201,13 +201,20 @@ def test_fitting_again_says_that_nothing_was_left(place):
     assert "nothing was left to do" in run("fit", "data", *SET, cwd=place).stdout
 
 
+def test_resume_needs_no_setting_again(place):
+    assert "nothing was left to do" in run("fit", "data", "--resume", cwd=place).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
         (["fit", "nowhere"], ["data 'nowhere' does not exist"]),
         (["fit", "data", "--recipe", "digts"], ["did you mean 'digits'"]),
         (["fit", "data", "--set", "training.updatez=1"], ["unknown key", "did you mean 'updates'"]),
-        (["fit", "data", "--updates", "0"], ["training.updates = 0"]),
+        (["fit", "data", "--updates", "0"], ["error: --updates 0: "]),
+        (["fit", "data", "--test-fraction", "1.5"], ["error: --test-fraction 1.5: "]),
+        (["fit", "data", "--test-fraction", "0.5", "--test", "data"], ["leave one of them out"]),
+        (["benchmark", "data", "--test-fraction", "1.5"], ["error: --test-fraction 1.5: "]),
         (["fit", "data", "--max-time", "soon"], ["'soon' is not a duration", "10m"]),
         (["fit", "data", "--resume", "--out", "new"], ["holds no run"]),
         (["fit", "data", "--device", "tpu"], ["device 'tpu'"]),

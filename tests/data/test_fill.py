@@ -16,7 +16,9 @@ def test_exactly():
 
 @pytest.mark.parametrize(
     ("wish", "counts"),
-    [("max", {1: 45, 2: 30}), ("60", {0: 10, 1: 55, 2: 40}), ("30", {1: 25, 2: 10}), ("dog=9,owl=21", {1: 4, 2: 1})],
+    [("max", {1: 45, 2: 30}), ("60", {0: 10, 1: 55, 2: 40}), ("30", {1: 25, 2: 10}), ("dog=9,owl=21", {1: 4, 2: 1})]
+    + [(word, {1: 45, 2: 30}) for word in ("auto", "all", "not majority")]
+    + [("minority", {1: 45}), ("not minority", {2: 30})],
 )
 def test_filling_adds_what_is_lacking(wish, counts):
     assert filling(wish, COUNTS, NAMES) == counts
@@ -31,6 +33,7 @@ def test_filling_adds_what_is_lacking(wish, counts):
         ("dgo=9", "did you mean 'dog'"),
         ("cat=10", "has 50 images already"),
         ("3", "every class has as many"),
+        ("dog=9,dog=12", "names class 'dog' twice"),
     ],
 )
 def test_wishes_that_cannot_be_met(wish, words):

@@ -1,0 +1,40 @@
+"""What several commands do with the options that they share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import augmentgan as ag
+from augmentgan.cli.options import images_for, recipe_for
+from augmentgan.errors import DataError, RecipeError
+
+
+@pytest.fixture
+def split_file(digits, tmp_path):
+    """Digits that bring a test part of their own: every third image."""
+    ag.save(replace(digits, split=np.arange(len(digits)) % 3 // 2), tmp_path / "split.h5")
+    return tmp_path / "split.h5"
+
+
+def test_a_share_that_does_nothing_is_said_to(split_file, capsys):
+    options = {"test": None, "skip_bad": False}
+    assert len(images_for(ag.Recipe(), split_file, test_fraction=0.3, **options)) == 120
+    assert "--test-fraction is passed over" in capsys.readouterr().err
+    images_for(ag.Recipe(), split_file, test_fraction=None, **options)
+    assert "--test-fraction" not in capsys.readouterr().err
+
+
+def test_a_share_and_a_test_set_exclude_each_other(split_file):
+    with pytest.raises(DataError, match="leave one of them out"):
+        images_for(ag.Recipe(), split_file, test=split_file, test_fraction=0.3, skip_bad=False)
+
+
+def test_options_that_stand_for_a_key_come_last_and_are_named_in_a_mistake():
+    named = {"--updates": ("training.updates", 30), "--test-fraction": ("data.test_fraction", None)}
+    chosen = recipe_for("digits", ["training.updates=20", "data.test_fraction=0.4"], named)
+    assert (chosen.training.updates, chosen.data.test_fraction) == (30, 0.4)
+    with pytest.raises(RecipeError, match=r"^--updates 0: "):
+        recipe_for(None, None, {"--updates": ("training.updates", 0)})
+    with pytest.raises(RecipeError, match=r"^--set: training.updates = 0: "):
+        recipe_for(None, ["training.updates=0"], named)
