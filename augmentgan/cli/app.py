@@ -61,9 +61,6 @@ def main() -> NoReturn:
         anew = sys.argv[1:2] in (["fit"], ["demo"]) and "--overwrite" in sys.argv
         again = f"the same command{' without --overwrite' if anew else ''}"
         typer.echo(f"interrupted; what was finished is kept, and {again} continues", err=True)
-        # Python remembers an interruption that passed through an exec, as in the making of a dataclass, and would end
-        # `python -m augmentgan` by a signal instead of this status; another exec makes it forget
-        exec("")  # noqa: S102
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nobody is left to tell
         sys.stderr.close()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augmentgan.errors import OutputError
-from augmentgan.files import has_key, refuse_existing, refuse_stranger, whole_folder
+from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, whole_folder
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
 
@@ -72,8 +72,7 @@ class FolderWriter:
             folder = whole_folder(self._path, overwrite=self._overwrite, scratch=self._scratch)
             self._part = stack.enter_context(folder)
             self._metadata = stack.enter_context((self._part / METADATA_FILE).open("w", encoding="utf-8"))
-            attributes = json.dumps(dict(self._attributes), indent=2)
-            (self._part / ATTRIBUTES_FILE).write_text(attributes + "\n", encoding="utf-8")
+            write_attributes(self._part, self._class_names, self._attributes)
             self._pool = stack.enter_context(ThreadPoolExecutor(_THREADS))
             stack.push(self._finish)
             self._stack = stack.pop_all()
@@ -119,6 +118,24 @@ class FolderWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def write_attributes(folder: Path, class_names: Sequence[str], attributes: Mapping[str, str | int | float]) -> None:
+    """Write what is said of the whole set; class names too, for a class without an image leaves no other trace."""
+    text = json.dumps({**attributes, "class_names": list(class_names)}, indent=2)
+    (folder / ATTRIBUTES_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def listed_classes(folder: Path) -> tuple[str, ...]:
+    """The class names that `write_attributes` wrote there, in label order; none where there is no such list."""
+    try:
+        document = read_json(folder / ATTRIBUTES_FILE)
+    except (OSError, ValueError):
+        return ()
+    names = document.get("class_names") if isinstance(document, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        return ()
+    return tuple(names)
 
 
 def _save(images: NDArray[np.uint8], files: Sequence[Path]) -> None:

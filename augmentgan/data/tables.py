@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
 from augmentgan.data.folder import split_folders
+from augmentgan.data.image_folder import listed_classes
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
@@ -90,9 +91,11 @@ def scan_imagefolder(root: Path) -> FileList:
 
 def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tuple[Path, ...] = ()) -> FileList:
     labels = {row.label for row in rows}
-    # whole numbers count as numbers, so that label 10 does not come before label 2
-    whole = all(label.removeprefix("-").isdecimal() and len(label) <= _DIGITS for label in labels)
-    names = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
+    names: Sequence[str] = listed_classes(root)  # of a set that we wrote
+    if not labels <= set(names):
+        # whole numbers count as numbers, so that label 10 does not come before label 2
+        whole = all(label.removeprefix("-").isdecimal() and len(label) <= _DIGITS for label in labels)
+        names = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
     numbers = {name: number for number, name in enumerate(names)}
     group = None
     if any(row.group is not None for row in rows):

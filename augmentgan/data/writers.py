@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 from numpy.typing import DTypeLike
 
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
-from augmentgan.data.image_folder import FolderWriter
+from augmentgan.data.image_folder import FolderWriter, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.files import whole_folder
 
@@ -79,7 +78,7 @@ def save(
         path, class_names=data.class_names, attributes=attributes, overwrite=overwrite
     )  # refuses what it would
     with whole_folder(path, overwrite=overwrite) as part:
-        (part / "augmentgan.json").write_text(json.dumps(dict(attributes), indent=2) + "\n", encoding="utf-8")
+        write_attributes(part, data.class_names, attributes)
         for name, which in (("train", TRAIN), ("test", TEST)):
             _save_folder(data.part(which), part / name, attributes, overwrite=False)
 

@@ -64,3 +64,32 @@ def test_a_file_cannot_take_the_place_of_a_folder(tmp_path, digits):
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match="is a folder; name a file"):
         ag.save(digits, tmp_path / "out", "hdf5")
+
+
+def test_a_folder_keeps_the_order_of_classes_and_those_without_an_image(tmp_path, digits):
+    some = digits.subset(np.flatnonzero((digits.labels == 0) | (digits.labels == 2)))
+    data = ag.LabelledImages(some.images, some.labels, ("zebra", "ant", "owl"))
+    ag.save(data, tmp_path / "set")
+    again = ag.load(tmp_path / "set")
+    assert again.class_names == data.class_names
+    assert again.counts.tolist() == [12, 0, 12]
+    for label in (0, 2):
+        np.testing.assert_array_equal(again.images[again.labels == label], data.images[data.labels == label])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        '{"class_names": "zebra"}',
+        '{"class_names": ["ant", "ant", "owl"]}',
+        '{"class_names": ["ant"]}',
+    ],
+)
+def test_a_list_of_classes_that_does_not_fit_is_passed_over(tmp_path, digits, said):
+    data = ag.LabelledImages(digits.images[digits.labels < 2], digits.labels[digits.labels < 2], ("owl", "ant"))
+    ag.save(data, tmp_path / "set")
+    (tmp_path / "set" / "augmentgan.json").write_text(said)
+    assert ag.load(tmp_path / "set").class_names == ("ant", "owl")
