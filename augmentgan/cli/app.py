@@ -58,7 +58,7 @@ def main() -> NoReturn:
             typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        anew = sys.argv[1:2] in (["fit"], ["demo"]) and "--overwrite" in sys.argv
+        anew = sys.argv[1:2] in (["fit"], ["demo"], ["benchmark"]) and "--overwrite" in sys.argv
         again = f"the same command{' without --overwrite' if anew else ''}"
         typer.echo(f"interrupted; what was finished is kept, and {again} continues", err=True)
         sys.exit(INTERRUPTED)

@@ -47,7 +47,7 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
         f"data     {train} training and {test} test images, {data.n_classes} classes, {spread} training images a class",
         f"images   {recipe.data.size_px} px, {'grey' if recipe.data.channels == 1 else 'RGB'}",
         f"model    width {recipe.model.generator_width} / {recipe.model.discriminator_width}, "
-        f"{recipe.objective.loss} loss, coverage weight {recipe.coverage.weight:g}",
+        f"{recipe.objective.loss} loss, class loss {recipe.objective.class_weight:g}, coverage weight {recipe.coverage.weight:g}",
         f"training {recipe.training.updates} updates, batches of {recipe.training.batch_images}, seed {plan.seed}",
         f"run      {folder}",
     ]

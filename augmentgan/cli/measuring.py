@@ -71,6 +71,9 @@ def benchmark(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With DATA: start anew instead of continuing what is there.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -86,6 +89,7 @@ def benchmark(
                 "--test": test,
                 "--test-fraction": test_fraction,
                 "--skip-bad": skip_bad,
+                "--overwrite": overwrite,
             }
         )
         opened = open_run(run, device)
@@ -121,6 +125,7 @@ def benchmark(
             train_per_class=_sizes(train_per_class),
             imbalance=imbalance,
             processes=processes,
+            overwrite=overwrite,
         )
     if as_json and first_process():
         typer.echo(json.dumps(result.to_json()))
@@ -193,6 +198,7 @@ def measure_from_scratch(
     train_per_class: list[int] | None,
     imbalance: str | None,
     processes: int | None,
+    overwrite: bool,
 ) -> BenchmarkReport:
     """The full protocol with lines or a panel of progress, and its plot beside its JSON."""
     from augmentgan.cli.display import ProtocolDisplay
@@ -217,6 +223,7 @@ def measure_from_scratch(
             command=command_line(),
             team=team,
             processes=processes,
+            overwrite=overwrite,
         )
         if team.first:
             save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")

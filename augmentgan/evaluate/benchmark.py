@@ -54,6 +54,7 @@ def run_benchmark(
     command: str | None = None,
     team: Team = ALONE,
     processes: int | None = 1,
+    overwrite: bool = False,
 ) -> BenchmarkReport:
     """Benchmark a run's generator on its held-out real images, or a data set from scratch; writes benchmark.json.
 
@@ -78,6 +79,7 @@ def run_benchmark(
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
         processes: how many repeats and sizes a team of one works on at once, each in a process of its own; None: on the CPU as many as
             there are cores and memory for, elsewhere one. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
+        overwrite: start anew in a folder that holds another benchmark, for data.
 
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process or workers of a team, or sizes that the
@@ -112,12 +114,14 @@ def run_benchmark(
             command=command,
             team=team,
             processes=processes,
+            overwrite=overwrite,
         )
     for name, value in (
         ("recipe", recipe),
         ("train_per_class", train_per_class),
         ("imbalance", imbalance),
         ("out", out),
+        ("overwrite", overwrite or None),
     ):
         if value is not None:
             raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")

@@ -31,7 +31,7 @@ from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
-from augmentgan.files import refuse_existing, write_json
+from augmentgan.files import has_key, refuse_existing, refuse_stranger, remove, write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, fit
@@ -121,6 +121,7 @@ def benchmark_from_scratch(
     command: str | None,
     team: Team,
     processes: int | None,
+    overwrite: bool,
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
     recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
@@ -156,7 +157,7 @@ def benchmark_from_scratch(
         "device": where.type,
         "version": augmentgan.__version__,
     }
-    team.first_does(lambda: _claim(out, key))
+    team.first_does(lambda: _claim(out, key, overwrite=overwrite))
     filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
     pieces = FromScratch(
         data,
@@ -361,10 +362,13 @@ def _two_at_least(rest: LabelledImages) -> LabelledImages:
     return rest.subset(np.sort(np.concatenate([np.arange(len(rest)), single])))
 
 
-def _claim(out: Path, key: dict[str, Any]) -> None:
+def _claim(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:
     """Mark the folder as this benchmark's, or check that it is; more repeats, sizes and arms may always be added."""
     path = out / PROTOCOL_FILE
     key = json.loads(json.dumps(key))
+    if overwrite:
+        refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
+        remove(out)
     if not path.exists():
         refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
         write_json(path, key)
@@ -375,7 +379,9 @@ def _claim(out: Path, key: dict[str, Any]) -> None:
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{str(path)!r} cannot be used ({error}); name another --out") from error
     if changed:
-        raise RunError(f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out")
+        raise RunError(
+            f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out, or start anew with --overwrite"
+        )
 
 
 def _resolved(recipe: Recipe, real: LabelledImages, per_class: int | None) -> ResolvedRecipe:

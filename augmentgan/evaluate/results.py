@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, recall_score
 
 from augmentgan.evaluate.statistics import calibration_error
+from augmentgan.extras import require_extra
 
 BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]
@@ -147,7 +148,12 @@ class BenchmarkReport:
         return [float(value) for value in np.array(recalls, dtype=np.float64).mean(axis=0)]
 
     def to_frame(self) -> Any:
-        """The rows as a pandas DataFrame (needs the `pandas` extra)."""
+        """The rows as a pandas DataFrame.
+
+        Raises:
+            ExtraError: the `pandas` extra is not installed.
+        """
+        require_extra("pandas", ["pandas"], "to_frame()")
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.runs])

@@ -9,7 +9,7 @@ import pytest
 import augmentgan as ag
 from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
-from augmentgan.errors import DataError, RunError
+from augmentgan.errors import DataError, OutputError, RunError
 from augmentgan.evaluate import piece, protocol, tuning
 from augmentgan.evaluate.protocol import draws_of
 
@@ -110,6 +110,19 @@ def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_p
     monkeypatch.undo()
     with pytest.raises(RunError, match="another recipe; name another --out"):
         measure(pool, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.steps=21"]))
+
+
+def test_overwriting_starts_anew_and_takes_no_other_folder(pool, quick, tmp_path):
+    words = {"train_per_class": [4], "arms": ["real"]}
+    measure(pool, tmp_path / "b", **words)
+    another = RECIPE.with_settings(["benchmark.steps=21"])
+    report = measure(pool, tmp_path / "b", recipe=another, overwrite=True, **words)
+    assert report.to_json() == measure(pool, tmp_path / "b", recipe=another, **words).to_json()
+    ag.save(pool.subset(range(9)), tmp_path / "mine")
+    before = sorted(path.name for path in (tmp_path / "mine").iterdir())
+    with pytest.raises(OutputError, match="holds no benchmark, so --overwrite leaves it alone"):
+        measure(pool, tmp_path / "mine", overwrite=True, **words)
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == before
 
 
 def test_another_draw_of_the_same_median_is_another_piece(pool, quick, tmp_path):

@@ -1,0 +1,29 @@
+"""A report as a table for other tools."""
+
+import pytest
+
+from augmentgan.errors import ExtraError
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Verdict
+
+
+@pytest.fixture
+def report():
+    rows = [
+        BenchmarkRow(arm, 20, repeat, 0.9, 0.8 + repeat / 100, 0.8, 0.5, 0.1, [0.8, None], [1], {"share": 0.5}, 1.5)
+        for arm in ("real", "real+classic")
+        for repeat in range(2)
+    ]
+    return BenchmarkReport({}, rows, [], Verdict("", "no evidence", "real+classic", "real"))
+
+
+def test_the_rows_are_a_table_of_pandas(report):
+    pytest.importorskip("pandas")
+    table = report.to_frame()
+    assert table.groupby("arm")["balanced_accuracy"].mean().round(6).to_dict() == {"real": 0.805, "real+classic": 0.805}
+    assert table["repeat"].tolist() == [0, 1, 0, 1]
+
+
+def test_without_pandas_it_says_what_to_install(report, monkeypatch):
+    monkeypatch.setattr("augmentgan.extras.find_spec", lambda name: None)
+    with pytest.raises(ExtraError, match=r"augmentgan\[pandas\]"):
+        report.to_frame()
