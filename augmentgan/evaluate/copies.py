@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from augmentgan.gan.diversity import PixelDistances
 
 _ENOUGH = 10
 """Held-out images that a threshold of one size of class rests on; `copy_threshold` needs as many."""
+_MOST_SIZES = 20
+"""Sizes with a threshold of their own; in a set of hundreds of classes others share that of the next smaller size."""
 
 
 class CopyJudge:
@@ -67,7 +71,9 @@ class CopyJudge:
         return roots
 
     def _thresholds(self, test: LabelledImages) -> NDArray[np.float64]:
-        sizes = np.unique(self._n_train[self._n_train > 1]).tolist()
+        every = np.unique(self._n_train[self._n_train > 1])
+        spread = np.linspace(0, max(0, len(every) - 1), min(len(every), _MOST_SIZES)).round().astype(np.int64)
+        sizes = every[spread].tolist()
         ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
         others: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
         random = np.random.default_rng(0)
@@ -78,8 +84,8 @@ class CopyJudge:
             for size in sizes:
                 known = ratios if self._n_train[label] >= size else others
                 known[size].append(copy_ratios(_some_columns(roots, size, random)))
-        found = {size: _threshold(ratios[size], others[size]) for size in sizes}
-        return np.array([found.get(n, np.nan) for n in self._n_train.tolist()])
+        found = [_threshold(ratios[size], others[size]) for size in sizes]
+        return np.array([found[bisect_right(sizes, n) - 1] if n > 1 else np.nan for n in self._n_train.tolist()])
 
 
 def _threshold(ratios: list[NDArray[np.float64]], others: list[NDArray[np.float64]]) -> float:

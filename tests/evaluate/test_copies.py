@@ -73,6 +73,15 @@ def test_even_classes_have_one_threshold(drawings):
     assert np.isnan(judge.thresholds[7:]).all()
 
 
+def test_of_many_sizes_some_share_a_threshold(drawings, monkeypatch):
+    train, test, _ = drawings[0]
+    exact = CopyJudge(train, test).thresholds
+    monkeypatch.setattr("augmentgan.evaluate.copies._MOST_SIZES", 2)
+    shared = CopyJudge(train, test).thresholds
+    assert shared[SIZES == 100] == pytest.approx(exact[SIZES == 100])
+    assert len({*shared[SIZES < 100]}) == 1  # a class of 30 has that of the next smaller size
+
+
 def test_a_class_with_one_training_image_is_not_judged(drawings):
     train, test, fresh = drawings[0]
     one = train.subset(np.delete(np.arange(len(train)), np.flatnonzero(train.labels == 3)[1:]))
