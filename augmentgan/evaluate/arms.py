@@ -32,10 +32,11 @@ IMBALANCED_ARMS = (
     "real+oversampling+classic",
     "real+fill",
     "real+classic+fill",
+    "real+synthetic",
     "real+classic+synthetic",
     "synthetic",
 )
-"""The same for imbalanced sets: every arm with synthetic images has a rival that draws classes as evenly without them."""
+"""The same for imbalanced sets: the arms above, and every arm with synthetic images has a rival that draws classes as evenly without them."""
 
 IMBALANCED_FROM = 1.5
 """A set counts as imbalanced where its largest class has at least this many times the images of its smallest."""

@@ -120,7 +120,13 @@ def test_the_rival_of_an_arm_differs_in_the_synthetic_images_alone():
     assert rival("real+classic+synthetic", True) == "real+oversampling+classic"
     assert rival("real+classic+mixup+fill", True) == "real+oversampling+classic+mixup"
     assert rival("synthetic", True) is rival("real+classic", True) is None
-    assert all(Arm(name) for name in (*ARMS, *IMBALANCED_ARMS))
+
+
+def test_every_arm_of_an_even_set_is_run_on_an_uneven_one_too_each_with_its_rival():
+    assert set(ARMS) < set(IMBALANCED_ARMS)
+    for arm in map(Arm, IMBALANCED_ARMS):
+        rival = arm.without_synthetic(imbalanced=True)
+        assert rival is None or rival.name in IMBALANCED_ARMS
 
 
 @pytest.mark.parametrize("channels", [1, 3])
