@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.evaluation import evaluate_run as evaluate_run
     from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.evaluate.results import BenchmarkReport as BenchmarkReport
+    from augmentgan.evaluate.selection import select_samples as select_samples
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
     from augmentgan.gan.run import Run as Run
@@ -59,6 +60,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "run_benchmark": "evaluate.benchmark",
     "save": "data.writers",
+    "select_samples": "evaluate.selection",
     "write_report": "report.page",
     "write_samples": "gan.generating",
 }

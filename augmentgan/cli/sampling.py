@@ -65,23 +65,15 @@ def generate(
     """Write an exactly balanced synthetic set. HDF5 or an image folder."""
     if format not in ("hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
-    if policy not in ("none", "weights", "soft-labels"):
-        raise DataError(f"--policy {policy!r} is not known; use none, weights or soft-labels")
-    if filter not in ("off", "light", "strong"):
-        raise DataError(f"--filter {filter!r} is not known; use off, light or strong")
     kind: Literal["hdf5", "folder"] = "folder" if format == "folder" else "hdf5"
 
     from augmentgan.cli.display import progress
     from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load
-    from augmentgan.evaluate.copies import CopyJudge
-    from augmentgan.evaluate.filtering import SampleFilter
-    from augmentgan.evaluate.teachers import Teachers
+    from augmentgan.evaluate.selection import select_samples
     from augmentgan.files import refuse_existing
-    from augmentgan.gan.checkpoint import read_numbers
-    from augmentgan.gan.device import resolve_device
     from augmentgan.gan.distributed import joined
-    from augmentgan.gan.generating import Judge, Refusal, any_of, write_samples
+    from augmentgan.gan.generating import write_samples
 
     with joined(device) as (team, device):
         opened = open_run(run, device)
@@ -90,23 +82,7 @@ def generate(
         counts = opened.counts(per_class, fill, words(classes))
         where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
         refuse_existing(where, overwrite=overwrite)
-        judge = CopyJudge(opened.train, opened.test)
-        if no_copies and judge.threshold is None:
-            raise DataError(
-                f"--no-copies: run {str(opened.folder)!r} held fewer than 10 test images out to judge copies by"
-            )
-        judges: list[Judge] = []
-        refusals = [Refusal(judge.rule, judge.copies)] if no_copies else []
-        if policy != "none" or filter != "off":
-            read_numbers(opened.folder)  # a run without a checkpoint is told before teachers are trained
-            section, where_to = opened.recipe.benchmark, resolve_device(device)
-            teachers = Teachers(opened.train, section, opened.seed, where_to, soft=policy == "soft-labels")
-            if policy != "none":
-                judges.append(teachers)
-            if filter != "off":
-                chosen = SampleFilter(opened, filter, teachers)
-                judges.append(chosen)
-                refusals.append(Refusal(chosen.rule, chosen.refuses))
+        chosen = select_samples(opened, no_copies=no_copies, filter=filter, policy=policy)
         done = n_copies = 0
 
         with (
@@ -119,7 +95,7 @@ def generate(
                 if interrupted():  # between two batches, and not in the middle of a library's write
                     raise KeyboardInterrupt
                 done += len(batch.images)
-                n_copies += int(judge.copies(batch.images, batch.labels).sum())
+                n_copies += int(chosen.copies.copies(batch.images, batch.labels).sum())
                 advance(done)
 
             total = write_samples(
@@ -130,12 +106,12 @@ def generate(
                 seed=seed,
                 overwrite=overwrite,
                 command=command_line(),
-                refuses=any_of(refusals),
-                judges=judges,
+                refuses=chosen.refuses,
+                judges=chosen.judges,
                 on_batch=take,
                 team=team,
             )
-    n_judged = sum(n for label, n in counts.items() if judge.knows(label))
+    n_judged = sum(n for label, n in counts.items() if chosen.copies.knows(label))
     share = n_copies / n_judged if n_judged else None
     loading = how_to_load(where, kind)
     if as_json:
