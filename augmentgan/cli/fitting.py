@@ -24,6 +24,7 @@ from augmentgan.cli.options import (
     TestFractionOption,
     command_line,
     images_for,
+    name_of,
     notice,
     parse_duration,
     quoted,
@@ -98,7 +99,7 @@ def fit(
             "missing; give a folder with one folder a class, or an HDF5, .npz or .csv file", param_hint="DATA"
         )
     else:
-        folder = out or Path("runs") / (data.resolve().stem or "run")
+        folder = out or Path("runs") / name_of(data)
         refuse_inside(data, folder)
         _refuse_resume(folder, resume=resume, overwrite=overwrite)
         chosen = recipe_for(recipe, settings, named)

@@ -61,6 +61,8 @@ def _lines(found: Inspection) -> list[str]:
         f"ignored     {found.n_ignored} hidden or system files and links to folders, "
         f"{found.n_loose} files that belong to no class"
     )
+    if found.dark is not None:
+        lines.append(f"dark        {found.dark}")
     lines.append("policies")
     lines += [f"  {name}: {policy}" for name, policy in found.policies.items()]
     if found.refusal is not None:

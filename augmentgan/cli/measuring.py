@@ -26,6 +26,7 @@ from augmentgan.cli.options import (
     command_line,
     first_process,
     images_for,
+    name_of,
     notice,
     open_run,
     quoted,
@@ -109,7 +110,7 @@ def benchmark(
             raise DataError("DATA and --run exclude each other: from scratch, or a run's own samples")
         chosen = recipe_for(recipe, set, {"--test-fraction": ("data.test_fraction", test_fraction)})
         images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
-        folder = out or Path("runs") / f"benchmark-{data.resolve().stem}"
+        folder = out or Path("runs") / f"benchmark-{name_of(data)}"
         refuse_inside(data, folder)
         notice(f"folder {folder}")
         result = measure_from_scratch(

@@ -197,6 +197,12 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def name_of(data: Path) -> str:
+    """What results of a data set are called: a file's name without its kind, a folder's whole name."""
+    whole = data.resolve()
+    return (whole.name if whole.is_dir() else whole.stem) or "run"
+
+
 def refuse_inside(data: Path, folder: Path) -> None:
     """Keep what is written out of a data folder, where the next command would take it for a class.
 

@@ -51,7 +51,8 @@ FORMATS = (
 )
 """What is read. Pillow knows more, some of them programs and no pictures: for EPS it would start Ghostscript."""
 
-GREY_MODES = {"1", "L", "I", "I;16", "I;16B", "I;16L", "LA", "La"}
+DEEP_MODES = {"I", "I;16", "I;16B", "I;16L"}
+GREY_MODES = {"1", "L", "LA", "La", *DEEP_MODES}
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 
 
@@ -126,8 +127,10 @@ def _formats() -> tuple[str, ...]:
 def _opened(path: Path) -> Image.Image:
     try:
         if not path.is_file():  # a pipe would be waited for without end
-            problem = "is no plain file" if path.exists() else "does not exist"
-            raise DataError(f"file {str(path)!r} {problem}; remove it")
+            there = path.exists()
+            raise DataError(
+                f"file {str(path)!r} {'is no plain file; remove it' if there else 'does not exist; correct its name'}"
+            )
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
             warnings.simplefilter("ignore")
@@ -136,7 +139,12 @@ def _opened(path: Path) -> Image.Image:
         raise
     except UnidentifiedImageError as error:
         empty = path.exists() and path.stat().st_size == 0
-        raise DataError(f"file {str(path)!r} is {'empty' if empty else 'not an image'}; remove it") from error
+        mend = (
+            "is empty; remove it"
+            if empty
+            else "is no image of a kind that is read (PNG, JPEG, TIFF, WebP, ...); convert or remove it"
+        )
+        raise DataError(f"file {str(path)!r} {mend}") from error
     except Exception as error:
         raise DataError(f"file {str(path)!r} cannot be opened ({_one_line(error)}); replace or remove it") from error
     if image.width * image.height > MAX_PIXELS:
@@ -151,7 +159,7 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = ImageOps.exif_transpose(image)
-        if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+        if image.mode in DEEP_MODES:
             levels = np.asarray(image).astype(np.int64)
             if levels.min() < 0 or levels.max() > 65535:
                 raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")

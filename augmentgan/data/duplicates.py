@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 NEAR = 0.1
 _FLAT = 1.0  # grey levels
 _BLOCKS, _ROWS = 8, 2048
+_PIXELS_AT_ONCE = 2**20  # few enough for the processor's cache: look-alikes come in thousands of pairs
 
 
 def near_duplicates(
@@ -44,10 +45,12 @@ def near_duplicates(
         keep = ~is_flat[rows] & ~is_other_flat[columns]
         if second is None:
             keep &= rows < columns
-        for row, column in zip(rows[keep], columns[keep], strict=True):
-            if np.mean((one[row] - other[column]) ** 2) <= near**2:
-                found.append((int(row), int(column)))
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+        pairs = np.stack([rows[keep], columns[keep]], axis=1)
+        at_once = max(1, _PIXELS_AT_ONCE // one[0].size)
+        for some in (pairs[k : k + at_once] for k in range(0, len(pairs), at_once)):
+            differences = (one[some[:, 0]] - other[some[:, 1]]).reshape(len(some), -1)
+            found.append(some[np.einsum("pd,pd->p", differences, differences) <= near**2 * differences.shape[1]])
+    return np.concatenate(found or [np.empty((0, 2), dtype=np.int64)]).astype(np.int64)
 
 
 def _standardised(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
-from augmentgan.data.hints import no_data_set
+from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
@@ -24,6 +24,8 @@ def scan_folder(root: Path) -> FileList:
     """
     parts, loose, linked = _parts(root)
     names = sorted({folder.name for _, folders in parts for folder in folders})
+    if len(names) == 1:
+        raise one_class_folder(root, parts[0][1][0])
     files: list[Path] = []
     labels: list[int] = []
     split: list[int] = []
@@ -90,7 +92,12 @@ def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[P
     """(split, class folders) of each part of the tree; the loose files and the links to folders beside them."""
     folders, loose, linked = _entries(root)
     below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split_folders(root).items()]
-    if any(entries[0] for _, entries in below):
+    if below and not any(entries[0] for _, entries in below):
+        raise no_classes_in_parts(root, [folder.name for folder in split_folders(root).values()])
+    wrapped = [entries[0][0] for _, entries in below if len(entries[0]) == 1]
+    if below and len(wrapped) == len(below) and len({folder.name for folder in wrapped}) > 1:
+        raise one_class_folder(wrapped[0].parent, wrapped[0])
+    if below:
         for _, (_, files, links) in below:
             loose, linked = loose + files, linked + links
         return [(which, entries[0]) for which, entries in below], loose, linked

@@ -56,6 +56,7 @@ def _received(child: subprocess.Popen[bytes], path: Path, class_names: Sequence[
         raise _unreadable(child, path)
     header = json.loads(line)
     columns: dict[str, dict[str, Any]] = header["columns"]
+    _refuse_misplaced(header, path)
     images, labels = (_needed(columns, name, header["found"], path) for name in ("images", "labels"))
     shape = _shape(images)
     check_images(f"{str(path)!r}: images", _dtype(images), shape, images["stored_bytes"])
@@ -90,6 +91,20 @@ def _received(child: subprocess.Popen[bytes], path: Path, class_names: Sequence[
         raise DataError(f"{str(path)!r}: there is no memory for {gib:.1f} GiB of images; store fewer") from error
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{str(path)!r}: {error}") from error
+
+
+def _refuse_misplaced(header: Mapping[str, Any], path: Path) -> None:
+    """Refuse datasets that would be passed over although somebody counts on them."""
+    for name in header["misplaced"]:
+        if name == "class_names":
+            if header["class_names"] is None:
+                raise DataError(
+                    f"{str(path)!r}: class_names is a dataset; store a JSON list as the file's attribute of that name"
+                )
+        elif "images" in header["columns"]:
+            raise DataError(
+                f"{str(path)!r} has 'images' and also {name!r}; store all in images and labels, and mark parts in split (0 train, 1 test)"
+            )
 
 
 def _needed(columns: Mapping[str, dict[str, Any]], name: str, found: Sequence[str], path: Path) -> dict[str, Any]:

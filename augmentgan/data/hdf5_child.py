@@ -8,11 +8,13 @@ come the bytes of each plain column.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any
 
 NAMES = ("images", "labels", "split", "group", "sample_index", "score", "nearest_real", "weight", "soft_labels")
+MISPLACED = ("class_names", "test_images", "val_images", "train_images")
 OPENING_CPU_S, BYTES_PER_CPU_S = 30, 10_000_000
 MAX_MEMORY_BYTES = 8 * 2**30
 _BLOCK_BYTES = 32 * 2**20
@@ -26,7 +28,12 @@ def main(path: str) -> None:
     out = sys.stdout.buffer
     with h5py.File(path, "r") as file:
         columns = {name: _described(file, name) for name in NAMES if name in file}
-        header = {"found": list(file)[:6], "columns": columns, "class_names": _text(file, "class_names")}
+        header = {
+            "found": list(file)[:6],
+            "columns": columns,
+            "class_names": _text(file, "class_names"),
+            "misplaced": [name for name in MISPLACED if name in file],
+        }
         out.write(json.dumps(header).encode() + b"\n")
         out.flush()
         for name, column in columns.items():
@@ -83,7 +90,8 @@ def _limit(cpu_s: int) -> None:
     until = int(time.process_time()) + 1 + cpu_s
     for kind, value in ((resource.RLIMIT_CPU, until), (resource.RLIMIT_AS, MAX_MEMORY_BYTES)):
         hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+        with contextlib.suppress(ValueError, OSError):  # macOS has no bound on memory, and says so by an error
+            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ LOOKED_FOR_IN_A_FOLDER = (
     "one folder a class, train/ and test/ above such folders, metadata.jsonl or .csv with file_name and label, or MNIST's "
     "IDX files"
 )
-_FILES = (".h5", ".hdf5", ".npz", ".csv", ".tsv")
+_FILES = (".h5", ".hdf5", ".npz", ".csv", ".tsv", ".jsonl")
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth")
@@ -42,13 +42,36 @@ def no_data_set(path: Path, linked: Sequence[Path] = ()) -> DataError:
     )
 
 
+def no_classes_in_parts(root: Path, parts: Sequence[str]) -> DataError:
+    """The error for a tree whose parts hold images and no class folders: as classes they would be learned."""
+    return DataError(
+        f"folder {str(root)!r} holds {', '.join(sorted(parts))} without class folders in them; "
+        f"{_named_table(root) or 'put each class in a folder of its own below them'}"
+    )
+
+
+def one_class_folder(root: Path, folder: Path) -> DataError:
+    """The error for a folder with a single class folder, which is mostly a wrapper round the data set."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    wraps = any(entry.is_dir() or entry.suffix.lower() in _FILES or "-idx" in entry.name for entry in entries)
+    mend = _named_table(root) or (
+        f"did you mean {str(folder)!r}?" if wraps else "put each class in a folder of its own, two classes at least"
+    )
+    return DataError(f"folder {str(root)!r} holds one class folder, {folder.name!r}; {mend}")
+
+
+def _named_table(folder: Path) -> str | None:
+    """A question about a file beside the folders that looks like the data set itself."""
+    known = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in _FILES and entry.is_file())
+    return f"did you mean {str(known[0])!r}?" if known else None
+
+
 def _folder(path: Path, linked: Sequence[Path]) -> DataError:
     if (path / "run.json").exists():
         return DataError(f"folder {str(path)!r} is a run, not a data set; augmentgan fit --from-run {path} repeats it")
-    loose = sorted(entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir())
+    loose = [entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
     found = f"{len(loose)} loose files" if loose else "nothing"
-    known = [file for file in loose if file.suffix.lower() in _FILES]
-    mend = f"did you mean {str(known[0])!r}?" if known else "put each class in a folder of its own"
+    mend = _named_table(path) or "put each class in a folder of its own"
     if linked:
         mend = f"{linked[0].name!r} is a link to a folder, and those are not followed: copy the images"
     return DataError(

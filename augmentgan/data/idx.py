@@ -62,7 +62,9 @@ def read_idx(path: Path) -> LabelledImages:
 
 
 def _named(file: Path) -> re.Match[str] | None:
-    return _NAME.fullmatch(file.name)
+    """The parts of an IDX file's name; archives on the web hold folders of such names, too."""
+    name = _NAME.fullmatch(file.name)
+    return None if name is None or file.is_dir() else name
 
 
 def _read_pair(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -42,6 +42,7 @@ class Inspection:
         fit: what fit would do: working size, channels, training and test images, updates, `scarce` classes; None where it would refuse.
         refusal: why fit would refuse the data as they are; None where it would not.
         skip_bad_helps: whether `--skip-bad` would make fit accept them.
+        dark: a line about 16-bit images that use a small part of their range; None where there are none.
         policies: how unusual images are read.
     """
 
@@ -60,6 +61,7 @@ class Inspection:
     fit: dict[str, Any] | None
     refusal: str | None
     skip_bad_helps: bool
+    dark: str | None
     policies: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         modes = Counter({"grey" if n_channels == 1 else "RGB": len(source)})
         names = [f"row {row}" for row in range(len(source))]
         source = working_size(source, size_px, channels, recipe.data.resize)
-        return _inspection(path, kind, source, names, sizes, modes, {}, 0, 0, None, recipe, seed)
+        return _inspection(path, kind, source, names, sizes, modes, {}, 0, 0, None, None, recipe, seed)
     found = read_files(source, size_px, channels, recipe.data.resize, stop_at_bad=False)
     good = [probe for probe in found.probes if probe is not None]
     return _inspection(
@@ -96,6 +98,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         {os.path.relpath(file, source.root): reason for file, reason in sorted(found.bad.items())},
         source.n_ignored,
         len(source.loose),
+        found.dark,
         refusal(source, found),
         recipe,
         seed,
@@ -112,6 +115,7 @@ def _inspection(
     bad: dict[str, str],
     n_ignored: int,
     n_loose: int,
+    dark: str | None,
     problem: DataError | None,
     recipe: Recipe,
     seed: int,
@@ -161,6 +165,7 @@ def _inspection(
         fit=plan,
         refusal=reason,
         skip_bad_helps=skip_bad_helps,
+        dark=dark,
         policies=POLICIES,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.decode import Probe, Resize, decode, probe, resize_array
+from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, probe, resize_array
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.sources import read_source
@@ -18,6 +18,8 @@ from augmentgan.errors import DataError
 from augmentgan.recipe import DataFacts, automatic_size
 
 _THREADS = 4
+_DARK = 63
+"""Brightest grey level of 255 up to which 16-bit images are said to be dark: 14 bits or fewer were used."""
 
 
 def load(
@@ -99,12 +101,14 @@ class ReadFiles:
         bad: the reason for each file that cannot be used.
         files: the file behind each image.
         data: the images; None where there is none, or where reading stopped at a bad file.
+        dark: a line about 16-bit images that use a small part of their range; None where there are none.
     """
 
     probes: list[Probe | None]
     bad: dict[Path, str]
     files: tuple[Path, ...]
     data: LabelledImages | None
+    dark: str | None = None
 
 
 def read_files(
@@ -142,7 +146,19 @@ def read_files(
         split=None if listed.split is None else np.array(listed.split, dtype=np.int64)[keep],
         group=None if listed.group is None else np.array(listed.group, dtype=np.int64)[keep],
     )
-    return ReadFiles(probes, bad, tuple(listed.files[row] for row in keep), data)
+    deep = [found is not None and found.mode in DEEP_MODES for found in (probes[row] for row in keep)]
+    return ReadFiles(probes, bad, tuple(listed.files[row] for row in keep), data, _darkness(images[deep]))
+
+
+def _darkness(deep: NDArray[np.uint8]) -> str | None:
+    """A line about images of 16 bits whose levels end far below the top, as those of 12-bit cameras do."""
+    brightest = int(deep.max(initial=0))
+    if not len(deep) or brightest > _DARK:
+        return None
+    return (
+        f"{len(deep)} 16-bit images reach grey level {brightest} of 255 only, once divided by 257: nearly black; "
+        "stretch them to the whole range (one factor for all)"
+    )
 
 
 def refusal(listed: FileList, found: ReadFiles) -> DataError | None:
@@ -150,8 +166,8 @@ def refusal(listed: FileList, found: ReadFiles) -> DataError | None:
     if not listed.files or len(found.bad) == len(listed.files):
         first = f" ({found.bad[listed.files[0]]})" if listed.files else ""
         return DataError(
-            f"folder {str(listed.root)!r} holds {len(listed.files)} files and no image{first}; "
-            "put images in its class folders"
+            f"folder {str(listed.root)!r} holds {len(listed.files)} files and no image that can be read{first}"
+            + ("" if first else "; put images in its class folders")
         )
     if not found.bad:
         return None
@@ -176,6 +192,8 @@ def _load_files(
     if found.bad:
         first = next(file for file in listed.files if file in found.bad)
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
+    if found.dark:
+        tell(found.dark)
     if listed.loose:
         tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
     if listed.linked:

@@ -26,8 +26,9 @@ _LAYOUTS: tuple[tuple[tuple[str, str, int], ...], ...] = (
         ("val_images", "val_labels", TRAIN),
         ("test_images", "test_labels", TEST),
     ),
-    (("x_train", "y_train", TRAIN), ("x_test", "y_test", TEST)),
+    (("x_train", "y_train", TRAIN), ("x_val", "y_val", TRAIN), ("x_test", "y_test", TEST)),
 )
+_KNOWN = {name for layout in _LAYOUTS for *columns, _ in layout for name in columns}
 
 
 def read_npz(path: Path) -> LabelledImages:
@@ -56,6 +57,12 @@ def _read(archive: zipfile.ZipFile, path: Path) -> LabelledImages:
         raise DataError(
             f"{str(path)!r} has neither 'images' nor 'train_images' nor 'x_train' (found: {found}); "
             "store images and labels"
+        )
+    mixed = sorted(_KNOWN.intersection(names) - {name for *columns, _ in layout for name in columns})
+    if mixed:
+        raise DataError(
+            f"{str(path)!r} has {layout[0][0]!r} and also {mixed[0]!r}, which belong to different layouts; "
+            "call all parts train_images, train_labels, test_images, test_labels"
         )
     parts = []
     for images_name, labels_name, which in layout:

@@ -127,9 +127,7 @@ def _read(path: Path) -> list[_Row]:
         column = next((name for name in _FILE_COLUMNS if name in record), None)
         if column is None or "label" not in record:
             found = ", ".join(map(repr, record))[:80]
-            raise DataError(
-                f"{where} has no path or no label (columns: {found}); a CSV names its columns on the first line"
-            )
+            raise DataError(f"{where} has no path or no label (columns: {found}); call the columns path and label")
         name, label = record[column], record["label"]
         if not isinstance(name, str) or not _is_text(name) or "\0" in name:
             raise DataError(f"{where}: {column} is {name!r:.60}; name an image file")
@@ -186,6 +184,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         for record in reader:
             if None in record or None in record.values():  # a longer and a shorter line
                 n = len(reader.fieldnames or ())
@@ -200,7 +199,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _delimiter(text: str) -> str:
     """The comma, unless the first line makes sense with another (spreadsheets in much of Europe write semicolons)."""
-    first = text.split("\n", 1)[0].strip("\r\ufeff")
+    first = text.split("\n", 1)[0].strip("\r\ufeff").lower()
     return next((each for each in ";\t" if "label" in [word.strip('" ') for word in first.split(each)]), ",")
 
 

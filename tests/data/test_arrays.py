@@ -65,6 +65,18 @@ def test_npz_is_the_arrays_as_saved(tmp_path, pixels, save):
     assert (found.kind, found.counts) == ("npz", {"ant": 4, "bee": 4, "fly": 4})
 
 
+def test_npz_of_keras_with_a_validation_part(tmp_path, pixels):
+    parts = {"train": pixels[:6], "val": pixels[6:9], "test": pixels[9:]}
+    arrays = {f"x_{part}": images for part, images in parts.items()}
+    arrays |= {f"y_{part}": np.arange(len(images)) % 3 for part, images in parts.items()}
+    assert ag.load(npz(tmp_path / "keras.npz", **arrays)).split.tolist() == [0] * 9 + [1] * 3
+
+
+def test_npz_of_two_layouts_is_refused(tmp_path, pixels):
+    path = npz(tmp_path / "a.npz", images=pixels, labels=LABELS, test_images=pixels, test_labels=LABELS)
+    refused(path, "'images'", "'test_images'", "different layouts")
+
+
 def test_npz_by_columns_in_colour_and_with_byte_names(tmp_path, pixels):
     colour = np.asfortranarray(np.repeat(pixels[..., None], 3, axis=3) // np.array([1, 2, 3], dtype=np.uint8))
     names = np.array([b"ant", b"bee", b"fly"])
@@ -227,6 +239,14 @@ def test_one_idx_file_stands_for_itself_and_its_partner(mnist, pixels):
             data = ag.load(file)
             assert (data.images[..., 0] == pixels[rows]).all()
             assert data.split is None
+
+
+def test_folders_that_are_called_like_idx_files_are_passed_over(mnist, pixels):
+    before = ag.load(mnist)
+    for part in ("train", "t10k"):
+        (mnist / f"{part}-images-idx3-ubyte").with_suffix(".idx3-ubyte").mkdir()
+        (mnist / f"{part}-labels.idx1-ubyte").mkdir()
+    assert ag.load(mnist).fingerprint() == before.fingerprint()
 
 
 def test_plain_idx_files_go_before_their_gzipped_copies(tmp_path, pixels):

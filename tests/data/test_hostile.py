@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
+from augmentgan.data import hdf5_child
 from augmentgan.data.writers import open_writer
 from augmentgan.errors import DataError, OutputError
 
@@ -61,7 +62,7 @@ def test_odd_names(tree, name):
     (tree / name / "0.png").rename(tree / name / f"{name}.png")
     assert name in ag.load(tree).class_names
     (tree / name / f"{name}.txt").write_text("no image")
-    refused(tree, "not an image")
+    refused(tree, "no image of a kind that is read")
 
 
 def test_a_deep_tree(tree):
@@ -248,6 +249,19 @@ def test_pictures_that_are_programs_are_not_run(tree, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
     eps = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
     (tree / "class_0" / "cat.png").write_text(eps)
-    with pytest.raises(DataError, match=r"cat\.png' is not an image"):
+    with pytest.raises(DataError, match=r"cat\.png' is no image"):
         ag.load(tree)
     assert not (tmp_path / "called").exists()
+
+
+def test_a_system_without_a_bound_on_memory_still_reads(monkeypatch):
+    resource = pytest.importorskip("resource")
+    asked = []
+
+    def refuse(kind, limits):
+        asked.append(kind)
+        raise ValueError("current limit exceeds maximum limit")  # what macOS says
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    hdf5_child._limit(5)
+    assert asked == [resource.RLIMIT_CPU, resource.RLIMIT_AS]

@@ -74,12 +74,9 @@ def test_class_folders_without_images(tmp_path):
     refused(lambda: ag.load(tmp_path), "no image")
 
 
-def test_one_class_only(tree):
-    for name in ("class_1", "class_2"):
-        for file in (tree / name).iterdir():
-            file.unlink()
-        (tree / name).rmdir()
-    refused(lambda: split_rows(ag.load(tree), test_fraction=0.2, seed=0), "1 class", "at least 2")
+def test_one_class_only(tmp_path, pixels):
+    path = write_h5(tmp_path / "a.h5", pixels, np.zeros(12, dtype=int), ["cat"])
+    refused(lambda: split_rows(ag.load(path), test_fraction=0.2, seed=0), "1 class", "at least 2")
 
 
 def test_a_class_with_one_image(tree):
@@ -90,7 +87,7 @@ def test_a_class_with_one_image(tree):
 
 def test_a_file_that_is_no_image(tree):
     (tree / "class_1" / "notes.txt").write_text("hello")
-    refused(lambda: ag.load(tree), "notes.txt", "not an image", "--skip-bad")
+    refused(lambda: ag.load(tree), "notes.txt", "no image of a kind", "--skip-bad")
     notices = []
     assert len(ag.load(tree, skip_bad=True, on_notice=notices.append)) == 18
     assert "1 bad files left out" in notices[0]
@@ -250,3 +247,61 @@ def test_training_and_testing_folders_are_the_split(tree, tmp_path):
 def test_parts_of_unknown_names_are_not_learned_as_classes(tree, tmp_path, names):
     root = parts(tree, tmp_path / "both", *names)
     refused(lambda: ag.load(root), *map(repr, sorted(names)), "call them train and test")
+
+
+def flat(folder, n=6):
+    folder.mkdir(parents=True)
+    for k in range(n):
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / f"{k}.png")
+
+
+def test_parts_without_classes_are_not_learned_as_classes(tmp_path):
+    root = tmp_path / "competition"
+    flat(root / "train")
+    flat(root / "test")
+    refused(lambda: ag.load(root), "holds test, train without class folders", "folder of its own")
+    (root / "train.csv").write_text("path,label\n" + "".join(f"train/{k}.png,{k % 2}\n" for k in range(6)))
+    refused(lambda: ag.load(root), "holds test, train without class folders", "did you mean", "train.csv")
+    assert ag.load(root / "train.csv").counts.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("layout", "meant"),
+    [
+        (["dataset/cat", "dataset/dog"], "dataset"),
+        (["train/cat", "train/dog"], "train"),
+        (["train/training_set/cat", "train/training_set/dog", "test/test_set/cat"], "test_set"),
+    ],
+)
+def test_a_folder_round_the_set_is_pointed_out(tmp_path, layout, meant):
+    for folder in layout:
+        flat(tmp_path / "root" / folder)
+    refused(lambda: ag.load(tmp_path / "root"), f"holds one class folder, {meant!r}", "did you mean", f"{meant}'?")
+
+
+def test_a_table_beside_the_folder_of_its_images_is_pointed_out(tmp_path):
+    flat(tmp_path / "images")
+    refused(lambda: ag.load(tmp_path), "holds one class folder, 'images'", "two classes at least")
+    (tmp_path / "labels.jsonl").write_text("{}")
+    refused(lambda: ag.load(tmp_path), "did you mean", "labels.jsonl'?")
+
+
+@pytest.mark.parametrize(("name", "words"), [("class_names", "JSON list"), ("test_images", "split (0 train, 1 test)")])
+def test_hdf5_that_means_what_would_be_passed_over(tmp_path, pixels, name, words):
+    values = np.array([b"cat", b"dog"]) if name == "class_names" else pixels
+    path = write_h5(tmp_path / "a.h5", pixels, np.arange(12) % 2, **{name: values})
+    refused(lambda: ag.load(path), "a.h5", name, words)
+
+
+@pytest.mark.parametrize(("top", "dark"), [(4095, True), (65535, False)])
+def test_pictures_of_a_12_bit_camera_are_said_to_be_dark(tmp_path, top, dark):
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for k in range(6):
+            levels = random.integers(0, top + 1, (8, 8)).astype(np.uint16)
+            Image.fromarray(levels).save(tmp_path / "data" / name / f"{k}.png")
+    said = []
+    ag.load(tmp_path / "data", on_notice=said.append)
+    assert [("12 16-bit images" in line, "grey level 15 of 255" in line) for line in said] == [(True, True)] * dark
+    assert (ag.inspect(tmp_path / "data").dark is not None) == dark

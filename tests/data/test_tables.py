@@ -81,6 +81,12 @@ def test_labels_that_are_numbers_stand_in_the_order_of_numbers(tree):
     assert ag.load(csv(tree, *rows)).class_names == tuple(str(number) for number in range(12))
 
 
+def test_column_names_may_be_written_freely(tree):
+    path = tree / "by_hand.csv"
+    path.write_text("Path, Label\n" + "".join(f"{row}\n" for row in rows_of(tree)))
+    assert len(ag.load(path)) == 18
+
+
 def test_a_file_that_is_missing_is_a_bad_file(tree):
     path = csv(tree, *rows_of(tree), "class_0/gone.png,class_0")
     refused(path, "gone.png", "does not exist", "--skip-bad")
@@ -102,7 +108,7 @@ def test_files_outside_the_folder_of_the_table(tree, way_out):
     [
         ("", ["names no image"]),
         ("path,label\n", ["names no image"]),
-        ("a.png,cat\nb.png,dog\n", ["line 2", "no path or no label", "a CSV names its columns"]),
+        ("a.png,cat\nb.png,dog\n", ["line 2", "no path or no label", "call the columns path and label"]),
         ("path,label\na.png\n", ["line 2", "2 columns"]),
         ("path,label\na.png,cat,dog\n", ["line 2", "2 columns"]),
         ("path,label\na.png,\n", ["line 2", "label is ''"]),
