@@ -108,6 +108,7 @@ def test_public_names():
         "load_recipe",
         "run_benchmark",
         "save",
+        "select_samples",
         "write_report",
         "write_samples",
     ]

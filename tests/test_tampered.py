@@ -107,7 +107,39 @@ def test_a_random_state_of_another_shape(folder, digits, small_recipe, shape):
     refused(lambda: continued(folder, digits, small_recipe), "checkpoint")
 
 
-@pytest.mark.parametrize("rows", [[10**6], [-1], [0.5], []])
+@pytest.mark.parametrize("name", ["exp_avg", "step"])
+def test_an_optimiser_that_lost_its_moments(folder, digits, small_recipe, name):
+    def forget(tensors):
+        for key in [key for key in tensors if key.startswith("optimizer_generator.") and key.endswith(f".{name}")]:
+            del tensors[key]
+
+    retold(folder, forget)
+    refused(lambda: continued(folder, digits, small_recipe.with_settings(["training.updates=40"])), "checkpoint")
+
+
+def test_an_optimiser_without_any_state(folder, digits, small_recipe):
+    def forget(tensors):
+        for key in [key for key in tensors if key.startswith("optimizer_discriminator.")]:
+            del tensors[key]
+
+    retold(folder, forget)
+    refused(lambda: continued(folder, digits, small_recipe.with_settings(["training.updates=40"])), "checkpoint")
+
+
+def test_steps_that_are_many(folder, digits, small_recipe):
+    retold(folder, lambda tensors: tensors.update({"optimizer_generator.0.step": torch.zeros(7)}))
+    refused(lambda: continued(folder, digits, small_recipe.with_settings(["training.updates=40"])), "checkpoint")
+
+
+def test_a_class_without_coverage_pairs(folder, digits, small_recipe):
+    def forget(tensors):
+        tensors["coverage.rows"] = torch.zeros_like(tensors["coverage.rows"])
+
+    retold(folder, forget)
+    refused(lambda: continued(folder, digits, small_recipe.with_settings(["training.updates=40"])), "checkpoint")
+
+
+@pytest.mark.parametrize("rows", [[10**6], [-1], [0.5], [], [[1, 2, 3]]])
 def test_coverage_pairs_of_other_data(folder, digits, small_recipe, rows):
     retold(folder, lambda tensors: tensors.update({"coverage.rows": torch.tensor(rows)}))
     refused(lambda: continued(folder, digits, small_recipe), "checkpoint")

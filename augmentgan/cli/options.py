@@ -122,19 +122,6 @@ def recipe_for(recipe: str | None, settings: Sequence[str] | None, named: Mappin
     return chosen
 
 
-def load_for(recipe: Recipe, path: Path, *, skip_bad: bool, like: LabelledImages | None = None) -> LabelledImages:
-    """The images at `path` as the recipe wants them, or of the size of `like`."""
-    from augmentgan.data.load import load
-
-    size_px: int | None = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels: int | None = None if recipe.data.channels == "auto" else recipe.data.channels
-    if like is not None:
-        size_px, channels = like.images.shape[1], like.channels
-    return load(
-        path, size_px=size_px, channels=channels, resize=recipe.data.resize, skip_bad=skip_bad, on_notice=notice
-    )
-
-
 def images_for(
     recipe: Recipe, data: Path, *, test: Path | None, test_fraction: float | None, skip_bad: bool
 ) -> LabelledImages:
@@ -147,7 +134,9 @@ def images_for(
         raise DataError(
             "--test-fraction holds out a share of DATA, and --test brings what is held out; leave one of them out"
         )
-    images = load_for(recipe, data, skip_bad=skip_bad)
+    from augmentgan.data.load import load_for
+
+    images = load_for(recipe, data, skip_bad=skip_bad, on_notice=notice)
     if test is not None:
         return _with_test(recipe, images, test, skip_bad=skip_bad)
     if test_fraction is not None and images.is_split:
@@ -158,12 +147,13 @@ def images_for(
 def _with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: bool) -> LabelledImages:
     """The images to learn from, joined with test images from `path`; a test part of their own is left out, and said to be."""
     from augmentgan.data.images import TEST, TRAIN
+    from augmentgan.data.load import load_for
     from augmentgan.data.split import join_test
 
     n_own = len(images.part(TEST))
     if n_own:
         notice(f"{n_own} test images of the data's own are left out: --test gives others")
-    test = load_for(recipe, path, skip_bad=skip_bad, like=images)
+    test = load_for(recipe, path, skip_bad=skip_bad, on_notice=notice, like=images)
     if test.is_split:
         notice(f"{len(test.part(TRAIN))} training images of {str(path)!r} are left out: its test part is taken")
     return join_test(images, test)

@@ -19,8 +19,10 @@ def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] |
     """The same number of samples for every class, or for those named.
 
     Raises:
-        DataError: a number below 1, or an unknown class.
+        DataError: no whole number, one below 1, or an unknown class.
     """
+    if not isinstance(per_class, int | np.integer):
+        raise DataError(f"--per-class {per_class!r} is no whole number")
     if per_class < 1:
         raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
     return dict.fromkeys(labels_of(classes, class_names), per_class)
@@ -85,6 +87,7 @@ def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list
     """
     if classes is None:
         return list(range(len(class_names)))
+    classes = [classes] if isinstance(classes, str) else classes
     if not classes:
         raise DataError(f"--classes names no class; known: {', '.join(class_names[:10])}")
     for name in classes:

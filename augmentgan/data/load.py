@@ -15,7 +15,7 @@ from augmentgan.data.file_list import FileList
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.sources import read_source
 from augmentgan.errors import DataError
-from augmentgan.recipe import DataFacts, automatic_size
+from augmentgan.recipe import DataFacts, Recipe, automatic_size
 
 _THREADS = 4
 _DARK = 63
@@ -52,6 +52,24 @@ def load(
     if isinstance(source, LabelledImages):
         return working_size(source, size_px, channels, resize)
     return _load_files(source, size_px, channels, resize, skip_bad, on_notice or (lambda line: None))
+
+
+def load_for(
+    recipe: Recipe,
+    path: str | Path,
+    *,
+    skip_bad: bool = False,
+    on_notice: Callable[[str], None] | None = None,
+    like: LabelledImages | None = None,
+) -> LabelledImages:
+    """The images at `path` as the recipe wants them, or of the size of `like`; see `load`."""
+    size_px: int | None = None if recipe.data.size_px == "auto" else recipe.data.size_px
+    channels: int | None = None if recipe.data.channels == "auto" else recipe.data.channels
+    if like is not None:
+        size_px, channels = like.images.shape[1], like.channels
+    return load(
+        path, size_px=size_px, channels=channels, resize=recipe.data.resize, skip_bad=skip_bad, on_notice=on_notice
+    )
 
 
 def working_size(

@@ -9,6 +9,7 @@ import numpy as np
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import facts, working_size
 from augmentgan.data.split import Split, draw_per_class, split_rows
+from augmentgan.errors import DataError
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 FEW_IMAGES = 10
@@ -40,13 +41,24 @@ class Plan:
         return {name: n for name, n in zip(self.data.class_names, counts, strict=True) if n < FEW_IMAGES}
 
 
+def checked_seed(seed: int) -> int:
+    """The seed, where it is one.
+
+    Raises:
+        DataError: below 0, or beyond 63 bits.
+    """
+    if not 0 <= seed < 2**63:
+        raise DataError(f"seed {seed}: give 0 or more, in 63 bits")
+    return seed
+
+
 def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0) -> Plan:
     """Split the data, draw the training images and settle the recipe; nothing is learned or written.
 
     Raises:
         DataError, RecipeError: the data or the recipe cannot be used.
     """
-    recipe = recipe or Recipe()
+    recipe, seed = recipe or Recipe(), checked_seed(seed)
     split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
     if recipe.data.train_per_class != "all":
         split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))

@@ -19,6 +19,7 @@ from augmentgan.gan.training import Trainer
 TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
 CHECKPOINT_FILES = (TENSORS, NUMBERS)
 FORMAT = 1
+_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,14 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         for name in ("generator", "average", "chosen", "discriminator"):
             getattr(trainer, name).load_state_dict(_section(tensors, name))
         for name in ("optimizer_generator", "optimizer_discriminator"):
-            _restore_optimizer(getattr(trainer, name), _section(tensors, name))
+            _restore_optimizer(getattr(trainer, name), _section(tensors, name), numbers.updates)
         rows, latents = tensors["coverage.rows"], tensors["coverage.latents"]
         fits = latents.shape == (len(rows), trainer.recipe.model.latent_dim) and rows.dtype == torch.int64
-        if not fits or not (0 <= int(rows.min()) <= int(rows.max()) < len(trainer.batches.images)):
+        if not fits or rows.ndim != 1 or not (0 <= int(rows.min()) <= int(rows.max()) < len(trainer.batches.images)):
             raise ValueError("coverage pairs are of other data")
+        labels = trainer.batches.labels.cpu()
+        if not torch.isin(torch.unique(labels), labels[rows]).all():
+            raise ValueError("a class has no coverage pair")
         trainer.coverage.rows, trainer.coverage.latents = rows, latents
         trainer.anchors.copy_(tensors["lecam.anchors"])
         torch.set_rng_state(tensors["random.cpu"])
@@ -168,7 +172,7 @@ def _optimizer_tensors(prefix: str, optimizer: torch.optim.Adam) -> dict[str, Te
     }
 
 
-def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor], updates: int) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -180,6 +184,7 @@ def _restore_optimizer(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) 
         elif name != "step":
             raise ValueError(f"{key} has another shape than its weight")
         state.setdefault(int(row), {})[name] = value
-    if len({frozenset(slot) for slot in state.values()}) > 1:
+    whole = all(slot.keys() == _MOMENTS and slot["step"].numel() == 1 for slot in state.values())
+    if not whole or len(state) not in (0, len(parameters)) or bool(state) != bool(updates):
         raise ValueError("some moments are missing")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -55,7 +55,7 @@ class Coverage:
         device = self._batches.images.device
         size_px, channels = self._batches.images.shape[1], self._batches.images.shape[3]
         generated = torch.zeros(n_candidates, channels * (size_px // 2) ** 2, device=device)  # (candidates, d)
-        # batches mix the classes evenly: normalisation statistics of one class alone would change the samples
+        # batches mix the classes, as the data have them: normalisation statistics of one class alone would change the samples
         for part in torch.split(torch.randperm(n_candidates), MATCHING_BATCH)[team.rank :: team.size]:
             images = generator(candidates[part].to(device), candidate_labels[part].to(device))
             generated[part.to(device)] = _descriptor(images)

@@ -136,7 +136,10 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
     Messages between devices go over nccl, between processors over gloo.
 
     Args:
-        device: what the user asked for; "auto" and "cuda" become the process's own GPU.
+        device: what the user asked for; "auto" and "cuda" become the process's own GPU, "auto" without one the CPU.
+
+    Raises:
+        TrainingError: more processes than GPUs, or a device that they cannot share.
     """
     if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE, device
@@ -147,6 +150,10 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
             raise TrainingError(f"{processes} processes for {n_gpus} GPUs; lower --nproc-per-node, or use --device cpu")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    elif device == "auto":
+        device = "cpu"  # gloo moves no tensors of other devices
+    elif device != "cpu":
+        raise TrainingError(f"--device {device} under torchrun: several processes share auto, cpu or cuda (a GPU each)")
     # It takes the group that exists when it is first imported (torchvision does so) as the default of its arguments, for ever:
     # after the group, it would keep gloo's threads alive into the interpreter's end, where letting go of a tensor aborts the process
     importlib.import_module("torch.distributed.nn.functional")

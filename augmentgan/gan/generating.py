@@ -105,11 +105,13 @@ def write_samples(
         The number of images written.
 
     Raises:
-        DataError: a class whose samples are nearly all refused.
+        DataError: a label that the run does not know, or a class whose samples are nearly all refused.
         OutputError: `out` exists or cannot be written, or another process is writing it.
         RunError: the run has no usable checkpoint.
     """
     out = Path(out)
+    if not set(counts) <= set(range(len(run.class_names))):
+        raise DataError(f"labels {list(counts)!r:.60} are not all of the run's {len(run.class_names)}; see Run.counts")
     team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     size = run.recipe.data.size_px
@@ -213,7 +215,9 @@ def _accepted(
                     f"class {name!r}: {number - wanted + missing} of {number} samples were refused; ask for fewer, "
                     "or look at augmentgan evaluate"
                 )
-            kept = np.flatnonzero(~refuses.judge(batch.images, batch.labels))[:missing]
+            # one answer for all: teachers learned in two processes need not agree, and batches must stay in step
+            refused = team.from_first(torch.from_numpy(refuses.judge(batch.images, batch.labels).astype(np.uint8)))
+            kept = np.flatnonzero(refused.numpy() == 0)[:missing]
             yield SampleBatch(batch.images[kept], batch.labels[kept], batch.sample_index[kept])
             missing -= len(kept)
             if not missing:

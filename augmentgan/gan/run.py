@@ -19,7 +19,8 @@ import augmentgan
 from augmentgan.data.fill import exactly, filling
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.data.plan import Plan, plan_fit
+from augmentgan.data.load import load_for
+from augmentgan.data.plan import FEW_IMAGES, Plan, checked_seed, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError, RunError, TrainingError
 from augmentgan.gan.batches import class_shares
@@ -53,14 +54,14 @@ from augmentgan.gan.run_folder import (
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
-from augmentgan.recipe import Recipe, ResolvedRecipe
+from augmentgan.recipe import Recipe, ResolvedRecipe, load_recipe
 
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
 
 
 def fit(
-    data: LabelledImages,
-    recipe: Recipe | None = None,
+    data: LabelledImages | str | Path,
+    recipe: Recipe | str | Path | None = None,
     out: str | Path = "runs/run",
     *,
     seed: int = 0,
@@ -77,8 +78,8 @@ def fit(
     """Learn a class-conditional generator; an unfinished run in `out` with the same data and recipe is continued.
 
     Args:
-        data: labelled images; its own split and groups are honoured.
-        recipe: settings; the default recipe where left out.
+        data: labelled images, or where they are, to be read as the recipe wants them; their own split and groups are honoured.
+        recipe: settings, or a recipe's name or file; the default recipe where left out.
         out: the run folder.
         seed: of the split, the weights and every draw.
         device: auto, cpu, cuda, cuda:K or mps.
@@ -100,7 +101,9 @@ def fit(
         OutputError: `out` holds something else, or cannot be written.
         TrainingError: training went wrong, also after gentler attempts (`augmentgan.gan.watch`), or out of memory.
     """
-    plan, where = plan_fit(data, recipe, seed), resolve_device(device)
+    settings = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else str(recipe))
+    images = data if isinstance(data, LabelledImages) else load_for(settings, Path(data))
+    plan, where = plan_fit(images, settings, seed), resolve_device(device)
     folder = Path(out)
     team.check_batch(plan.recipe.training.batch_images, GROUP)
     require_networks(plan.recipe)
@@ -279,11 +282,9 @@ class Run:
         """The seed itself, or the run's where none is given.
 
         Raises:
-            DataError: a seed below 0.
+            DataError: no seed.
         """
-        if seed is not None and seed < 0:
-            raise DataError(f"seed {seed}: give 0 or more")
-        return self.seed if seed is None else seed
+        return self.seed if seed is None else checked_seed(seed)
 
     def generate(
         self,
@@ -383,10 +384,11 @@ def _learn(
                     if looks:
                         # a look because of a stop comes at a chance moment: it counts only until there is a regular one
                         regular = done % training.quality_updates == 0 or done == training.updates
-                        if (regular and choice.takes(done, status.div_worst)) or not choice.updates:
+                        if (regular and choice.takes(done, status.div_worst, status.near)) or not choice.updates:
                             trainer.choose()
                     append_event(folder, status)
-                    on_status(status)
+                    with random_state_kept(trainer.device):  # what is drawn by who looks on does not change the run
+                        on_status(status)
         if writes and saves and (last or not watch.in_doubt):
             check_there(folder)
             with trainer.paused_clock():
@@ -416,14 +418,12 @@ def _look(
 
 
 def _with_quality(status: Status, quality: Diversity, train: LabelledImages) -> Status:
-    known = ~np.isnan(quality.div_per_class)
-    if not known.any():
+    if np.isnan(quality.div_per_class).all():
         return status
-    worst = int(np.nanargmin(quality.div_per_class))
-    return replace(
-        status,
-        div=quality.div,
-        near=quality.near,
-        div_worst_class=train.class_names[worst],
-        div_worst=float(quality.div_per_class[worst]),
-    )
+    status = replace(status, div=quality.div, near=quality.near)
+    # of a few images `div` says little, see `augmentgan.gan.choice`
+    per_class = np.where(train.counts < FEW_IMAGES, np.nan, quality.div_per_class)
+    if np.isnan(per_class).all():
+        return status
+    worst = int(np.nanargmin(per_class))
+    return replace(status, div_worst_class=train.class_names[worst], div_worst=float(per_class[worst]))

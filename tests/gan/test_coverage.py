@@ -1,4 +1,4 @@
-"""The coverage term: matching finds the nearest sample, and the term spreads samples over the real images."""
+"""The coverage term: matching finds the nearest sample, and pairs stay together. (`test_training` sees the term at work.)"""
 
 import numpy as np
 import torch

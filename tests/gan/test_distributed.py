@@ -212,3 +212,11 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(TrainingError, match="2 processes for 1 GPUs; lower --nproc-per-node"), joined("auto"):
         pass
+
+
+@pytest.mark.parametrize("device", ["mps", "cuda:0"])
+def test_a_device_that_processes_cannot_share(monkeypatch, device):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match=f"--device {device} under torchrun"), joined(device):
+        raise AssertionError("processes never come together")

@@ -7,12 +7,14 @@ import filelock
 import h5py
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import augmentgan as ag
 from augmentgan.data import spool
-from augmentgan.errors import OutputError
+from augmentgan.errors import DataError, OutputError
 from augmentgan.gan import sampling
+from augmentgan.gan.distributed import Team
 from augmentgan.gan.generating import Refusal
 
 PER_CLASS = 25
@@ -138,3 +140,22 @@ def test_only_synthetic_folders_are_replaced(trained, tree, tmp_path):
         ag.write_samples(trained, trained.counts(n), tmp_path / "out", "folder", overwrite=True)
     assert len(list((tmp_path / "out").rglob("*.png"))) == 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "tree"]
+
+
+class Overruled(Team):
+    """A team whose first process refuses nothing."""
+
+    def from_first(self, tensor):
+        return torch.zeros_like(tensor) if tensor.dtype == torch.uint8 else tensor
+
+
+def test_the_first_process_says_what_is_refused(trained, tmp_path):
+    every = Refusal("every", lambda images, labels: np.ones(len(images), dtype=bool))
+    assert ag.write_samples(trained, trained.counts(2), tmp_path / "s.h5", refuses=every, team=Overruled()) == 20
+
+
+def test_labels_of_another_set_are_refused(trained, tmp_path):
+    for counts in ({77: 2}, {-1: 2}):
+        with pytest.raises(DataError, match="not all of the run's 10"):
+            ag.write_samples(trained, counts, tmp_path / "s.h5")
+    assert not (tmp_path / "s.h5").exists()

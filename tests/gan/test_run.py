@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -154,7 +155,9 @@ def test_wishes(trained):
     with pytest.raises(DataError, match="one of the two"):
         trained.counts(5, "max")
     with pytest.raises(DataError, match="class '77' is not known"):
-        trained.counts(5, classes=["77"])
+        trained.counts(5, classes="77")
+    with pytest.raises(DataError, match="no whole number"):
+        trained.counts(2.5)
 
 
 def test_truncated_samples_of_the_same_weights_vary_less(trained, digits, small_recipe, tmp_path):
@@ -182,6 +185,37 @@ def test_looks_and_sheets_come_when_the_recipe_says_whatever_else_is_due(digits,
     assert [path.stem for path in sorted((run.folder / "samples").iterdir())] == ["000005", "000010", "000012"]
 
 
+def test_the_least_varied_class_is_one_with_images_enough_to_say(digits, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(["training.updates=4", "data.test_fraction=0"])
+    rows = [np.flatnonzero(digits.labels == label)[: 12 if label else 3] for label in range(10)]
+    uneven = digits.subset(np.concatenate(rows))
+    named = [event for event in ag.fit(uneven, recipe, tmp_path / "a", device="cpu").events() if "div" in event]
+    assert {event["div_worst_class"] for event in named} <= set("123456789")
+    few = digits.subset(np.concatenate([mine[:5] for mine in rows]))
+    unnamed = [event for event in ag.fit(few, recipe, tmp_path / "b", device="cpu").events() if "div" in event]
+    assert unnamed
+    assert {event.get("div_worst") for event in unnamed} == {None}
+
+
+def test_a_path_is_read_as_the_recipe_wants_it(tree, small_recipe, tmp_path):
+    recipe = small_recipe.with_settings(["training.updates=1", "data.size_px=16"])
+    by_path = ag.fit(tree, recipe, tmp_path / "a", device="cpu")
+    assert (
+        by_path.data.fingerprint()
+        == ag.fit(ag.load(tree, size_px=16), recipe, tmp_path / "b", device="cpu").data.fingerprint()
+    )
+    file = tmp_path / "quick.toml"
+    file.write_text("[training]\nupdates = 1\n[model]\ngenerator_width = 4\ndiscriminator_width = 4\n")
+    assert ag.fit(tree, file, tmp_path / "c", device="cpu").recipe.name == "quick"
+
+
+def test_what_is_drawn_by_who_looks_on_does_not_change_the_run(trained, digits, small_recipe, tmp_path):
+    seen = ag.fit(
+        digits, small_recipe, tmp_path / "run", seed=trained.seed, device="cpu", on_status=lambda status: torch.rand(3)
+    )
+    assert np.array_equal(seen.generate(1).images, trained.generate(1).images)
+
+
 def test_the_run_samples_on_the_device_that_it_learned_on(digits, small_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)  # "auto" would be another
     run = ag.fit(digits, small_recipe.with_settings(["training.updates=2"]), tmp_path / "run", device="cpu")
@@ -206,9 +240,13 @@ def test_nothing_of_ours_moves_the_users_random_numbers(trained, digits, small_r
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_negative_seed_is_one_line(trained):
-    with pytest.raises(DataError, match="seed -1: give 0 or more"):
-        trained.generate(1, seed=-1)
+def test_a_number_that_is_no_seed_is_one_line(trained, digits, tmp_path):
+    for seed in (-1, 2**63):
+        with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):
+            trained.generate(1, seed=seed)
+        with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):
+            ag.fit(digits, out=tmp_path / "run", seed=seed)
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_programs_run_json_is_no_run_and_notes_stay(digits, small_recipe, tmp_path):

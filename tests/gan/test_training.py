@@ -69,6 +69,35 @@ def test_each_player_is_frozen_in_the_others_turn(digits, small_recipe):
     assert not torch.equal(generator, weights(trainer.generator))
 
 
+def test_matched_latents_stand_beside_the_images_that_they_should_give(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe, "coverage.latent_noise=0")
+    trainer.coverage.match(trainer.generator)
+    labels, _, latents, target_rows = trainer._drawn()
+    assert len(target_rows) == trainer._n_matched > 0
+    of_row = dict(zip(trainer.coverage.rows.tolist(), trainer.coverage.latents, strict=True))
+    for latent, row in zip(latents, target_rows.tolist(), strict=False):
+        assert torch.equal(latent, of_row[row])
+    assert torch.equal(trainer.batches.labels[target_rows], labels[: len(target_rows)])
+
+
+def test_the_coverage_term_is_in_the_generators_gradient(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe, "coverage.weight=7")
+    trainer.coverage.match(trainer.generator)
+    trainer.optimizer_generator.step = lambda: None
+    labels, _, latents, target_rows = trainer._drawn()
+    targets = trainer.batches.real_images(target_rows)
+
+    def gradients(of):
+        torch.manual_seed(1)  # the same augmentation
+        trainer._generator_update(trainer.generator(latents, labels), labels, of)
+        return torch.cat([weight.grad.flatten() for weight in trainer.generator.parameters()])
+
+    with_term, without = gradients(targets), gradients(targets[:0])
+    term = torch.nn.functional.mse_loss(trainer.generator(latents, labels)[: len(targets)], targets)
+    alone = torch.autograd.grad(7 * term, list(trainer.generator.parameters()))
+    torch.testing.assert_close(with_term - without, torch.cat([each.flatten() for each in alone]), atol=1e-5, rtol=1e-3)
+
+
 def test_the_discriminator_learns_classes_from_real_images_alone(digits, small_recipe):
     def of_fakes(fake_of):
         trainer = trainer_of(digits, small_recipe, "objective.class_weight=1", "objective.loss=wasserstein")
