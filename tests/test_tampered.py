@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests_support import made_up_report
 
 import augmentgan as ag
 from augmentgan.data.hdf5 import write_hdf5
@@ -164,6 +165,42 @@ def test_data_that_is_not_the_runs(folder, trained):
 def test_a_benchmark_json_that_is_none(folder, document):
     (folder / "benchmark.json").write_text(document)
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "again")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("protocol.interval", None),
+        ("protocol.sizes", "x"),
+        ("verdict.text", None),
+        ("verdict.arm", "real+mixup"),
+        ("runs", []),
+        ("comparisons", [{}]),
+    ],
+)
+def test_a_benchmark_json_that_was_cut(folder, place, value):
+    """Also where only the page's template reads what is gone."""
+    document = made_up_report(["real", "real+synthetic"]).to_json()
+    *above, key = place.split(".")
+    parent = document[above[0]] if above else document
+    parent.pop(key)
+    if value is not None:
+        parent[key] = value
+    (folder / "benchmark.json").write_text(json.dumps(document))
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "run augmentgan benchmark again")
+
+
+def test_a_benchmark_json_that_lacks_repeats(folder):
+    document = made_up_report(["real", "real+synthetic"]).to_json()
+    document["runs"].pop()
+    (folder / "benchmark.json").write_text(json.dumps(document))
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "fewer than two repeats")
+
+
+def test_events_that_the_page_cannot_show(folder):
+    with (folder / "events.jsonl").open("a") as events:
+        events.write(json.dumps({"updates": 40, "seconds": "x"}) + "\n")
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "events.jsonl", "fit again")
 
 
 def test_events_that_make_no_sense_are_passed_over(folder):

@@ -6,6 +6,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
+
 
 def write_tree(root: Path, data, classes: int, per_class: int) -> None:
     """Write the first images of the first classes as PNG files."""
@@ -22,3 +24,48 @@ def renumber(run_folder, **numbers):
     with safe_open(file, "pt") as opened:
         metadata = {**opened.metadata(), **{name: repr(value) for name, value in numbers.items()}}
     save_file(load_file(file), file, metadata)
+
+
+def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
+    """What a benchmark from scratch writes, without one: two repeats, every arm over every other, the last arm the verdict's."""
+    rows = [
+        BenchmarkRow(
+            arm, size, repeat, level, level, level, level / 2, 0.1, [level] * n_classes, [0], {"share": 0.5}, 1.0
+        )
+        for place, arm in enumerate(arms)
+        for size in sizes
+        for repeat, level in enumerate((0.5 + 0.01 * place, 0.52 + 0.01 * place))
+    ]
+    pairs = [(arm, baseline) for arm in arms for baseline in arms if arm != baseline]
+    metrics = ("balanced_accuracy", *(["minority_recall"] if imbalanced else []))
+    protocol = {
+        "arms": list(arms),
+        "repeats": 2,
+        "budget": {"steps": 20, "batch_images": 32, "learning_rate": 0.01},
+        "mixing": {"share": 0.5, "until": 0.5},
+        "tuned": True,
+        "cross_fit": False,
+        "classifier": "small-cnn",
+        "multiplicity": "each by itself",
+        "sizes": {"test": 30, "synthetic": 60, "train_per_class": list(sizes)},
+        "imbalanced": imbalanced,
+        "split": "redrawn for every repeat",
+        "same_training_images": [],
+        "dropped": 0,
+        "generators": 2 * len(sizes),
+        "interval": "95 %, paired",
+        "command": None,
+    }
+    return BenchmarkReport(
+        protocol,
+        rows,
+        [
+            Comparison(arm, baseline, size, metric, 0.01 * (arms.index(arm) - arms.index(baseline)), (-0.2, 0.2), 2)
+            for size in sizes
+            for metric in metrics
+            for arm, baseline in pairs
+        ],
+        Verdict("No evidence.", "no evidence", arms[-1], arms[-2], sizes[0]),
+        [f"class {k}" for k in range(n_classes)],
+        [Equivalent(arms[-1], arms[-2], sizes[0], 1.5 * sizes[0], (None, 2.0 * sizes[0]))],
+    )

@@ -53,12 +53,19 @@ def benchmark_content(folder: Path) -> dict[str, Any] | None:
     try:
         return None if document is None else _content(document)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        path = folder / BENCHMARK_FILE
-        raise RunError(f"{str(path)!r} is not what a benchmark writes; run augmentgan benchmark again") from error
+        raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
+
+
+def not_a_benchmark(path: Path, error: Exception) -> RunError:
+    """What is said of a benchmark.json that was cut or changed: one line, whatever the error says."""
+    cause = " ".join(str(error).split())
+    return RunError(f"{str(path)!r} is not what a benchmark writes ({cause}); run augmentgan benchmark again")
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
     sizes = sorted({row["train_per_class"] for row in document["runs"]})
+    if not sizes:
+        raise ValueError("there are no runs in it")
     verdict = document["verdict"]
     return {
         "verdict": verdict,
@@ -142,6 +149,8 @@ def _mixing(protocol: dict[str, Any]) -> list[str]:
 
 
 def _mean_and_sd(values: list[float]) -> str:
+    if len(values) < 2:
+        raise ValueError("an arm has fewer than two repeats")
     return f"{100 * np.mean(values):.1f} \u00b1 {100 * np.std(values, ddof=1):.1f}"
 
 
@@ -154,6 +163,8 @@ def _difference(each: dict[str, Any] | None) -> str:
 
 def _mean_recall(document: dict[str, Any], arm: str) -> list[float]:
     recalls = np.array([row["recall_per_class"] for row in document["runs"] if row["arm"] == arm], dtype=np.float64)
+    if not len(recalls):
+        raise LookupError(f"{arm!r} was not run")
     return [float(value) for value in recalls.mean(axis=0)]
 
 

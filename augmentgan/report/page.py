@@ -8,15 +8,17 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from augmentgan.data.sheet import draw_sheet
+from augmentgan.errors import RunError
 from augmentgan.evaluate.protocol import first_fit
+from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import SHEET_COLUMNS, Run
-from augmentgan.report.benchmark_content import benchmark_content, of_earlier_state
+from augmentgan.report.benchmark_content import benchmark_content, not_a_benchmark, of_earlier_state
 from augmentgan.report.gallery import gallery
 from augmentgan.report.plots import as_svg, plot_training
 
@@ -39,14 +41,23 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
 
     Raises:
         OutputError: the file exists or cannot be written.
-        RunError: the run has no usable checkpoint, or a benchmark.json that is not one.
+        RunError: the run has no usable checkpoint, or there are documents in the folder that are not what augmentgan writes.
     """
     source = source if isinstance(source, Run) else Path(source)
     folder = source.folder if isinstance(source, Run) else source
     path = folder / PAGE_FILE if out is None else Path(out)
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
-    html = environment.get_template("report.html.j2").render(_content(source))
+    content = _content(source)
+    try:
+        html = environment.get_template("report.html.j2").render(content)
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # the page reads more of the documents than was looked at on the way here
+        if content["benchmark"] is not None:
+            raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
+        raise RunError(
+            f"run {str(folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
+        ) from error
     with whole_file(path) as part:
         part.write_text(html, encoding="utf-8")
     return path
