@@ -86,10 +86,30 @@ def _content(source: Run | Path) -> dict[str, Any]:
         "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
         "last": (run.statuses() or [{}])[-1],
         "chosen": run.chosen_look,
+        "whence": _whence(run),
         "info": run.info,
         "recipe": {section: values for section, values in run.info["recipe"].items() if isinstance(values, dict)},
         "commands": [command for command in commands if command],
     }
+
+
+def _whence(run: Run) -> str:
+    """Which look samples come from, and why, where it is not the last update's; see `augmentgan.gan.choice`."""
+    looks, chosen = run.statuses(), run.chosen_look.get("updates", 0)
+    if not looks or chosen == looks[-1]["updates"]:
+        return ""
+    training, learned = run.recipe.training, run.moment["updates"]
+    # one made at a stop comes at a chance moment, and one after the checkpoint is lost: neither was asked
+    regular = [
+        look["updates"]
+        for look in looks
+        if look["updates"] <= learned
+        and look.get("div_worst") is not None
+        and (look["updates"] % training.quality_updates == 0 or look["updates"] == training.updates)
+    ]
+    if any(updates > chosen for updates in regular):
+        return f"the look at update {chosen}: at later ones the least varied class had fallen behind"
+    return f"the look at update {chosen}" + (", the last regular one" if chosen in regular else "")
 
 
 def _sheet(run: Run) -> str:

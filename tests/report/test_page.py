@@ -197,10 +197,23 @@ def test_samples_and_figures_are_of_the_chosen_generator(trained, tmp_path):
     looks = {event["updates"]: event["div"] for event in run.events() if "div" in event}
     assert set(looks) == {20, 40}
     text = ag.write_report(run).read_text()
-    assert "samples come from the look at update 20" in text
+    assert "samples come from the look at update 20: at later ones the least varied class had fallen behind" in text
     assert f"Diversity {looks[20]:.2f}" in text
     assert "40 updates, generator of update 20" in model_card(run)
     assert run.provenance()["command"].endswith("(40 updates, generator of update 20)")
+
+
+def test_a_run_stopped_between_two_looks_has_not_fallen_behind(trained, tmp_path):
+    """The look of the stop was not asked, and what was logged after the checkpoint is lost."""
+    shutil.copytree(trained.folder, tmp_path / "run")
+    renumber(tmp_path / "run", chosen_updates=20, updates=30)
+    file = tmp_path / "run" / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    quality = {key: value for key, value in events[-1].items() if key.startswith(("div", "near"))}
+    file.write_text("".join(json.dumps({**quality, **event}) + "\n" for event in events))
+    text = ag.write_report(ag.Run(tmp_path / "run", "cpu")).read_text()
+    assert "samples come from the look at update 20, the last regular one." in text
+    assert "fallen behind" not in text
 
 
 def test_pictures_of_others_among_the_sheets_do_no_harm(trained, tmp_path):
