@@ -72,7 +72,13 @@ def _content(source: Run | Path) -> dict[str, Any]:
     where = shlex.quote(str(run.folder))
     commands = [run.info.get("command"), f"augmentgan generate --run {where} --per-class 1000"]
     if benchmark:
-        commands.append(benchmark["command"] or f"augmentgan benchmark --run {where}")
+        # a script leaves no command behind; what it did to a run, a command can do, but its data are not known here
+        of_script = (
+            f"augmentgan benchmark --run {where}"
+            if isinstance(source, Run)
+            else f"# the benchmark was made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)"
+        )
+        commands.append(benchmark["command"] or of_script)
     return {
         "title": folder.resolve().name,
         "earlier": isinstance(source, Run) and benchmark is not None and of_earlier_state(source, benchmark),

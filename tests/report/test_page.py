@@ -90,6 +90,8 @@ def test_the_page_of_a_benchmark_from_scratch(from_scratch):
     assert "minority recall over real+oversampling+classic" in text
     assert "redrawn for every repeat" in text
     assert "4 generators" in text
+    assert f"made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)" in text
+    assert "augmentgan benchmark --run" not in text  # its first generator has no test images
     assert page.tags.count("svg") == 1 + 2 * 2 + 1  # curve, arms and recalls by size, training
     assert all(link.startswith(("data:", "#")) for link in page.fetched)
 
