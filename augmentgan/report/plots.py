@@ -18,12 +18,8 @@ from augmentgan.evaluate.results import shown_baseline
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
-_STYLES = [
-    (style, marker, color)
-    for color in (_DARK, _MIDDLE)
-    for style, marker in (("-", "o"), ("--", "s"), ("-.", "D"), (":", "^"), ("-", "x"))
-]
-"""Lines and markers tell the arms apart without colour."""
+_LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "D", "^", "x", "v", "P", "*", "<")
+"""Lines and markers tell the arms apart without colour: four and nine have no common factor, so that their pairs come again after 36 arms."""
 
 
 def plot_arms(document: dict[str, Any]) -> Figure:
@@ -90,16 +86,26 @@ def plot_learning_curve(document: dict[str, Any]) -> Figure:
         places = np.array(sizes) * 1.03 ** (
             k - (len(arms) - 1) / 2
         )  # side by side, so that intervals can be told apart
-        style, marker, color = _STYLES[k % len(_STYLES)]
         axes.errorbar(
-            places, means, reach, linestyle=style, marker=marker, color=color, capsize=3, linewidth=1.5, label=arm
+            places,
+            means,
+            reach,
+            linestyle=_LINES[k % len(_LINES)],
+            marker=_MARKERS[k % len(_MARKERS)],
+            color=(_DARK, _MIDDLE)[k // 5 % 2],
+            capsize=3,
+            linewidth=1.5,
+            label=arm,
         )
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel("real training images a class")
     axes.set_ylabel("balanced accuracy, %")
-    axes.legend(frameon=False, fontsize="small")
+    if len(arms) > 5:  # too many to find room among the curves
+        figure.legend(loc="outside center right", frameon=False, fontsize="small")
+    else:
+        axes.legend(frameon=False, fontsize="small")
     _plain(axes)
     return figure
 
