@@ -13,7 +13,7 @@ from augmentgan.errors import RunError
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import read_json
 from augmentgan.gan.run import Run
-from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
+from augmentgan.report.plots import as_svg, bars_of, plot_arms, plot_learning_curve, plot_recall
 
 _FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
 
@@ -76,6 +76,9 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
         "baselines": _baselines(document),
         "figures": [name.replace("_", " ") for name in _FIGURES],
         "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
+        "bars": "its 95 % interval"
+        if bars_of(document)
+        else "the spread of the repeats alone (t, 95 %); the luck of the test images is not in it",
         "command": document["protocol"].get("command"),
     }
 

@@ -1,9 +1,12 @@
 """The drawings: what they show, and that it can be told apart without colour."""
 
+import numpy as np
+import pytest
+from scipy import stats
 from tests_support import made_up_report
 
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
-from augmentgan.report.plots import plot_learning_curve
+from augmentgan.report.plots import bars_of, plot_learning_curve
 
 
 def curves(document):
@@ -17,3 +20,35 @@ def test_arms_of_uneven_sets_can_be_told_apart_without_colour():
     drawn = {arm: (line.get_linestyle(), line.get_marker()) for arm, (line, _) in curves(document).items()}
     assert set(drawn) == {*IMBALANCED_ARMS} - {"synthetic"}
     assert len(set(drawn.values())) == len(drawn)
+
+
+def test_bars_are_the_intervals_of_the_document():
+    document = made_up_report(["real", "real+classic"], (20, 50)).to_json()
+    document["intervals"] = [
+        {"arm": arm, "train_per_class": size, "metric": metric, "mean": 0.5, "ci95": [0.3 + place / 10, 0.6]}
+        for metric, arms in (("balanced_accuracy", ["real", "real+classic"]), ("accuracy", ["real"]))
+        for place, arm in enumerate(arms)
+        for size in (20, 50)
+    ]
+    assert bars_of(document)["real+classic", 50] == (0.5, 0.4, 0.6)
+    drawn = curves(document)
+    for arm, low in (("real", 30), ("real+classic", 40)):
+        line, bars = drawn[arm]
+        assert line.get_ydata() == pytest.approx([50, 50])
+        assert [each[:, 1] for each in bars.get_segments()] == [pytest.approx([low, 60])] * 2
+
+
+@pytest.mark.parametrize("known", [[], [("real", 20)]])
+def test_bars_of_older_documents_are_the_spread_of_the_repeats(known):
+    """Also of all arms where only some have an interval, for bars of two kinds cannot be compared."""
+    report = made_up_report(["real", "real+classic"], (20, 50))
+    document = report.to_json()
+    document["intervals"] = [
+        {"arm": arm, "train_per_class": size, "metric": "balanced_accuracy", "mean": 0.5, "ci95": [0.1, 0.9]}
+        for arm, size in known
+    ]
+    assert bars_of(document) is None
+    values = 100 * np.array([row.balanced_accuracy for row in report.runs if row.arm == "real"][:2])
+    ends = stats.t.interval(0.95, 1, values.mean(), stats.sem(values))
+    assert curves(document)["real"][1].get_segments()[0][:, 1] == pytest.approx(ends)
+    assert "spread of the repeats alone" in plot_learning_curve(document).axes[0].get_xlabel()
