@@ -202,7 +202,8 @@ class ProtocolDisplay:
 def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = True) -> Table:
     """Every arm at one size: mean and spread; differences in balanced accuracy with paired 95 % intervals.
 
-    Without `wide`, only balanced accuracy is shown, and eighty columns hold the table.
+    Without `wide`, only balanced accuracy is shown, and eighty columns hold the table. Of the columns of differences there are the two
+    that matter most; the page has all.
     """
     protocol = report.protocol
     table = _table(
@@ -210,10 +211,10 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
         f"{protocol['repeats']} repeats, {protocol['classifier']}; %"
     )
     metrics = ["balanced_accuracy", *(["macro_f1", "worst_recall", "ece"] if wide else [])]
-    from augmentgan.evaluate.results import shown_baseline
+    from augmentgan.report.benchmark_content import difference_columns
 
-    baselines = list(dict.fromkeys(["real", shown_baseline(report.verdict.baseline, protocol["arms"])]))
-    for name in ["arm", *(metric.replace("_", " ") for metric in metrics), *(f"over {name}" for name in baselines)]:
+    columns = dict(list(difference_columns(protocol).items())[:2])
+    for name in ["arm", *(metric.replace("_", " ") for metric in metrics), *columns]:
         table.add_column(name, justify="left" if name == "arm" else "right", no_wrap=name == "arm")
     summaries = [report.summary(metric, train_per_class) for metric in metrics]
     found = {
@@ -223,7 +224,7 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
     }
     for arm in protocol["arms"]:
         cells = [f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" for mean, spread in (each[arm] for each in summaries)]
-        cells += [_difference(found.get((arm, baseline))) for baseline in baselines]
+        cells += [_difference(found.get((arm, over.get(arm, "")))) for over in columns.values()]
         table.add_row(arm, *(escape(cell) for cell in cells))
     return table
 

@@ -254,7 +254,7 @@ def show(report: BenchmarkReport) -> None:
 
     console = Console(highlight=False)
     for size in report.train_per_class:
-        console.print(arms_table(report, size, wide=console.width >= 100))
+        console.print(arms_table(report, size, wide=console.width >= 120))
     console.print(recall_table(report))
     if same := report.protocol.get("same_training_images"):
         console.print(

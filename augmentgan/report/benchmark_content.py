@@ -9,12 +9,14 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from augmentgan.errors import RunError
+from augmentgan.errors import DataError, RunError
+from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import read_json
 from augmentgan.gan.run import Run
 from augmentgan.report.plots import as_svg, bars_of, plot_arms, plot_learning_curve, plot_recall
 
+OVER_OWN = "over the same without samples"
 _FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
 
 
@@ -52,7 +54,7 @@ def benchmark_content(folder: Path) -> dict[str, Any] | None:
     document = read_benchmark(folder)
     try:
         return None if document is None else _content(document)
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (DataError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
 
 
@@ -66,14 +68,15 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
     sizes = sorted({row["train_per_class"] for row in document["runs"]})
     if not sizes:
         raise ValueError("there are no runs in it")
-    verdict = document["verdict"]
+    verdict, columns = document["verdict"], difference_columns(document["protocol"])
     return {
         "verdict": verdict,
         "protocol": document["protocol"],
         "mixing": _mixing(document["protocol"]),
         "equivalents": _equivalents(document),
         "sizes": [_at_size(document, size) for size in sizes],
-        "baselines": _baselines(document),
+        "columns": list(columns),
+        "who_is_who": _who_is_who(columns),
         "figures": [name.replace("_", " ") for name in _FIGURES],
         "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
         "bars": "its 95 % interval"
@@ -90,19 +93,15 @@ def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
         "comparisons": [each for each in document["comparisons"] if each["train_per_class"] == size],
     }
     found = {(each["arm"], each["baseline"], each["metric"]): each for each in here["comparisons"]}
-    rows = []
+    rows, columns = [], difference_columns(document["protocol"])
     for arm in document["protocol"]["arms"]:
         mine = [row for row in here["runs"] if row["arm"] == arm]
         rows.append(
             {
                 "arm": arm,
                 "figures": [_mean_and_sd([row[name] for row in mine]) for name in _FIGURES],
-                "over": [
-                    _difference(found.get((arm, baseline, "balanced_accuracy"))) for baseline in _baselines(document)
-                ],
-                "minority": [
-                    _difference(found.get((arm, baseline, "minority_recall"))) for baseline in _baselines(document)
-                ],
+                "over": [_difference(found.get((arm, of.get(arm), "balanced_accuracy"))) for of in columns.values()],
+                "minority": [_difference(found.get((arm, of.get(arm), "minority_recall"))) for of in columns.values()],
             }
         )
     verdict = document["verdict"]
@@ -112,14 +111,36 @@ def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
     return {
         "train_per_class": size,
         "rows": rows,
+        "differences": [
+            (title, cells)
+            for title, cells in (("balanced accuracy", "over"), ("minority recall", "minority"))
+            if any(any(row[cells]) for row in rows)
+        ],
         "arms_plot": _drawn(plot_arms(here)),
         "recall_plot": None if changed is None else _drawn(changed),
     }
 
 
-def _baselines(document: dict[str, Any]) -> list[str]:
-    wanted = ("real", "real+classic", document["verdict"]["baseline"])
-    return [name for name in dict.fromkeys(wanted) if name in document["protocol"]["arms"]]
+def difference_columns(protocol: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The columns of differences that a table has room for, what matters most first: over which arm each shows each arm.
+
+    Over `real` and `real+classic`, which everything is compared with, and where these are not what arms with samples have to beat, as on
+    uneven sets, before them over the arm that differs in the samples alone.
+    """
+    arms = protocol["arms"]
+    columns = {f"over {name}": dict.fromkeys(arms, name) for name in ("real", "real+classic") if name in arms}
+    rivals = {arm: Arm(arm).without_synthetic(imbalanced=protocol["imbalanced"]) for arm in arms}
+    own = {arm: rival.name for arm, rival in rivals.items() if rival is not None and rival.name in arms}
+    return columns if set(own.values()) <= {"real", "real+classic"} else {OVER_OWN: own, **columns}
+
+
+def _who_is_who(columns: dict[str, dict[str, str]]) -> str | None:
+    """What "the same without samples" is, arm by arm, where a column is over it."""
+    of_rival: dict[str, list[str]] = {}
+    for arm, rival in columns.get(OVER_OWN, {}).items():
+        of_rival.setdefault(rival, []).append(arm)
+    named = (f"{rival} for {' and '.join(arms)}" for rival, arms in of_rival.items())
+    return f"The same without samples is {', '.join(named)}" if of_rival else None
 
 
 def _equivalents(document: dict[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ def plot_arms(document: dict[str, Any]) -> Figure:
     """
     arms = document["protocol"]["arms"]
     baseline = shown_baseline(document["verdict"]["baseline"], arms)
-    figure = Figure(figsize=(9, 0.5 * len(arms) + 1.4), layout="constrained")
+    figure = Figure(figsize=(9, 0.5 * len(arms) + 1.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(arms))[::-1]
     found = {
@@ -47,9 +47,9 @@ def plot_arms(document: dict[str, Any]) -> Figure:
             right.plot([low, high], [place, place], "-", color=_DARK, linewidth=2)
             right.plot([100 * found[arm]["mean_difference"]], [place], "o", color=_DARK)
     left.set_yticks(places, arms)
-    left.set_xlabel("balanced accuracy, %  (dots: classifiers, bar: mean)")
+    left.set_xlabel("balanced accuracy, %\n(dots: classifiers, bar: mean)")
     right.axvline(0, color=_MIDDLE, linestyle="--", linewidth=1)
-    right.set_xlabel(f"points over {baseline}  (line: 95 % interval)")
+    right.set_xlabel(f"points over {baseline}\n(line: 95 % interval)")
     right.set_ylim(-0.6, len(arms) - 0.4)
     for axes in (left, right):
         _plain(axes)

@@ -87,7 +87,10 @@ def test_the_page_of_a_benchmark_from_scratch(from_scratch):
         for metric in ("macro_f1", "worst_recall", "ece"):
             mean, spread = report.summary(metric, size)["real+classic+fill"]
             assert f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" in text
-    assert "minority recall over real+oversampling+classic" in text
+    assert "balanced accuracy over the same without samples (95 %)" in text
+    own = {(each.arm, each.baseline): each for each in report.comparisons if each.metric == "balanced_accuracy"}
+    low, high = own["real+synthetic", "real+oversampling"].ci95
+    assert f"({100 * low:+.1f} to {100 * high:+.1f})" in text
     assert "redrawn for every repeat" in text
     assert "4 generators" in text
     assert f"made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)" in text

@@ -1,0 +1,24 @@
+"""The tables of a benchmark in a terminal."""
+
+from rich.console import Console
+from tests_support import made_up_report
+
+from augmentgan.cli.display import arms_table
+from augmentgan.evaluate.arms import IMBALANCED_ARMS
+
+
+def lines_of(table, width=100):
+    console = Console(width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().splitlines()
+
+
+def test_samples_of_uneven_sets_are_shown_over_the_same_arm_without_them():
+    report = made_up_report(IMBALANCED_ARMS, imbalanced=True)
+    lines = lines_of(arms_table(report, 20, wide=False))
+    (filled,) = (line for line in lines if line.startswith(" real+fill "))
+    own = IMBALANCED_ARMS.index("real+fill") - IMBALANCED_ARMS.index("real+oversampling")
+    assert f"{own:+.1f} [-20.0 +20.0]" in filled
+    (drawn,) = (line for line in lines if line.startswith(" real+oversampling "))
+    assert drawn.count("[") == 1  # over real; it has no samples to be without
