@@ -10,6 +10,7 @@ from typing import Any
 
 from _cells import RESULTS, percent_of, points
 
+from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.statistics import holm
 
 SETS = {
@@ -45,15 +46,12 @@ def protocol() -> str:
                 for each in document["comparisons"]
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
-            pairs = ("real+synthetic", "real"), (arm, baseline)
-            (alone, without), (with_samples, rival) = (
-                tuple(
-                    f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
-                    for name in pair
-                )
-                for pair in pairs
+            pair = _without_classic(document)
+            without, alone, with_samples, rival = (
+                f"{100 * means[name]['mean']:.1f} \u00b1 {100 * means[name]['sd']:.1f}" if name in means else ""
+                for name in ("real", pair[0], arm, baseline)
             )
-            first, second = (found.get(pair) for pair in pairs)
+            first, second = found.get(pair), found.get((arm, baseline))
             assert second, "the verdict is about a pair that was compared"
             cells = (
                 case,
@@ -61,7 +59,7 @@ def protocol() -> str:
                 document["protocol"]["classifier"],
                 without,
                 alone,
-                "" if first is None else points(first),
+                "" if first is None else points(first) + ("" if pair[1] == "real" else f" over {pair[1]}"),
                 f"{baseline} {rival}",
                 points(found[baseline, "real"]) if (baseline, "real") in found else "",
                 f"{arm} {with_samples}",
@@ -85,7 +83,7 @@ def headline() -> str:
     for case, result in cases():
         document = result["benchmark"]
         verdict, imbalance = document["verdict"], document["protocol"].get("imbalance")
-        pairs = ("real+synthetic", "real"), (verdict["arm"], verdict["baseline"])
+        pair, headlined = _without_classic(document), (verdict["arm"], verdict["baseline"])
         for size, summary in result["summary"].items():
             found = {
                 (each["arm"], each["baseline"]): points(each)
@@ -97,8 +95,15 @@ def headline() -> str:
                 if imbalance
                 else f"{SETS[result['data']]}, {size}"
             ]
-            for pair in pairs:
-                row += [f"{100 * summary['balanced_accuracy'][pair[1]]['mean']:.1f}", found.get(pair, "")]
+            real, rival, baseline = (
+                f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
+                if name in summary["balanced_accuracy"]
+                else ""
+                for name in ("real", pair[1], headlined[1])
+            )
+            # what is drawn as it is, is no rival of samples that come evenly
+            over = "" if pair[1] == "real" or pair not in found else f" over {rival} drawn evenly"
+            row += [real, found.get(pair, "") + over, baseline, found.get(headlined, "")]
             row += [f"{over_sizes[case, size]:.2g}", verdict["outcome"]]
             place = (
                 list(SETS).index(result["data"]),
@@ -108,6 +113,14 @@ def headline() -> str:
             )
             cells[place] = f"| {' | '.join(row)} |"
     return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
+
+
+def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
+    """Samples without classical augmentation, and the arm that differs in them alone: of uneven sets it draws classes evenly."""
+    arm = Arm("real+synthetic")
+    rival = arm.without_synthetic(imbalanced=document["protocol"]["imbalanced"])
+    assert rival, "it has real images"
+    return arm.name, rival.name
 
 
 def _p_over_sizes() -> dict[tuple[str, str], float]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests_support import made_up_report
 
+from augmentgan.evaluate.arms import IMBALANCED_ARMS
 from augmentgan.gan.networks import build_discriminator, build_generator
 from augmentgan.recipe import DataFacts, Recipe
 
@@ -51,3 +53,18 @@ def test_textbook_discriminator_is_ours(textbook, recipe):
     for _ in range(500):  # power iterations, until both have the same singular values
         mine, other = ours(images, labels), theirs(images, labels)
     torch.testing.assert_close(mine, other, atol=1e-2, rtol=1e-2)
+
+
+def test_samples_of_uneven_sets_are_told_over_what_draws_as_evenly(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    tables = importlib.import_module("protocol_tables")
+    report = made_up_report(IMBALANCED_ARMS, imbalanced=True)
+    means = {arm: {"mean": mean, "sd": sd} for arm, (mean, sd) in report.summary().items()}
+    document = report.to_json()
+    document["protocol"]["imbalance"] = "step:50:1"
+    result = {"data": "mnist.h5", "summary": {"20": {"balanced_accuracy": means}}, "benchmark": document}
+    monkeypatch.setattr(tables, "cases", lambda: iter([("mnist-step", result)]))
+    gain = IMBALANCED_ARMS.index("real+synthetic") - IMBALANCED_ARMS.index("real+oversampling")
+    real, even = (f"{100 * means[arm]['mean']:.1f}" for arm in ("real", "real+oversampling"))
+    assert f"| {real} | {gain:+.1f} (-20.0 to +20.0) over {even} drawn evenly |" in tables.headline()
+    assert f"| {gain:+.1f} (-20.0 to +20.0) over real+oversampling |" in tables.protocol()
