@@ -293,8 +293,12 @@ def _measured(
     return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
 
 
-def first_fit(folder: Path) -> Run:
+def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
     """The first generator of a benchmark from scratch.
+
+    Args:
+        folder: the benchmark's.
+        sizes: images a class, or "all", of the draws that count; every draw does where left out.
 
     Raises:
         RunError: the folder holds no such benchmark, or no generator yet.
@@ -304,6 +308,8 @@ def first_fit(folder: Path) -> Run:
     fits = sorted(
         (folder / FITS_FOLDER).glob("*-r*/run.json"), key=lambda path: (len(path.parent.name), path.parent.name)
     )
+    if sizes is not None:
+        fits = [path for path in fits if path.parent.name.partition("-r")[0] in map(str, sizes)]
     if not fits:
         raise RunError(f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again")
     return Run(fits[0].parent)
