@@ -72,6 +72,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "protocol": document["protocol"],
+        "draws": _draws(document["protocol"]),
         "mixing": _mixing(document["protocol"]),
         "equivalents": _equivalents(document),
         "sizes": [_at_size(document, size) for size in sizes],
@@ -154,6 +155,12 @@ def _equivalents(document: dict[str, Any]) -> list[str]:
             f"{each['as_if']:.0f} ({ends[0]} to {ends[1]} for the ends of the difference's interval; the curve's own luck is not in it)"
         )
     return lines
+
+
+def _draws(protocol: dict[str, Any]) -> list[int | str] | None:
+    """The sizes of the training draws as their generators' folders have them, "all" among them; None where they are not told."""
+    sizes = [each["recipe"]["data"]["train_per_class"] for each in protocol.get("by_size") or []]
+    return sizes or None
 
 
 def _mixing(protocol: dict[str, Any]) -> list[str]:

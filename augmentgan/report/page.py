@@ -65,10 +65,11 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
 
 def _content(source: Run | Path) -> dict[str, Any]:
     folder = source.folder if isinstance(source, Run) else source
-    run = source if isinstance(source, Run) else first_fit(folder)
+    benchmark = benchmark_content(folder)
+    # the folder may hold generators of more sizes than the result
+    run = source if isinstance(source, Run) else first_fit(folder, None if benchmark is None else benchmark["draws"])
     events = run.events()
     train, test = run.train.counts, run.test.counts
-    benchmark = benchmark_content(folder)
     where = shlex.quote(str(run.folder))
     commands = [run.info.get("command"), f"augmentgan generate --run {where} --per-class 1000"]
     if benchmark:

@@ -71,9 +71,14 @@ def test_the_page_of_a_measured_run(measured):
 def from_scratch(digits, small_recipe, tmp_path_factory):
     """The folder of a benchmark of two sizes."""
     folder = tmp_path_factory.mktemp("scratch") / "bench"
-    recipe = small_recipe.with_settings(["benchmark.tune=false", "training.updates=10", "coverage.weight=0"])
-    report = ag.run_benchmark(digits, recipe=recipe, out=folder, train_per_class=[4, 8], device="cpu", imbalance="2:1")
+    report = ag.run_benchmark(
+        digits, recipe=quick(small_recipe), out=folder, train_per_class=[4, 8], device="cpu", imbalance="2:1"
+    )
     return folder, report
+
+
+def quick(recipe):
+    return recipe.with_settings(["benchmark.tune=false", "training.updates=10", "coverage.weight=0"])
 
 
 def test_the_page_of_a_benchmark_from_scratch(from_scratch):
@@ -97,6 +102,23 @@ def test_the_page_of_a_benchmark_from_scratch(from_scratch):
     assert "augmentgan benchmark --run" not in text  # its first generator has no test images
     assert page.tags.count("svg") == 1 + 2 * 2 + 1  # curve, arms and recalls by size, training
     assert all(link.startswith(("data:", "#")) for link in page.fetched)
+
+
+def test_the_generator_shown_is_one_of_those_measured(from_scratch, digits, small_recipe, tmp_path):
+    """The folder keeps the generators of sizes that a later command left out."""
+    shutil.copytree(from_scratch[0], tmp_path / "b")
+    assert ", 4-r0." in said(tmp_path / "b")
+    ag.run_benchmark(
+        digits,
+        recipe=quick(small_recipe),
+        out=tmp_path / "b",
+        train_per_class=[8],
+        device="cpu",
+        imbalance="2:1",
+        arms=["real"],
+    )
+    text = said(tmp_path / "b")
+    assert "first of the benchmark's 2 generators, 8-r0." in text
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
