@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -230,19 +231,24 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
 
 
 def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
-    """Mean recall a class in the verdict's two arms; where there are many classes, those that changed most."""
+    """Mean recall a class in the verdict's two arms; where there are many classes, those that changed most.
+
+    A class without test images has no recall, and comes after all others.
+    """
     size = report.verdict.train_per_class or report.train_per_class[0]
     before, after = (report.mean_recall(arm, size) for arm in (report.verdict.baseline, report.verdict.arm))
-    order = sorted(range(len(before)), key=lambda label: -abs(after[label] - before[label]))[:most]
+    changes = [x - y for x, y in zip(after, before, strict=True)]
+    order = sorted(
+        range(len(changes)), key=lambda label: math.inf if math.isnan(changes[label]) else -abs(changes[label])
+    )[:most]
     table = _table(f"recall a class, {size} real training images a class; %")
     for name in ("class", report.verdict.baseline, report.verdict.arm, "change"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for label in sorted(order):
-        change = after[label] - before[label]
         table.add_row(
             escape(printable(report.class_names[label])),
-            *(f"{100 * value:.1f}" for value in (before[label], after[label])),
-            f"{100 * change:+.1f}",
+            *("-" if math.isnan(value) else f"{100 * value:.1f}" for value in (before[label], after[label])),
+            "-" if math.isnan(changes[label]) else f"{100 * changes[label]:+.1f}",
         )
     return table
 

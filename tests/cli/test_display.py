@@ -3,7 +3,7 @@
 from rich.console import Console
 from tests_support import made_up_report
 
-from augmentgan.cli.display import arms_table
+from augmentgan.cli.display import arms_table, recall_table
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
 
 
@@ -22,3 +22,15 @@ def test_samples_of_uneven_sets_are_shown_over_the_same_arm_without_them():
     assert f"{own:+.1f} [-20.0 +20.0]" in filled
     (drawn,) = (line for line in lines if line.startswith(" real+oversampling "))
     assert drawn.count("[") == 1  # over real; it has no samples to be without
+
+
+def test_a_class_without_test_images_has_no_recall():
+    report = made_up_report(("real", "real+synthetic"), n_classes=4)
+    for row in report.runs:
+        row.recall_per_class[1] = None
+        row.recall_per_class[2] = 0.9 if row.arm == "real" else 0.2
+    rows = [line.split() for line in lines_of(recall_table(report))]
+    assert ["class", "1", "-", "-", "-"] in rows
+    assert ["class", "2", "90.0", "20.0", "-70.0"] in rows
+    shown = [row[1] for row in map(str.split, lines_of(recall_table(report, most=3))) if row[:1] == ["class"]][1:]
+    assert shown == ["0", "2", "3"]  # it takes the place of none that has
