@@ -60,6 +60,23 @@ def test_commands_that_are_shown_parse(page):
                 assert result.exit_code == (2 if "--per-clas " in line else 0), line
 
 
+def test_the_original_game_is_without_any_fix():
+    from augmentgan.recipe import Recipe
+
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^augmentgan fit .*loss=minimax(?:.*\\\n)*.*$", text, re.MULTILINE)
+    recipe = Recipe().with_settings(re.findall(r"--set (\S+)", command))
+    assert recipe.objective.loss == "minimax"
+    for section, names in {
+        "objective": ["class_weight", "r1_weight", "lecam_weight", "label_smoothing"],
+        "coverage": ["weight"],
+        "model": ["minibatch_stddev", "spectral_norm"],
+        "augment": ["translation", "cutout", "colour"],
+    }.items():
+        for name in names:
+            assert not getattr(getattr(recipe, section), name), f"{section}.{name}"
+
+
 def test_the_transcript_is_that_of_its_script():
     steps = module(ROOT / "docs" / "transcript.py").STEPS
     page = (ROOT / "docs" / "transcript.md").read_text(encoding="utf-8")
