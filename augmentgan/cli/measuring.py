@@ -251,6 +251,7 @@ def show(report: BenchmarkReport) -> None:
     from rich.console import Console
 
     from augmentgan.cli.display import arms_table, recall_table
+    from augmentgan.report.benchmark_content import equivalent_lines
 
     console = Console(highlight=False)
     for size in report.train_per_class:
@@ -262,23 +263,9 @@ def show(report: BenchmarkReport) -> None:
             "split: the luck of having these is not in the intervals (a smaller --train-per-class N draws anew)",
             soft_wrap=True,
         )
-    for line in equivalent_lines(report):
+    for line in equivalent_lines(report.to_json()):
         console.print(line, markup=False, soft_wrap=True)
     console.print(report.verdict.text, markup=False, soft_wrap=True)
-
-
-def equivalent_lines(report: BenchmarkReport) -> list[str]:
-    """As if you had N more real images: a line a size, for the verdict's pair of arms."""
-    lines = []
-    for each in report.equivalents:
-        if (each.arm, each.baseline) == (report.verdict.arm, report.verdict.baseline) and each.as_if is not None:
-            more = each.as_if - each.train_per_class
-            ends = ["outside" if end is None else f"{end - each.train_per_class:+.0f}" for end in each.ends]
-            lines.append(
-                f"{each.arm} with {each.train_per_class} real images a class is as if you had {more:+.0f} more a class "
-                f"({ends[0]} to {ends[1]} for the ends of the difference's interval)"
-            )
-    return lines
 
 
 def report(

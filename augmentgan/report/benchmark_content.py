@@ -26,17 +26,28 @@ def read_benchmark(folder: Path) -> dict[str, Any] | None:
     Raises:
         RunError: it is not what a benchmark writes.
     """
-    path = folder / BENCHMARK_FILE
+    return read_document(
+        folder / BENCHMARK_FILE,
+        {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents"},
+        "augmentgan benchmark",
+    )
+
+
+def read_document(path: Path, needed: set[str], command: str) -> dict[str, Any] | None:
+    """What a command wrote of a run as JSON; None where it did not.
+
+    Raises:
+        RunError: it cannot be read, or keys are missing.
+    """
     if not path.exists():
         return None
     try:
         document = read_json(path)
-        if not {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents"} <= document.keys():
+        if not isinstance(document, dict) or not needed <= document.keys():
             raise ValueError("keys are missing")
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(f"{str(path)!r} cannot be used ({error}); run augmentgan benchmark again") from error
-    found: dict[str, Any] = document
-    return found
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(path)!r} cannot be used ({error}); run {command} again, or remove it") from error
+    return document
 
 
 def of_earlier_state(run: Run, document: dict[str, Any]) -> bool:
@@ -74,7 +85,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
         "protocol": document["protocol"],
         "draws": _draws(document["protocol"]),
         "mixing": _mixing(document["protocol"]),
-        "equivalents": _equivalents(document),
+        "equivalents": equivalent_lines(document),
         "sizes": [_at_size(document, size) for size in sizes],
         "columns": list(columns),
         "who_is_who": _who_is_who(columns),
@@ -144,15 +155,18 @@ def _who_is_who(columns: dict[str, dict[str, str]]) -> str | None:
     return f"The same without samples is {', '.join(named)}" if of_rival else None
 
 
-def _equivalents(document: dict[str, Any]) -> list[str]:
+def equivalent_lines(document: dict[str, Any]) -> list[str]:
+    """As if you had so many more real images: a line a size, of the verdict's pair of arms."""
     verdict, lines = document["verdict"], []
     for each in document["equivalents"]:
         if (each["arm"], each["baseline"]) != (verdict["arm"], verdict["baseline"]) or each["as_if"] is None:
             continue
-        ends = ["beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ends"]]
+        size = each["train_per_class"]
+        low, high = ("beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ends"])
         lines.append(
-            f"{each['arm']} with {each['train_per_class']} real images a class does as well as {each['baseline']} with "
-            f"{each['as_if']:.0f} ({ends[0]} to {ends[1]} for the ends of the difference's interval; the curve's own luck is not in it)"
+            f"As if you had {round(each['as_if'] - size):+d} real images a class: {each['arm']} with {size} does as well as "
+            f"{each['baseline']} with {each['as_if']:.0f} ({low} to {high} for the ends of the difference's interval; the curve's own "
+            "luck is not in it)"
         )
     return lines
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +10,8 @@ import augmentgan
 from augmentgan.errors import OutputError, RunError
 from augmentgan.evaluate.benchmark import BENCHMARK_FILE
 from augmentgan.evaluate.evaluation import EVALUATE_FILE
-from augmentgan.files import read_json
 from augmentgan.gan.run import Run
-from augmentgan.report.benchmark_content import of_earlier_state
+from augmentgan.report.benchmark_content import of_earlier_state, read_benchmark, read_document
 
 TAGS = (
     "augmentgan",
@@ -143,7 +140,11 @@ def _readable_figures(run: Run) -> list[str]:
 
 def _figures(run: Run) -> list[str]:
     lines: list[str] = []
-    found = _document(run, EVALUATE_FILE, {"features", "frechet_distance", "precision", "recall", "label_agreement"})
+    found = read_document(
+        run.folder / EVALUATE_FILE,
+        {"features", "frechet_distance", "precision", "recall", "label_agreement"},
+        "augmentgan evaluate",
+    )
     if found is not None and not of_earlier_state(run, found):
         div = [value for value in found.get("diversity_per_class", []) if value is not None]
         figures = {
@@ -159,7 +160,7 @@ def _figures(run: Run) -> list[str]:
         }
         lines += [f"Samples against the training images; features: {_plain(str(found['features']))}.", ""]
         lines += ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items()), ""]
-    document = _document(run, BENCHMARK_FILE, {"protocol", "runs", "verdict"})
+    document = read_benchmark(run.folder)
     for each, command in ((found, "evaluate"), (document, "benchmark")):
         if each is not None and of_earlier_state(run, each):
             lines += [
@@ -180,20 +181,6 @@ def _figures(run: Run) -> list[str]:
             lines.append(f"| {_plain(arm)} | {np.mean(values):.1f} \u00b1 {np.std(values, ddof=1):.1f} |")
         lines += ["", f"Verdict: {_plain(document['verdict']['text'])}"]
     return lines or ["None were measured. `augmentgan evaluate` and `augmentgan benchmark` measure them."]
-
-
-def _document(run: Run, name: str, needed: set[str]) -> dict[str, Any] | None:
-    """A JSON document of the run; None where there is none."""
-    path: Path = run.folder / name
-    if not path.exists():
-        return None
-    try:
-        document = read_json(path)
-        if not isinstance(document, dict) or not needed <= document.keys():
-            raise ValueError("keys are missing")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{str(path)!r} cannot be used ({error}); make it again or remove it") from error
-    return document
 
 
 def _plain(text: str) -> str:

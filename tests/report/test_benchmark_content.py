@@ -5,8 +5,9 @@ import json
 import pytest
 from tests_support import made_up_report
 
+from augmentgan.cli.measuring import show
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS
-from augmentgan.report.benchmark_content import OVER_OWN, benchmark_content, difference_columns
+from augmentgan.report.benchmark_content import OVER_OWN, benchmark_content, difference_columns, equivalent_lines
 
 
 def content_of(report, folder):
@@ -41,3 +42,13 @@ def test_even_sets_need_no_column_more(tmp_path, arms):
 def test_a_rival_that_was_not_run_is_not_shown():
     protocol = {"arms": ["real", "real+synthetic"], "imbalanced": True}
     assert list(difference_columns(protocol)) == ["over real"]
+
+
+def test_page_and_terminal_say_alike_what_the_samples_stand_for(tmp_path, capsys):
+    report = made_up_report(ARMS[:4], (20, 50))
+    (line,) = equivalent_lines(report.to_json())
+    assert line.startswith("As if you had +10 real images a class: real+classic+synthetic with 20 does as well as")
+    assert "with 30 (beyond the sizes measured to 40 for the ends" in line
+    assert content_of(report, tmp_path)["equivalents"] == [line]
+    show(report)
+    assert line in capsys.readouterr().out
