@@ -174,6 +174,7 @@ def test_a_benchmark_json_that_is_none(folder, document):
         ("protocol.sizes", "x"),
         ("verdict.text", None),
         ("verdict.arm", "real+mixup"),
+        ("protocol.arms", []),
         ("runs", []),
         ("comparisons", [{}]),
     ],

@@ -77,8 +77,8 @@ def not_a_benchmark(path: Path, error: Exception) -> RunError:
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
     sizes = sorted({row["train_per_class"] for row in document["runs"]})
-    if not sizes:
-        raise ValueError("there are no runs in it")
+    if not sizes or not document["protocol"]["arms"]:
+        raise ValueError("nothing was run")
     verdict, columns = document["verdict"], difference_columns(document["protocol"])
     return {
         "verdict": verdict,

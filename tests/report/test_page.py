@@ -115,7 +115,7 @@ def test_the_generator_shown_is_one_of_those_measured(from_scratch, digits, smal
         train_per_class=[8],
         device="cpu",
         imbalance="2:1",
-        arms=["real"],
+        arms=["real+synthetic"],
     )
     text = said(tmp_path / "b")
     assert "first of the benchmark's 2 generators, 8-r0." in text
