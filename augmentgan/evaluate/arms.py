@@ -115,10 +115,18 @@ def minority_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def chosen_arms(asked: Sequence[str] | None, *, imbalanced: bool) -> list[Arm]:
-    """The arms to run, "real" always among them and first.
+    """The arms to run: "real" first, and before an arm with synthetic images its rival, unless it was asked for anyway.
+
+    So what an arm is compared with does not depend on which others are run.
 
     Raises:
         DataError: an arm that is not known.
     """
     names = (IMBALANCED_ARMS if imbalanced else ARMS) if asked is None else asked
-    return [Arm(name) for name in dict.fromkeys(["real", *names])]
+    chosen = []
+    for arm in map(Arm, dict.fromkeys(["real", *names])):
+        rival = arm.without_synthetic(imbalanced=imbalanced)
+        if rival and rival.name not in names:
+            chosen.append(rival)
+        chosen.append(arm)
+    return list(dict.fromkeys(chosen))

@@ -110,64 +110,85 @@ def _size_at(curve: NDArray[np.float64], sizes: Sequence[int], level: float) -> 
 
 
 def judge(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -> Verdict:
-    """The verdict on adding synthetic images, over the strongest rival that was run, by balanced accuracy.
+    """The verdict on adding synthetic images, by balanced accuracy: over the same arm without them (`Arm.without_synthetic`).
 
     One comparison was fixed beforehand, so one size needs no correction; over several sizes their p values are adjusted (Holm).
     "hurts" at any size is the verdict whatever happens at the others.
+
+    Where a set is imbalanced the rival draws classes evenly, which need not be better than drawing images as they are. So "helps"
+    asks for more there: the arm must be above the plain rival too, where that was run. At a size both must hold, which needs no
+    correction (an intersection-union test, Berger 1982); over several sizes the larger of the two p values is adjusted.
     """
-    chosen = _headline(comparisons, imbalanced=imbalanced)
+    chosen, plain = _headline(comparisons, imbalanced=imbalanced)
     if not chosen:
         return Verdict(
             "No arm with synthetic images was compared with the same arm without.", "no evidence", "real", "real"
         )
+    several = len(chosen) > 1
     adjusted = holm([each.p_value for each in chosen])
-    sizes = len(chosen) > 1
-    lines = [_points(each, with_size=sizes) for each in chosen]
-    sure = [
+    of_both = holm([max(of.p_value for of in _at(each, chosen, plain)) for each in chosen])
+    worse = [each for each, p in zip(chosen, adjusted, strict=True) if _side(each, p if several else None) < 0]
+    better = [
         each
-        for each, p in zip(chosen, adjusted, strict=True)
-        if (p < 0.05 if sizes else not each.ci95[0] <= 0 <= each.ci95[1])
+        for each, p in zip(chosen, of_both, strict=True)
+        if all(_side(of, p if several else None) > 0 for of in _at(each, chosen, plain))
     ]
-    worse = [each for each in sure if each.mean_difference < 0]
-    better = [each for each in sure if each.mean_difference > 0]
     arm, baseline, at = chosen[0].arm, chosen[0].baseline, chosen[0].train_per_class
-    note = (
-        f" (surely so at {', '.join(str(each.train_per_class) for each in worse or better)} a class, Holm)"
-        if sizes
-        else ""
-    )
+    surely = ", ".join(str(each.train_per_class) for each in worse or better)
+    note = f" (surely so at {surely} a class, Holm)" if several else ""
+    change = _points(chosen, with_size=several)
     if worse:
-        text = f"Hurts: synthetic images cost {'; '.join(lines)} against {baseline}{note}. Do not use them for this classifier."
+        text = f"Hurts: synthetic images change balanced accuracy by {change} against {baseline}{note}. Do not use them for this classifier."
         return Verdict(text, "hurts", arm, baseline, worse[0].train_per_class)
+    points = " points of balanced accuracy"
+    change = _points(chosen, points, with_size=several)
+    and_over_plain = f", and over {plain[0].baseline} {_points(plain, points, with_size=several)}" if plain else ""
     if better:
-        text = f"Helps: synthetic images add {'; '.join(lines)} over {baseline}{note}."
+        text = f"Helps: synthetic images add {change} over {baseline}{and_over_plain}{note}."
         return Verdict(text, "helps", arm, baseline, better[0].train_per_class)
-    zero = (
-        "the intervals, adjusted for their number (Holm), do not exclude zero"
-        if sizes
-        else "the interval contains zero"
-    )
-    return Verdict(
-        f"No evidence: the change over {baseline} is {'; '.join(lines)}; {zero}.", "no evidence", arm, baseline, at
-    )
+    if plain:
+        why = "at no size is it surely above both (Holm)" if several else "it is not surely above both"
+    elif several:
+        why = "the intervals, adjusted for their number (Holm), do not exclude zero"
+    else:
+        why = "the interval contains zero"
+    text = f"No evidence: the change over {baseline} is {change}{and_over_plain}; {why}."
+    return Verdict(text, "no evidence", arm, baseline, at)
 
 
-def _headline(comparisons: Sequence[Comparison], *, imbalanced: bool) -> list[Comparison]:
+def _headline(comparisons: Sequence[Comparison], *, imbalanced: bool) -> tuple[list[Comparison], list[Comparison]]:
+    """What the verdict is about, size by size: over the arm's rival, and over its plain rival where that is another one and was run."""
+
+    def over(arm: str, baseline: Arm | None) -> list[Comparison]:
+        wanted = (arm, baseline and baseline.name, "balanced_accuracy")
+        return [each for each in comparisons if (each.arm, each.baseline, each.metric) == wanted]
+
     for name in HEADLINES:
-        rival = Arm(name).without_synthetic(imbalanced=imbalanced)
-        assert rival is not None
-        for baseline in (rival.name, rival.name.replace("+oversampling", "")):
-            found = [
-                each
-                for each in comparisons
-                if (each.arm, each.baseline, each.metric) == (name, baseline, "balanced_accuracy")
-            ]
-            if found:
-                return found
-    return []
+        rival, plain = (Arm(name).without_synthetic(imbalanced=each) for each in (imbalanced, False))
+        if found := over(name, rival):
+            return found, [] if plain == rival else over(name, plain)
+    return [], []
 
 
-def _points(each: Comparison, *, with_size: bool) -> str:
+def _at(each: Comparison, *families: Sequence[Comparison]) -> list[Comparison]:
+    """Those at the size of one."""
+    return [other for family in families for other in family if other.train_per_class == each.train_per_class]
+
+
+def _side(each: Comparison, p_adjusted: float | None) -> int:
+    """On which side of zero a difference surely is: by its adjusted p value, or by its interval; 0 where that is open."""
     low, high = each.ci95
-    size = f" with {each.train_per_class} a class" if with_size else ""
-    return f"{100 * each.mean_difference:+.1f} points of balanced accuracy{size} (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    sure = not low <= 0 <= high if p_adjusted is None else p_adjusted < 0.05
+    return (1 if each.mean_difference > 0 else -1) if sure and each.mean_difference else 0
+
+
+def _points(comparisons: Sequence[Comparison], unit: str = " points", *, with_size: bool) -> str:
+    """Each difference with its interval, such as +1.0 points (95 % interval -0.5 to +2.5)."""
+    words = []
+    for each in comparisons:
+        low, high = each.ci95
+        size = f" with {each.train_per_class} a class" if with_size else ""
+        words.append(
+            f"{100 * each.mean_difference:+.1f}{unit}{size} (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+        )
+    return "; ".join(words)

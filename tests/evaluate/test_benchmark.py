@@ -8,7 +8,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError, ExtraError
-from augmentgan.evaluate.arms import ARMS, Arm
+from augmentgan.evaluate.arms import ARMS, Arm, chosen_arms
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
 from augmentgan.evaluate.networks import SplitNorm, announce_synthetic, build_classifier, separate_statistics
@@ -162,6 +162,50 @@ def test_where_a_set_is_imbalanced_the_rival_oversamples():
     ]
     verdict = judge(rows, imbalanced=True)
     assert (verdict.outcome, verdict.baseline) == ("hurts", "real+oversampling+classic")
+    assert judge(rows[:1], imbalanced=True).baseline == "real"  # nothing else takes the rival's place
+
+
+@pytest.mark.parametrize("imbalanced", [False, True])
+def test_the_rival_of_every_arm_is_run_with_it(imbalanced):
+    def names(asked):
+        return [arm.name for arm in chosen_arms(asked, imbalanced=imbalanced)]
+
+    for name in ("real+classic+synthetic", "real+fill", "real+mixup+synthetic"):
+        rival = Arm(name).without_synthetic(imbalanced=imbalanced).name
+        assert names([name]) == list(dict.fromkeys(["real", rival, name]))
+        assert names([name, "real+classic", rival]) == list(dict.fromkeys(["real", name, "real+classic", rival]))
+    assert names(["synthetic", "real+classic"]) == ["real", "synthetic", "real+classic"]
+
+
+@pytest.mark.parametrize("sizes", [[200], [200, 400]])
+def test_on_an_imbalanced_set_it_helps_only_above_the_plain_rival_too(sizes):
+    over_rival = [compared(size, 0.05, 0.001, baseline="real+oversampling+classic") for size in sizes]
+    assert judge(over_rival, imbalanced=True).outcome == "helps"
+    for change, p_value, outcome in (
+        (0.03, 0.001, "helps"),
+        (0.001, 0.8, "no evidence"),
+        (-0.03, 0.001, "no evidence"),
+    ):
+        over_plain = [compared(size, change, p_value, baseline="real+classic") for size in sizes]
+        verdict = judge(over_rival + over_plain, imbalanced=True)
+        assert (verdict.outcome, verdict.baseline) == (outcome, "real+oversampling+classic")
+        assert f"over real+classic {100 * change:+.1f} points" in verdict.text
+
+
+def test_above_each_rival_at_another_size_is_above_both_at_none():
+    rows = [
+        compared(size, 0.05 if size == better_at else 0.0, 0.001 if size == better_at else 0.9, baseline=baseline)
+        for baseline, better_at in (("real+oversampling+classic", 20), ("real+classic", 50))
+        for size in (20, 50)
+    ]
+    assert judge(rows, imbalanced=True).outcome == "no evidence"
+
+
+@pytest.mark.parametrize("sizes", [[20], [20, 50]])
+def test_harm_is_told_as_a_change(sizes):
+    text = judge([compared(size, -0.03, 0.001) for size in sizes]).text
+    assert text.startswith("Hurts: synthetic images change balanced accuracy by -3.0 points")
+    assert "cost" not in text
 
 
 def test_a_question_asked_both_ways_is_corrected_for_once(measured):
