@@ -53,7 +53,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     recipe = json.loads((folder / PROTOCOL_FILE).read_text())["recipe"]
     case = folder.name + (", cross-fitted" if recipe["benchmark"].get("cross_fit") else "")
     scores, tested = {}, {}
-    for path in sorted((folder / PARTS_FOLDER).glob("*.json")):
+    for path in sorted((folder / PARTS_FOLDER).rglob("*.json")):
         value = json.loads(path.read_text())["value"]
         found = SETTING.fullmatch(path.stem)
         if found:

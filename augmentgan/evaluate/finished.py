@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
 import shutil
@@ -18,12 +20,14 @@ class FinishedParts:
 
     Args:
         folder: the folder that holds the folder of parts.
-        key: everything that the parts depend on; what was kept under another key is of no use and is passed over.
+        key: everything that the parts depend on; each key has a folder of its own, so that one benchmark leaves alone what another, with
+            other settings, has finished.
     """
 
     def __init__(self, folder: Path, key: dict[str, Any]) -> None:
-        self._folder = folder / PARTS_FOLDER
         self._key = json.loads(json.dumps(key))
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        self._folder = folder / PARTS_FOLDER / digest[:12]
 
     def get(self, name: str) -> Any:
         """What was kept under this name, or None."""
@@ -38,8 +42,10 @@ class FinishedParts:
         write_json(self._path(name), {"key": self._key, "value": value}, indent=None)
 
     def clear(self) -> None:
-        """Remove all parts: the benchmark is whole."""
+        """Remove all parts of this key: the benchmark is whole."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # parts of another key are left, or there were none
+            self._folder.parent.rmdir()
 
     def _path(self, name: str) -> Path:
         return self._folder / (re.sub(r"[^\w.-]", "_", name) + ".json")

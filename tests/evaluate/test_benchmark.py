@@ -99,6 +99,23 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch
     assert not (run.folder / "benchmark.parts").exists()
 
 
+def test_another_setting_leaves_alone_what_is_finished(measured):
+    run, _ = measured
+
+    def stop(row):
+        if row.repeat == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ag.run_benchmark(run, arms=["real"], on_row=stop)
+    parts = {path: path.read_bytes() for path in (run.folder / "benchmark.parts").rglob("*.json")}
+    assert parts
+    ag.run_benchmark(run, arms=["real"], seed=7)
+    assert {path: path.read_bytes() for path in (run.folder / "benchmark.parts").rglob("*.json")} == parts
+    ag.run_benchmark(run, arms=["real"])
+    assert not (run.folder / "benchmark.parts").exists()
+
+
 @pytest.mark.parametrize("value", [1, None, {"row": {}, "predicted": []}, {"row": "real", "predicted": [0]}])
 def test_a_finished_arm_that_was_tampered_with_is_none(value):
     assert _restored(value, 3, 10) is None
@@ -118,9 +135,14 @@ def test_a_finished_arm_comes_back(measured):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "value": 1}'])
 def test_a_damaged_record_of_finished_classifiers_is_passed_over(measured, content):
     run, report = measured
-    (run.folder / "benchmark.parts").mkdir()
-    per_class = report.runs[0].train_per_class
-    (run.folder / "benchmark.parts" / f"{per_class}-r0-real.json").write_text(content)
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ag.run_benchmark(run, arms=["real"], on_row=stop)
+    (kept,) = (run.folder / "benchmark.parts").rglob("run-r0-real.json")
+    kept.write_text(content)
     assert [row.accuracy for row in ag.run_benchmark(run, arms=["real"]).runs] == [
         row.accuracy for row in report.runs if row.arm == "real"
     ]
