@@ -7,8 +7,8 @@ that no test image can reach it; choices are made on validation images out of th
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +22,11 @@ from augmentgan.data.draws import Imbalance, draw_training
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts, working_size
 from augmentgan.data.split import Rows, split_rows
-from augmentgan.errors import DataError, RunError
+from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, claimed
+from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE as PROTOCOL_FILE
+from augmentgan.evaluate.benchmark_folder import first_fit as first_fit
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, judge
 from augmentgan.evaluate.finished import FinishedParts
@@ -31,15 +34,13 @@ from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
-from augmentgan.files import has_key, refuse_existing, refuse_stranger, remove, write_json
+from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
-from augmentgan.gan.run import Run, fit
+from augmentgan.gan.run import fit
 from augmentgan.gan.training import Status
 from augmentgan.recipe import Recipe, ResolvedRecipe
 from augmentgan.sections import ResolvedBenchmarkSection
-
-PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
 
 
 @dataclass(frozen=True)
@@ -157,42 +158,43 @@ def benchmark_from_scratch(
         "device": where.type,
         "version": augmentgan.__version__,
     }
-    team.first_does(lambda: _claim(out, key, overwrite=overwrite))
-    filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
-    pieces = FromScratch(
-        data,
-        recipe,
-        out,
-        draws,
-        arms=chosen,
-        filed=filed,
-        resolved=[_resolved(recipe, data.subset(draw.train), draw.per_class) for draw in draws[: len(sizes)]],
-        seed=seed,
-        device=where,
-        finished=FinishedParts(out, key),
-    )
-    measured: dict[tuple[str, int], list[Measured]] = {(arm.name, size): [] for arm in chosen for size in filed}
-    for number, rows in enumerate(_measured(pieces, team, processes, on_row, on_progress)):
-        for name, each in rows.items():
-            measured[name, pieces.filed_under(number)].append(each)
-    report = _report(
-        measured,
-        chosen,
-        filed,
-        draws,
-        data,
-        pieces.resolved,
-        imbalanced=imbalanced,
-        more={
-            "imbalance": key["imbalance"],
-            "seed": seed,
-            "command": command,
-            "data_fingerprint": key["data"],
-            "folder": str(out),
-        },
-    )
-    if team.first:
-        write_json(out / BENCHMARK_FILE, report.to_json())
+    with contextlib.ExitStack() as stack:
+        team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=overwrite)))
+        filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
+        pieces = FromScratch(
+            data,
+            recipe,
+            out,
+            draws,
+            arms=chosen,
+            filed=filed,
+            resolved=[_resolved(recipe, data.subset(draw.train), draw.per_class) for draw in draws[: len(sizes)]],
+            seed=seed,
+            device=where,
+            finished=FinishedParts(out, key),
+        )
+        measured: dict[tuple[str, int], list[Measured]] = {(arm.name, size): [] for arm in chosen for size in filed}
+        for number, rows in enumerate(_measured(pieces, team, processes, on_row, on_progress)):
+            for name, each in rows.items():
+                measured[name, pieces.filed_under(number)].append(each)
+        report = _report(
+            measured,
+            chosen,
+            filed,
+            draws,
+            data,
+            pieces.resolved,
+            imbalanced=imbalanced,
+            more={
+                "imbalance": key["imbalance"],
+                "seed": seed,
+                "command": command,
+                "data_fingerprint": key["data"],
+                "folder": str(out),
+            },
+        )
+        if team.first:
+            write_json(out / BENCHMARK_FILE, report.to_json())
     return report
 
 
@@ -293,28 +295,6 @@ def _measured(
     return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
 
 
-def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
-    """The first generator of a benchmark from scratch.
-
-    Args:
-        folder: the benchmark's.
-        sizes: images a class, or "all", of the draws that count; every draw does where left out.
-
-    Raises:
-        RunError: the folder holds no such benchmark, or no generator yet.
-    """
-    if not (folder / PROTOCOL_FILE).exists():
-        raise RunError(f"{str(folder)!r} holds no run and no benchmark; make one with augmentgan fit or benchmark DATA")
-    fits = sorted(
-        (folder / FITS_FOLDER).glob("*-r*/run.json"), key=lambda path: (len(path.parent.name), path.parent.name)
-    )
-    if sizes is not None:
-        fits = [path for path in fits if path.parent.name.partition("-r")[0] in map(str, sizes)]
-    if not fits:
-        raise RunError(f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again")
-    return Run(fits[0].parent)
-
-
 def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm]) -> dict[str, Any]:
     """The part of `protocol` that both ways share."""
     return {
@@ -366,28 +346,6 @@ def _two_at_least(rest: LabelledImages) -> LabelledImages:
     """The single image of a class given twice, for `fit` wants two: a draw, or what is left of it without a fold, may have no more."""
     single = np.flatnonzero((rest.counts == 1)[rest.labels])
     return rest.subset(np.sort(np.concatenate([np.arange(len(rest)), single])))
-
-
-def _claim(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:
-    """Mark the folder as this benchmark's, or check that it is; more repeats, sizes and arms may always be added."""
-    path = out / PROTOCOL_FILE
-    key = json.loads(json.dumps(key))
-    if overwrite:
-        refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
-        remove(out)
-    if not path.exists():
-        refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
-        write_json(path, key)
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in key if before.get(name) != key[name]]
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunError(f"{str(path)!r} cannot be used ({error}); name another --out") from error
-    if changed:
-        raise RunError(
-            f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out, or start anew with --overwrite"
-        )
 
 
 def _resolved(recipe: Recipe, real: LabelledImages, per_class: int | None) -> ResolvedRecipe:

@@ -1,0 +1,112 @@
+"""The folder of a benchmark from scratch: whose it is, who may write in it, and the generators in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from augmentgan.errors import OutputError, RunError
+from augmentgan.evaluate.finished import PARTS_FOLDER
+from augmentgan.evaluate.results import BENCHMARK_FILE
+from augmentgan.files import has_key, refuse_existing, refuse_stranger, remove, write_json
+from augmentgan.gan.run import Run
+from augmentgan.gan.run_folder import LOCK_FILE
+
+PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
+OURS = (FITS_FOLDER, PARTS_FOLDER, BENCHMARK_FILE, "benchmark.png", "report.html")
+"""What a benchmark and the page about it leave in the folder, beside protocol.json."""
+
+
+@contextlib.contextmanager
+def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Mark the folder as this benchmark's, or check that it is, and keep other processes from writing into it.
+
+    More repeats, sizes and arms may always be added. The lock belongs to the process that holds it, whose workers and team write for
+    it, and ends with it, also when it is killed.
+
+    Args:
+        out: the folder; made if need be.
+        key: everything that all of it depends on.
+        overwrite: remove a former benchmark's files, and only those.
+
+    Raises:
+        OutputError: `out` holds something that is no benchmark, or cannot be written.
+        RunError: it holds another benchmark, or another process is at work in it.
+    """
+    if not _is_free(out):
+        if overwrite:
+            refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
+        elif not (out / PROTOCOL_FILE).exists():
+            refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(out / LOCK_FILE, blocking=False)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise RunError(
+            f"benchmark {str(out)!r} is being written by another process; wait for it or name another --out"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write in benchmark folder {str(out)!r}: {error.strerror or error}") from error
+    try:
+        _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
+        yield
+    finally:
+        lock.release()
+
+
+def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
+    """The first generator of a benchmark from scratch.
+
+    Args:
+        folder: the benchmark's.
+        sizes: images a class, or "all", of the draws that count; every draw does where left out.
+
+    Raises:
+        RunError: the folder holds no such benchmark, or no generator yet.
+    """
+    if not (folder / PROTOCOL_FILE).exists():
+        raise RunError(f"{str(folder)!r} holds no run and no benchmark; make one with augmentgan fit or benchmark DATA")
+    fits = sorted(
+        (folder / FITS_FOLDER).glob("*-r*/run.json"), key=lambda path: (len(path.parent.name), path.parent.name)
+    )
+    if sizes is not None:
+        fits = [path for path in fits if path.parent.name.partition("-r")[0] in map(str, sizes)]
+    if not fits:
+        raise RunError(f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again")
+    return Run(fits[0].parent)
+
+
+def _is_free(out: Path) -> bool:
+    """Nothing there, or no more than what a process killed at its very start leaves."""
+    if not out.exists():
+        refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
+        return True
+    return out.is_dir() and all(
+        entry.name == LOCK_FILE or (entry.name.startswith(f".{PROTOCOL_FILE}.") and entry.suffix == ".part")
+        for entry in out.iterdir()
+    )
+
+
+def _mark(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:
+    path = out / PROTOCOL_FILE
+    if overwrite:
+        for name in OURS:
+            remove(out / name)
+    if overwrite or not path.exists():
+        write_json(path, key)  # last and at once: until then the folder is still known for a benchmark's
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in key if before.get(name) != key[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{str(path)!r} cannot be used ({error}); name another --out") from error
+    if changed:
+        raise RunError(
+            f"{str(out)!r} holds a benchmark with another {changed[0]}; name another --out, or start anew with --overwrite"
+        )
