@@ -21,7 +21,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
-from augmentgan.evaluate.comparing import compare, judge
+from augmentgan.evaluate.comparing import compare, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
@@ -247,6 +247,7 @@ def _of_run(
         comparisons=comparisons,
         verdict=judge(comparisons, imbalanced=imbalanced),
         class_names=list(run.class_names),
+        intervals=intervals(by_arm, chosen, [per_class]),
     )
     team.wait()  # until all have read the finished parts
     if team.first:

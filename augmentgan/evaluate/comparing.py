@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.results import BenchmarkRow, Comparison, Equivalent, Verdict
-from augmentgan.evaluate.statistics import Outcomes, holm, paired_difference
+from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Verdict
+from augmentgan.evaluate.statistics import Outcomes, accuracy_with_interval, holm, paired_difference
 
 Measured = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Outcomes]]]
 """(arm, train_per_class) to its repeats in order."""
@@ -68,6 +68,16 @@ def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, im
         p_values = {pair: each.p_value for pair, each in zip(pairs, family, strict=True)}
         adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
         found += [replace(each, p_holm=adjusted[pair]) for pair, each in zip(pairs, family, strict=True)]
+    return found
+
+
+def intervals(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int]) -> list[ArmInterval]:
+    """Balanced accuracy of every arm at every size, by itself."""
+    found = []
+    for size in sizes:
+        for arm in arms:
+            own = accuracy_with_interval([each for _, each in measured[arm.name, size]], balanced=True)
+            found.append(ArmInterval(arm.name, size, "balanced_accuracy", own.mean, (own.low, own.high)))
     return found
 
 

@@ -28,7 +28,7 @@ from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, claimed
 from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE as PROTOCOL_FILE
 from augmentgan.evaluate.benchmark_folder import first_fit as first_fit
 from augmentgan.evaluate.classifier import require_classifier
-from augmentgan.evaluate.comparing import compare, equivalents, judge
+from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
@@ -409,4 +409,5 @@ def _report(
         verdict=judge(comparisons, imbalanced=imbalanced),
         class_names=list(data.class_names),
         equivalents=equivalents(rows, comparisons, sizes),
+        intervals=intervals(measured, arms, sizes),
     )

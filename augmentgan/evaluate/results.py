@@ -81,6 +81,25 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class ArmInterval:
+    """An arm by itself: where its mean lies over all training draws, classifiers and test images. Not for comparing arms, which are paired.
+
+    Attributes:
+        arm: its name.
+        train_per_class: size, as in the rows.
+        metric: balanced_accuracy.
+        mean: over the repeats.
+        ci95: 95 % interval, from the repeats and the test images that they share.
+    """
+
+    arm: str
+    train_per_class: int
+    metric: str
+    mean: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Equivalent:
     """How many real images a class the baseline would need to do as well as an arm: the horizontal way between two curves.
 
@@ -120,6 +139,7 @@ class BenchmarkReport:
     verdict: Verdict
     class_names: list[str] = field(default_factory=list)
     equivalents: list[Equivalent] = field(default_factory=list)
+    intervals: list[ArmInterval] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The document of benchmark.json."""

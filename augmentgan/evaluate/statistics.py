@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -47,7 +47,7 @@ _LEAST_P = 1e-9
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference, its 95 % interval and the two-sided p value of no difference."""
+    """A mean difference, or a mean, its 95 % interval and the two-sided p value of none."""
 
     mean: float
     low: float
@@ -92,6 +92,19 @@ def paired_difference(
         for one, other in zip(treated, baseline, strict=True)
     ]
     return _mean(differences, treated, balanced=balanced, classes=classes)
+
+
+def accuracy_with_interval(arm: Sequence[Outcomes], *, balanced: bool) -> Difference:
+    """Accuracy or balanced accuracy of one arm by itself: its difference to an arm that is always wrong, between 0 and 1.
+
+    A t interval over the repeats alone knows nothing of the luck of test images that the repeats share.
+
+    Args:
+        arm: an entry a repeat, at least 2.
+        balanced: weigh every class alike instead of every image.
+    """
+    found = _mean([each.right.astype(np.float64) for each in arm], arm, balanced=balanced)
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 def _mean(

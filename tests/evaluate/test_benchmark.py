@@ -46,6 +46,11 @@ def test_the_document_is_the_contracts(measured):
     assert keys <= set(comparison)
     assert {each["baseline"] for each in document["comparisons"]} == {"real", "real+classic"}
     assert document["verdict"]["outcome"] in ("helps", "no evidence", "hurts")
+    assert [each["arm"] for each in document["intervals"]] == list(ARMS)
+    for each in document["intervals"]:
+        assert (each["train_per_class"], each["metric"]) == (row["train_per_class"], "balanced_accuracy")
+        assert each["mean"] == pytest.approx(report.summary()[each["arm"]][0])
+        assert each["ci95"][0] <= each["mean"] <= each["ci95"][1]
 
 
 def test_it_repeats_itself(measured):

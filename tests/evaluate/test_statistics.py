@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from augmentgan.evaluate.statistics import Outcomes, calibration_error, holm, paired_difference
+from augmentgan.evaluate.statistics import (
+    Outcomes,
+    accuracy_with_interval,
+    calibration_error,
+    holm,
+    paired_difference,
+)
 
 
 def two_arms(random, n_seeds, labels, effect, luck=0.2):
@@ -40,6 +46,28 @@ def test_where_there_is_no_effect_the_interval_holds_zero_nineteen_times_in_twen
         p_values.append(found.p_value)
     assert 0.92 <= covered / 500 <= 0.985  # 95 %, give or take three standard errors
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(1 - covered / 500)
+
+
+@pytest.mark.parametrize("n_repeats", [2, 3, 5])
+def test_the_interval_of_an_arm_by_itself_knows_the_luck_of_the_test_images(n_repeats):
+    """A plain t over the repeats, which share the images, covers four times in five at five repeats."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), [60, 40, 20, 8])
+    truth = norm.cdf(1 / (1 + 0.3**2 + 0.2**2 + 0.5**2) ** 0.5)
+    found = [
+        accuracy_with_interval(outcomes(two_arms(random, n_repeats, labels, 0.0)[0], labels), balanced=True)
+        for _ in range(400)
+    ]
+    assert np.mean([each.mean for each in found]) == pytest.approx(truth, abs=0.01)
+    assert 0.915 <= np.mean([each.low <= truth <= each.high for each in found]) <= 0.99
+
+
+def test_the_interval_of_an_arm_stays_between_none_and_all_and_knows_that_all_may_be_luck():
+    labels = np.arange(20) % 2
+    for right in (False, True):
+        found = accuracy_with_interval(outcomes(np.full((5, 20), right), labels), balanced=True)
+        assert found.mean == right
+        assert 0 <= found.low < found.high <= 1
 
 
 def nearest_mean(x, y, test):
