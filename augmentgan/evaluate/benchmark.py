@@ -164,8 +164,9 @@ class Repeats:
         return 0
 
     def prepare(self) -> Repeats:
-        """Hold the samples in place of the generator."""
-        samples = self.pieces[0].synthetic()
+        """Hold the samples in place of the generator, or none where no arm uses them."""
+        first = self.pieces[0]
+        samples = first.synthetic() if any(arm.uses_synthetic for arm in self.arms) else first.real.subset([])
         return replace(
             self, pieces=[replace(each, synthetic=functools.partial(_given, samples)) for each in self.pieces]
         )

@@ -78,7 +78,9 @@ def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
     if sizes is not None:
         fits = [path for path in fits if path.parent.name.partition("-r")[0] in map(str, sizes)]
     if not fits:
-        raise RunError(f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again")
+        raise RunError(
+            f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again, with an arm that has synthetic images"
+        )
     return Run(fits[0].parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ class Piece:
         real: the training draw.
         test: real test images.
         test_rows: (n,) a number for each test image, the same in every repeat.
-        synthetic: gives the samples of the generator that learned from `real`; asked only where something is left to do.
+        synthetic: gives the samples of the generator that learned from `real`; asked only where an arm that is left uses them.
         beside: gives samples of a generator that learned from a part of `real`, what is left without the validation fold of that
             number; None where shares are chosen with the samples of `synthetic`.
         seed: of the classifiers, and of the folds that settings are chosen on.
@@ -69,17 +70,15 @@ def run_piece(
     minority = minority_classes(piece.real.counts).tolist()
     measured: dict[str, Measured] = {}
     tuner: Tuner | None = None
-    judged: LabelledImages | None = None
+    samples = functools.cache(lambda: apply_policy(piece.real, piece.synthetic(), section, piece.seed, device))
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
         name = _part_name(piece.name, arm)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
-            if judged is None:
-                judged = _judged(piece, recipe, device)
-            synthetic = judged
+            synthetic = samples() if arm.uses_synthetic else piece.real.subset([])
             if tuner is None and section.tune:
-                tuner = _tuner(piece, synthetic, recipe, device, finished, on_fit)
+                tuner = _tuner(piece, samples, recipe, device, finished, on_fit)
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
             candidate = simplest(arm, setting, imbalanced=imbalanced)
             if candidate not in trained:
@@ -109,13 +108,9 @@ def run_piece(
     return measured
 
 
-def _judged(piece: Piece, recipe: ResolvedRecipe, device: torch.device) -> LabelledImages:
-    return apply_policy(piece.real, piece.synthetic(), recipe.benchmark, piece.seed, device)
-
-
 def _tuner(
     piece: Piece,
-    synthetic: LabelledImages,
+    samples: Callable[[], LabelledImages],
     recipe: ResolvedRecipe,
     device: torch.device,
     finished: FinishedParts,
@@ -127,7 +122,7 @@ def _tuner(
 
     return Tuner(
         piece.real,
-        synthetic,
+        samples,
         recipe.benchmark,
         recipe.benchmark.steps,
         piece.seed,

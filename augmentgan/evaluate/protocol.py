@@ -396,7 +396,7 @@ def _report(
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
             "dropped": first[0].n_dropped,
-            "generators": len(draws),
+            "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
             "by_size": [
                 {"train_per_class": size, "mixing": mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
                 for size, recipe in zip(sizes, recipes, strict=True)

@@ -74,7 +74,7 @@ class Tuner:
 
     Args:
         real: the training part.
-        synthetic: samples of the generator that learned from it.
+        synthetic: gives samples of the generator that learned from it; asked only where an arm uses them.
         section: the recipe's.
         steps: of the arms; candidates get `STEPS_SHARE` of them.
         seed: of the folds and the classifiers.
@@ -89,7 +89,7 @@ class Tuner:
     def __init__(
         self,
         real: LabelledImages,
-        synthetic: LabelledImages,
+        synthetic: Callable[[], LabelledImages],
         section: ResolvedBenchmarkSection,
         steps: int,
         seed: int,
@@ -164,7 +164,7 @@ class Tuner:
                 network = train_classifier(
                     candidate.arm,
                     rest,
-                    self._samples_for(rest, int(fold)) if candidate.arm.uses_synthetic else self._synthetic.subset([]),
+                    self._samples_for(rest, int(fold)) if candidate.arm.uses_synthetic else rest.subset([]),
                     self._section,
                     self._steps,
                     self._seed,
@@ -184,9 +184,10 @@ class Tuner:
             if self._beside is not None:
                 self._samples[fold] = self._beside(rest, fold)
             else:
+                samples = self._synthetic()
                 if self._sample_fold is None:
-                    self._sample_fold = self._fold[NearestReal(self._real.images)(self._synthetic.images)[1]]
-                self._samples[fold] = self._synthetic.subset(self._sample_fold != fold)
+                    self._sample_fold = self._fold[NearestReal(self._real.images)(samples.images)[1]]
+                self._samples[fold] = samples.subset(self._sample_fold != fold)
         return self._samples[fold]
 
 

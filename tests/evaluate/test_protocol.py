@@ -10,7 +10,7 @@ import augmentgan as ag
 from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, OutputError, RunError
-from augmentgan.evaluate import piece, protocol, tuning
+from augmentgan.evaluate import piece, protocol, teachers, tuning
 from augmentgan.evaluate.protocol import draws_of
 
 
@@ -112,6 +112,29 @@ def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_p
         measure(pool, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.steps=21"]))
 
 
+@pytest.mark.parametrize("tune", ["true", "false"])
+def test_arms_of_real_images_alone_need_no_generator_and_no_teachers(pool, quick, tmp_path, monkeypatch, tune):
+    monkeypatch.setattr(teachers, "Teachers", None)
+    words = {"train_per_class": [4], "recipe": RECIPE.with_settings([f"benchmark.tune={tune}", "benchmark.teachers=1"])}
+    report = measure(pool, tmp_path / "b", arms=["real", "real+classic"], **words)
+    assert quick == []
+    assert report.protocol["generators"] == 0
+    with pytest.raises(RunError, match="has no generator yet"):
+        protocol.first_fit(tmp_path / "b")
+
+
+def test_an_arm_that_is_added_later_is_what_it_would_have_been(pool, quick, tmp_path):
+    words = {"train_per_class": [4]}
+    measure(pool, tmp_path / "b", arms=["real", "real+classic"], **words)
+    assert quick == []
+    added = measure(pool, tmp_path / "b", arms=["real", "real+classic+synthetic"], **words)
+    assert [name for name, _ in quick] == ["4-r0", "4-r1"]
+    at_once = measure(pool, tmp_path / "c", arms=["real+classic+synthetic", "real"], **words)
+    of = {(row.arm, row.repeat): row.accuracy for row in at_once.runs}
+    assert {(row.arm, row.repeat): row.accuracy for row in added.runs} == of
+    assert added.protocol["generators"] == 2
+
+
 def test_overwriting_starts_anew_and_takes_no_other_folder(pool, quick, tmp_path):
     words = {"train_per_class": [4], "arms": ["real"]}
     measure(pool, tmp_path / "b", **words)
@@ -197,7 +220,7 @@ def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
 
 def test_a_killed_benchmark_goes_on(pool, quick, tmp_path):
     def stop(row):
-        if (row.repeat, row.arm) == (1, "real+classic"):
+        if (row.repeat, row.arm) == (1, "real+synthetic"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

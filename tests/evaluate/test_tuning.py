@@ -95,7 +95,7 @@ def tuner(digits, tmp_path, monkeypatch):
     def make(real=digits):
         return Tuner(
             real,
-            synthetic,
+            lambda: synthetic,
             ResolvedBenchmarkSection(steps=1000, synthetic_share=0.5, synthetic_until=0.5),
             100,
             0,

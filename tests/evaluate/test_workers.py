@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,14 @@ def test_the_benchmark_of_a_run_is_the_same_in_workers(one_thread, trained, tmp_
         found.append(ag.run_benchmark(run, repeats=2, arms=ARMS, device="cpu", processes=n, on_row=rows.append))
     same(*found)
     assert len(rows) == 2 * len(found[0].runs)
+
+
+def test_workers_are_given_no_samples_where_no_arm_uses_them(one_thread, trained, tmp_path, monkeypatch):
+    run = ag.Run(shutil.copytree(trained.folder, tmp_path / "run"), "cpu")
+    monkeypatch.setattr(ag.Run, "generate", None)
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, **words: pickle.dumps(work))
+    report = ag.run_benchmark(run, repeats=2, arms=["real"], device="cpu", processes=2)
+    assert len(report.runs) == 2
 
 
 def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, monkeypatch):
