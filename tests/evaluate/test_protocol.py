@@ -210,11 +210,13 @@ def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path):
 
 
 def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
-    uneven = pool.subset(np.flatnonzero((pool.labels < 5) | (np.arange(len(pool)) % 40 < 5)))
+    """Of three images a class the draw is even; of 32, five classes have ten times as many as the others."""
+    uneven = pool.subset(np.flatnonzero((pool.labels < 5) | (np.arange(len(pool)) % 40 < 4)))
     report = measure(uneven, tmp_path / "b", arms=["real"], train_per_class=[3, 32])
     small, large = report.protocol["by_size"]
     assert [small["train_per_class"], large["train_per_class"]] == [3, 32]
-    assert small["recipe"]["training"]["updates"] <= large["recipe"]["training"]["updates"]
+    assert (small["mixing"]["share"], large["mixing"]["share"]) == (0.5, 0.8)
+    assert [each["recipe"]["benchmark"]["synthetic_share"] for each in (small, large)] == [0.5, 0.8]
     assert small["mixing"] == report.protocol["mixing"]
 
 
