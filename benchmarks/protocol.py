@@ -18,6 +18,7 @@ from typing import Any
 import _environment
 
 import augmentgan as ag
+from augmentgan.evaluate.results import METRICS
 
 HERE = Path(__file__).parent
 
@@ -102,7 +103,7 @@ def summary(report: ag.BenchmarkReport) -> dict[str, Any]:
     return {
         str(size): {
             metric: {arm: {"mean": mean, "sd": spread} for arm, (mean, spread) in report.summary(metric, size).items()}
-            for metric in ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
+            for metric in METRICS
         }
         for size in report.train_per_class
     }

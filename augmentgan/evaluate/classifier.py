@@ -221,6 +221,12 @@ def logits_of(network: nn.Module, data: LabelledImages) -> Tensor:
     return _in_parts(network, data)
 
 
+def probabilities_of(network: nn.Module, data: LabelledImages) -> NDArray[np.float64]:
+    """Class probabilities (n, n_classes)."""
+    probabilities: NDArray[np.float64] = logits_of(network, data).double().softmax(dim=1).numpy()
+    return probabilities
+
+
 def features_of(network: nn.Module, data: LabelledImages) -> Tensor:
     """Features (n, d) that the last linear layer sees, on the CPU."""
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]

@@ -16,10 +16,11 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import logits_of, predict, train_classifier
+from augmentgan.evaluate.classifier import logits_of, probabilities_of, train_classifier
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
 from augmentgan.evaluate.metrics import frechet_distance, kernel_distance, manifold
+from augmentgan.evaluate.results import score
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
@@ -115,7 +116,7 @@ def evaluate_run(
     samples = run.generate(wanted)
     judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
     result = judges(samples)
-    _picture_of_nearest(run, train, samples)
+    _picture_of_nearest(run, train, samples, judges.copies)
     write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
     return result
 
@@ -141,6 +142,9 @@ class Judges:
         seed: of the classifiers.
         features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.
         on_step: called with the number of classifiers trained so far.
+
+    Attributes:
+        copies: tells near copies of training images.
 
     Raises:
         DataError: an extractor that is not known or whose weights cannot be had.
@@ -171,7 +175,7 @@ class Judges:
         self._extract = extract or of_classifier(self._judges[0])
         self._real_features = self._extract(_at_most(train))
         self._real_only = self._accuracy_after("real+oversampling", nothing)
-        self._copies = CopyJudge(train, test)
+        self.copies = CopyJudge(train, test)
 
     def __call__(self, samples: LabelledImages) -> Evaluation:
         """The figures of one synthetic set."""
@@ -181,8 +185,8 @@ class Judges:
         features = self._extract(_at_most(_in_proportions(samples, train.counts)))
         four = manifold(self._real_features, features)
         varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
-        judged = ~np.isnan(self._copies.thresholds[samples.labels])
-        copies = self._copies.copies(samples.images, samples.labels)
+        judged = ~np.isnan(self.copies.thresholds[samples.labels])
+        copies = self.copies.copies(samples.images, samples.labels)
         per_class = [float(agrees[samples.labels == label].mean()) for label in range(train.n_classes)]
         return Evaluation(
             frechet_distance=frechet_distance(self._real_features, features),
@@ -195,8 +199,8 @@ class Judges:
             diversity_per_class=_known(varied.div_per_class),
             near_per_class=_known(varied.near_per_class),
             memorised_fraction=float(copies[judged].mean()) if judged.any() else None,
-            memorised_threshold=self._copies.threshold,
-            memorised_threshold_per_class=_known(self._copies.thresholds),
+            memorised_threshold=self.copies.threshold,
+            memorised_threshold_per_class=_known(self.copies.thresholds),
             label_agreement=float(agrees.mean()),
             label_agreement_per_class=per_class,
             synthetic_only_accuracy=self._accuracy_after("synthetic", samples),
@@ -217,13 +221,13 @@ class Judges:
         """Balanced accuracy on test images after training on one kind of images; None without test images."""
         if not len(self._test):
             return None
-        predicted = predict(self._classifier(arm, samples, self._seed), self._test).numpy()
-        return _balanced_accuracy(predicted, self._test.labels)
+        probabilities = probabilities_of(self._classifier(arm, samples, self._seed), self._test)
+        return float(score(probabilities, self._test.labels)["balanced_accuracy"])
 
 
-def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages) -> None:
+def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages, copies: CopyJudge) -> None:
     """The samples that look most like copies, each above its nearest training image of its class."""
-    ratios = CopyJudge(train, run.test).ratios(samples.images, samples.labels)
+    ratios = copies.ratios(samples.images, samples.labels)
     shown, nearest = [], []
     for row in np.argsort(ratios)[:_SHOWN]:  # NaN sorts last
         own = train.images[train.labels == samples.labels[row]]
@@ -245,10 +249,6 @@ def _at_most(data: LabelledImages) -> LabelledImages:
     if len(data) <= MAX_IMAGES:
         return data
     return data.subset(np.linspace(0, len(data) - 1, MAX_IMAGES).round().astype(np.int64))
-
-
-def _balanced_accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    return float(np.mean([(predicted[labels == label] == label).mean() for label in np.unique(labels)]))
 
 
 def _known(values: NDArray[np.float64]) -> list[float | None]:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
-from augmentgan.evaluate.classifier import Setting, logits_of, train_classifier
+from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.results import BenchmarkRow, score
 from augmentgan.evaluate.statistics import Outcomes
@@ -86,7 +86,7 @@ def run_piece(
                 network = train_classifier(
                     candidate.arm, piece.real, synthetic, section, steps, piece.seed, device, candidate.setting
                 )
-                probabilities = logits_of(network, piece.test).double().softmax(dim=1).numpy()
+                probabilities = probabilities_of(network, piece.test)
                 trained[candidate] = probabilities, round(time.perf_counter() - started, 3)
                 on_fit()
             probabilities, time_s = trained[candidate]

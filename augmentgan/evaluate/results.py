@@ -16,6 +16,7 @@ from augmentgan.extras import require_extra
 BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
+"""The figures of a row that are one number."""
 
 
 def shown_baseline(of_verdict: str, arms: Sequence[str]) -> str:

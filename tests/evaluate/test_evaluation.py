@@ -9,6 +9,8 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError
+from augmentgan.evaluate import evaluation
+from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.evaluation import Judges
 from augmentgan.evaluate.extractors import frozen
 from augmentgan.gan.generating import Refusal
@@ -124,14 +126,16 @@ def test_noise(judge, ideal, world):
     assert found.label_agreement < 0.4
 
 
-def test_of_a_run(trained, tmp_path):
+def test_of_a_run(trained, tmp_path, monkeypatch):
     import shutil
 
     shutil.copytree(trained.folder, tmp_path / "run")
     run = ag.Run(tmp_path / "run", "cpu")
-    steps = []
+    steps, copies = [], []
+    monkeypatch.setattr(evaluation, "CopyJudge", lambda *sets: copies.append(sets) or CopyJudge(*sets))
     found = ag.evaluate_run(run, per_class=12, on_step=steps.append)
     assert steps == [1, 2, 3, 4, 5]
+    assert len(copies) == 1  # distances of all test images to all training images: once is enough
     assert found.n_samples == 120
     written = json.loads((run.folder / "evaluate.json").read_text())
     assert written.pop("generator") == run.moment == {"updates": 40, "chosen_updates": 40}
@@ -185,8 +189,6 @@ def test_a_class_whose_samples_are_all_refused(trained, tmp_path):
 
 
 def test_copies_are_left_out(world):
-    from augmentgan.evaluate.copies import CopyJudge
-
     judge = CopyJudge(world[0], world[1])
     both = np.concatenate([world[0].images, world[2].images]), np.concatenate([world[0].labels, world[2].labels])
     copies = judge.copies(*both)

@@ -1,9 +1,10 @@
 """A report as a table for other tools."""
 
+import numpy as np
 import pytest
 
 from augmentgan.errors import ExtraError
-from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Verdict
+from augmentgan.evaluate.results import METRICS, BenchmarkReport, BenchmarkRow, Verdict, score
 
 
 @pytest.fixture
@@ -27,3 +28,13 @@ def test_without_pandas_it_says_what_to_install(report, monkeypatch):
     monkeypatch.setattr("augmentgan.extras.find_spec", lambda name: None)
     with pytest.raises(ExtraError, match=r"augmentgan\[pandas\]"):
         report.to_frame()
+
+
+def test_a_score_has_every_metric_and_classes_without_test_images_do_not_count():
+    labels = np.array([0, 0, 0, 1])
+    found = score(np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.1, 0.9, 0], [0.3, 0.7, 0]]), labels)
+    assert set(found) == {*METRICS, "recall_per_class"}
+    assert found["recall_per_class"] == pytest.approx([2 / 3, 1, None])
+    assert found["balanced_accuracy"] == pytest.approx(5 / 6)
+    assert found["worst_recall"] == pytest.approx(2 / 3)
+    assert found["accuracy"] == pytest.approx(3 / 4)
