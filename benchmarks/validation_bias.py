@@ -21,7 +21,7 @@ import numpy as np
 from protocol import CASES
 
 from augmentgan.evaluate.finished import PARTS_FOLDER
-from augmentgan.evaluate.protocol import PROTOCOL_FILE
+from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE
 
 PAIRS = (("real+synthetic", "real"), ("real+classic+synthetic", "real+classic"))
 SETTING = re.compile(

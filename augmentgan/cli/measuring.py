@@ -276,7 +276,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page of a run. Or of a benchmark from scratch: verdict, samples, training, protocol."""
-    from augmentgan.evaluate.protocol import PROTOCOL_FILE
+    from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE
     from augmentgan.report.page import write_report
 
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)

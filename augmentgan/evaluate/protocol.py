@@ -25,8 +25,6 @@ from augmentgan.data.split import Rows, split_rows
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, claimed
-from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE as PROTOCOL_FILE
-from augmentgan.evaluate.benchmark_folder import first_fit as first_fit
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts

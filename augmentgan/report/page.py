@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import RunError
-from augmentgan.evaluate.protocol import first_fit
+from augmentgan.evaluate.benchmark_folder import first_fit
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.diversity import NearestReal

@@ -10,7 +10,7 @@ import augmentgan as ag
 from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, OutputError, RunError
-from augmentgan.evaluate import piece, protocol, teachers, tuning
+from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
 from augmentgan.evaluate.protocol import draws_of
 
 
@@ -120,7 +120,7 @@ def test_arms_of_real_images_alone_need_no_generator_and_no_teachers(pool, quick
     assert quick == []
     assert report.protocol["generators"] == 0
     with pytest.raises(RunError, match="has no generator yet"):
-        protocol.first_fit(tmp_path / "b")
+        benchmark_folder.first_fit(tmp_path / "b")
 
 
 def test_an_arm_that_is_added_later_is_what_it_would_have_been(pool, quick, tmp_path):
