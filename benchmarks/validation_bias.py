@@ -20,8 +20,8 @@ import _environment
 import numpy as np
 from protocol import CASES
 
-from augmentgan.evaluate.finished import PARTS_FOLDER
 from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE
+from augmentgan.evaluate.finished import PARTS_FOLDER
 
 PAIRS = (("real+synthetic", "real"), ("real+classic+synthetic", "real+classic"))
 SETTING = re.compile(
