@@ -54,7 +54,7 @@ def protocol() -> str:
             first, second = found.get(pair), found.get((arm, baseline))
             assert second, "the verdict is about a pair that was compared"
             cells = (
-                case,
+                case + _former(document),
                 size,
                 document["protocol"]["classifier"],
                 without,
@@ -95,6 +95,7 @@ def headline() -> str:
                 if imbalance
                 else f"{SETS[result['data']]}, {size}"
             ]
+            row[0] += _former(document)
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
                 if name in summary["balanced_accuracy"]
@@ -121,6 +122,12 @@ def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
     rival = arm.without_synthetic(imbalanced=document["protocol"]["imbalanced"])
     assert rival, "it has real images"
     return arm.name, rival.name
+
+
+def _former(document: dict[str, Any]) -> str:
+    """A star for what was made before the class loss was a part of the default recipe."""
+    recipes = [each["recipe"] for each in document["protocol"].get("by_size", []) if "recipe" in each]
+    return "" if recipes and all(each["objective"].get("class_weight") for each in recipes) else " \\*"
 
 
 def _p_over_sizes() -> dict[tuple[str, str], float]:
@@ -169,7 +176,7 @@ def rare() -> str:
         with_samples, without = (recalls[name, True] for name in pair)
         change = [a - b for a, b in zip(recalls[pair[0], False], recalls[pair[1], False], strict=True)]
         cells = (
-            case,
+            case + _former(document),
             percent_of(without),
             percent_of(with_samples),
             points(found),

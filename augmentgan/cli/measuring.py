@@ -133,7 +133,8 @@ def benchmark(
     elif first_process():
         show(result)
         typer.echo(f"written: {folder / 'benchmark.json'}, {folder / 'benchmark.png'}")
-        typer.echo(f"next: augmentgan report --run {quoted(folder)}")
+        if result.protocol.get("generators", 1):  # a page shows samples
+            typer.echo(f"next: augmentgan report --run {quoted(folder)}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
