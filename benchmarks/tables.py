@@ -301,6 +301,7 @@ TABLES = {
     "projected": lambda: sweep("projected-trashnet", "discriminator"),
     "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
+    "look-wbc": lambda: sweep("look-wbc", "classes that have a say"),
     "precision": lambda: sweep("precision-mnist-20", "arithmetic"),
     "precision-times": lambda: fit_times("precision-mnist-20"),
     "shown-wbc": lambda: sweep(
