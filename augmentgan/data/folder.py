@@ -91,9 +91,10 @@ def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
 def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[Path]]:
     """(split, class folders) of each part of the tree; the loose files and the links to folders beside them."""
     folders, loose, linked = _entries(root)
-    below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split_folders(root).items()]
+    split = split_folders(root)
+    below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split.items()]
     if below and not any(entries[0] for _, entries in below):
-        raise no_classes_in_parts(root, [folder.name for folder in split_folders(root).values()])
+        raise no_classes_in_parts(root, [folder.name for folder in split.values()])
     wrapped = [entries[0][0] for _, entries in below if len(entries[0]) == 1]
     if below and len(wrapped) == len(below) and len({folder.name for folder in wrapped}) > 1:
         raise one_class_folder(wrapped[0].parent, wrapped[0])

@@ -8,14 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from augmentgan.errors import OutputError, RunError
+from augmentgan.errors import RunError
 from augmentgan.evaluate.finished import PARTS_FOLDER
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import has_key, refuse_existing, refuse_stranger, remove, write_json
 from augmentgan.gan.run import Run
-from augmentgan.gan.run_folder import LOCK_FILE
+from augmentgan.gan.run_folder import is_free, locked
 
 PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
 OURS = (FITS_FOLDER, PARTS_FOLDER, BENCHMARK_FILE, "benchmark.png", "report.html")
@@ -26,8 +24,7 @@ OURS = (FITS_FOLDER, PARTS_FOLDER, BENCHMARK_FILE, "benchmark.png", "report.html
 def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Mark the folder as this benchmark's, or check that it is, and keep other processes from writing into it.
 
-    More repeats, sizes and arms may always be added. The lock belongs to the process that holds it, whose workers and team write for
-    it, and ends with it, also when it is killed.
+    More repeats, sizes and arms may always be added. The lock is that of one process, whose workers and team write for it.
 
     Args:
         out: the folder; made if need be.
@@ -38,26 +35,16 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
         OutputError: `out` holds something that is no benchmark, or cannot be written.
         RunError: it holds another benchmark, or another process is at work in it.
     """
-    if not _is_free(out):
+    if not out.exists():
+        refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
+    if not is_free(out, PROTOCOL_FILE):
         if overwrite:
             refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
         elif not (out / PROTOCOL_FILE).exists():
             refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(out / LOCK_FILE, blocking=False)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunError(
-            f"benchmark {str(out)!r} is being written by another process; wait for it or name another --out"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"cannot write in benchmark folder {str(out)!r}: {error.strerror or error}") from error
-    try:
+    with locked(out, "benchmark"):
         _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
         yield
-    finally:
-        lock.release()
 
 
 def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
@@ -82,17 +69,6 @@ def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
             f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again, with an arm that has synthetic images"
         )
     return Run(fits[0].parent)
-
-
-def _is_free(out: Path) -> bool:
-    """Nothing there, or no more than what a process killed at its very start leaves."""
-    if not out.exists():
-        refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
-        return True
-    return out.is_dir() and all(
-        entry.name == LOCK_FILE or (entry.name.startswith(f".{PROTOCOL_FILE}.") and entry.suffix == ".part")
-        for entry in out.iterdir()
-    )
 
 
 def _mark(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:

@@ -24,7 +24,7 @@ from augmentgan.gan.networks import to_unit
 from augmentgan.gan.recording import Recording
 from augmentgan.sections import ResolvedBenchmarkSection
 
-PREDICTION_BATCH = 128  # what fits into the cache: 500 take a third longer on a CPU
+PREDICTION_BATCH = 128  # what fits into the cache; on a CPU larger ones are slower
 WEIGHT_DECAY = 0.05
 
 

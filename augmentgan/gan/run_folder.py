@@ -54,26 +54,42 @@ FORMAT = 1
 def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
     """Make the run folder if need be, and keep other processes from writing into it.
 
-    The lock belongs to the process and ends with it, also when it is killed.
-
     Raises:
         OutputError: `folder` holds something that is not a run, or cannot be made.
         RunError: another process is at work in it.
     """
-    if not (folder / RUN_FILE).exists() and not _is_free(folder):
-        refuse_existing(folder, overwrite=overwrite)
-    if not _is_free(folder):
+    if not is_free(folder, RUN_FILE):
+        if not (folder / RUN_FILE).exists():
+            refuse_existing(folder, overwrite=overwrite)
         refuse_stranger(folder, _is_run, "is not a run folder")
+    with locked(folder, "run"):
+        yield
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Make a folder if need be, and keep other processes from writing into it.
+
+    The lock belongs to the process and ends with it, also when it is killed.
+
+    Args:
+        folder: of a run or a benchmark.
+        what: which of the two.
+
+    Raises:
+        OutputError: `folder` cannot be made.
+        RunError: another process is at work in it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
         lock.acquire()
     except filelock.Timeout as error:
         raise RunError(
-            f"run {str(folder)!r} is being written by another process; wait for it or name another --out"
+            f"{what} {str(folder)!r} is being written by another process; wait for it or name another --out"
         ) from error
     except OSError as error:
-        raise OutputError(f"cannot write in run folder {str(folder)!r}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}") from error
     try:
         yield
     finally:
@@ -139,12 +155,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _is_free(folder: Path) -> bool:
-    """Nothing there, or no more than what a process killed at its very start leaves."""
+def is_free(folder: Path, marker: str) -> bool:
+    """Nothing there, or no more than what a process killed at its very start leaves; `marker` is the file that it writes first."""
     if not folder.exists():
         return True
     return folder.is_dir() and all(
-        entry.name == LOCK_FILE or (entry.name.startswith(f".{RUN_FILE}.") and entry.suffix == ".part")
+        entry.name == LOCK_FILE or (entry.name.startswith(f".{marker}.") and entry.suffix == ".part")
         for entry in folder.iterdir()
     )
 
