@@ -28,7 +28,7 @@ import augmentgan as ag
 from augmentgan.data.draws import Imbalance, draw_training, parse_imbalance
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.split import split_rows
-from augmentgan.evaluate.evaluation import Judges, samples_a_class
+from augmentgan.evaluate.evaluation import Judges, samples_to_judge
 from augmentgan.evaluate.protocol import draws_of
 
 RESULTS = Path(__file__).parent / "results"
@@ -85,13 +85,12 @@ def main() -> None:
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
                 judges = judges or Judges(run.train, test, run.recipe, seed=seed)
-                samples = run.generate(samples_a_class(run.train.n_classes))
                 row = {
                     "variant": name,
                     "settings": settings.split(),
                     "seed": seed,
                     "fit_s": run.events()[-1]["seconds"],
-                    **judges(samples).to_json(),
+                    **judges(*samples_to_judge(run)).to_json(),
                 }
                 print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
                 rows.append(row)

@@ -65,7 +65,7 @@ def _lines(found: Evaluation) -> list[str]:
         f"density, coverage  {found.density:.2f}, {found.coverage:.2f}   (1 and 1: alike)",
         f"label agreement    {_percent(found.label_agreement)}   (classifiers of real images see the class asked for)",
         f"near copies        {_percent(found.memorised_fraction)}   (1 % is what held-out real images give)",
-        f"accuracy           {_percent(found.synthetic_only_accuracy)} trained on samples alone, "
+        f"accuracy           {_percent(found.synthetic_only_accuracy)} trained on {found.n_samples_learned} samples alone, "
         f"{_percent(found.real_only_accuracy)} on the real images (balanced, test images)",
     ]
     width = max(len("class"), *(len(name) for name in found.class_names))

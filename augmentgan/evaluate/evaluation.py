@@ -20,6 +20,7 @@ from augmentgan.evaluate.classifier import logits_of, probabilities_of, train_cl
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
 from augmentgan.evaluate.metrics import frechet_distance, kernel_distance, manifold
+from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.results import score
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
@@ -53,9 +54,11 @@ class Evaluation:
         memorised_threshold_per_class: the same for each class; None where it cannot be judged.
         label_agreement: share of samples in which classifiers of real images see the class that was asked for.
         label_agreement_per_class: the same for each class.
-        synthetic_only_accuracy: balanced accuracy on test images after training on samples alone; None without test images.
+        synthetic_only_accuracy: balanced accuracy on test images after training on samples alone, as many as a benchmark is offered;
+            None without test images.
         real_only_accuracy: the same after training on the real training images, neither augmented.
         n_samples: samples judged.
+        n_samples_learned: samples that `synthetic_only_accuracy` was learned from.
         class_names: in label order.
     """
 
@@ -76,6 +79,7 @@ class Evaluation:
     synthetic_only_accuracy: float | None
     real_only_accuracy: float | None
     n_samples: int
+    n_samples_learned: int
     class_names: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +103,8 @@ def evaluate_run(
 
     Args:
         run: a run.
-        per_class: samples a class; by default 200, fewer where there are many classes.
+        per_class: samples a class that are judged; by default 200, fewer where there are many classes. The classifier of samples alone
+            learns from at least as many as `benchmark.synthetic_per_class` offers a benchmark.
         device: where to train classifiers.
         seed: of the classifiers.
         features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.
@@ -110,13 +115,10 @@ def evaluate_run(
         ExtraError: the extractor's extra is not installed.
     """
     train = run.train
-    wanted = samples_a_class(train.n_classes) if per_class is None else per_class
-    if wanted < 10:
-        raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
-    samples = run.generate(wanted)
+    judged, learned = samples_to_judge(run, per_class)
     judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
-    result = judges(samples)
-    _picture_of_nearest(run, train, samples, judges.copies)
+    result = judges(judged, learned)
+    _picture_of_nearest(run, train, judged, judges.copies)
     write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
     return result
 
@@ -124,6 +126,21 @@ def evaluate_run(
 def samples_a_class(n_classes: int) -> int:
     """How many samples of each class are judged unless something else is asked for: 200, fewer where there are many classes."""
     return max(10, min(200, MAX_IMAGES // n_classes))
+
+
+def samples_to_judge(run: Run, per_class: int | None = None) -> tuple[LabelledImages, LabelledImages]:
+    """The samples that are judged, and those a classifier learns from: a benchmark's number, for with 200 a class it is the number that is measured.
+
+    Raises:
+        DataError: fewer than 10 samples a class asked for.
+    """
+    n_classes = run.train.n_classes
+    wanted = samples_a_class(n_classes) if per_class is None else per_class
+    if wanted < 10:
+        raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
+    offered = samples_offered(run.recipe.benchmark.synthetic_per_class, n_classes)
+    learned = run.generate(max(wanted, offered))
+    return _first(learned, np.full(n_classes, wanted)), learned
 
 
 def n_classifiers(run: Run) -> int:
@@ -177,9 +194,10 @@ class Judges:
         self._real_only = self._accuracy_after("real+oversampling", nothing)
         self.copies = CopyJudge(train, test)
 
-    def __call__(self, samples: LabelledImages) -> Evaluation:
-        """The figures of one synthetic set."""
+    def __call__(self, samples: LabelledImages, learned: LabelledImages | None = None) -> Evaluation:
+        """The figures of one synthetic set; `learned`, if not the same, is what the classifier of samples alone learns from."""
         train = self._train
+        learned = samples if learned is None else learned
         votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in self._judges]).mean(dim=0)
         agrees = votes.argmax(dim=1).numpy() == samples.labels
         features = self._extract(_at_most(_in_proportions(samples, train.counts)))
@@ -203,9 +221,10 @@ class Judges:
             memorised_threshold_per_class=_known(self.copies.thresholds),
             label_agreement=float(agrees.mean()),
             label_agreement_per_class=per_class,
-            synthetic_only_accuracy=self._accuracy_after("synthetic", samples),
+            synthetic_only_accuracy=self._accuracy_after("synthetic", learned),
             real_only_accuracy=self._real_only,
             n_samples=len(samples),
+            n_samples_learned=len(learned),
             class_names=list(train.class_names),
         )
 
@@ -240,8 +259,12 @@ def _in_proportions(samples: LabelledImages, counts: NDArray[np.int64]) -> Label
     """The first samples of each class, as many as keep the proportions of `counts`: else even samples of an uneven set lie far from it."""
     have = samples.counts
     scale = min(have[label] / counts[label] for label in np.flatnonzero(have))
-    wanted = np.minimum(np.maximum(np.round(scale * counts), 1), have).astype(np.int64)
-    rows = [np.flatnonzero(samples.labels == label)[: wanted[label]] for label in range(len(counts))]
+    return _first(samples, np.minimum(np.maximum(np.round(scale * counts), 1), have).astype(np.int64))
+
+
+def _first(samples: LabelledImages, wanted: NDArray[np.int64]) -> LabelledImages:
+    """The first `wanted[label]` samples of each class."""
+    rows = [np.flatnonzero(samples.labels == label)[:n] for label, n in enumerate(wanted)]
     return samples.subset(np.sort(np.concatenate(rows)))
 
 

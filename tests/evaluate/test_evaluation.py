@@ -126,6 +126,12 @@ def test_noise(judge, ideal, world):
     assert found.label_agreement < 0.4
 
 
+def test_the_classifier_of_samples_alone_may_learn_from_others_than_are_judged(judge, ideal, world):
+    found = judge(world[2], replace(world[2], labels=np.roll(world[2].labels, 30)))
+    assert found.synthetic_only_accuracy < 0.3
+    assert replace(found, synthetic_only_accuracy=ideal.synthetic_only_accuracy) == ideal
+
+
 def test_of_a_run(trained, tmp_path, monkeypatch):
     import shutil
 
@@ -136,7 +142,7 @@ def test_of_a_run(trained, tmp_path, monkeypatch):
     found = ag.evaluate_run(run, per_class=12, on_step=steps.append)
     assert steps == [1, 2, 3, 4, 5]
     assert len(copies) == 1  # distances of all test images to all training images: once is enough
-    assert found.n_samples == 120
+    assert (found.n_samples, found.n_samples_learned) == (120, 200)
     written = json.loads((run.folder / "evaluate.json").read_text())
     assert written.pop("generator") == run.moment == {"updates": 40, "chosen_updates": 40}
     assert written == json.loads(json.dumps(found.to_json()))
