@@ -1,5 +1,10 @@
 """Real images for every test: scikit-learn's digits, as a set, as a folder, and as a small trained run."""
 
+import os
+
+# A core each for the processes that run tests: with networks this small, threads mostly wait for one another. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from tests_support import write_tree
