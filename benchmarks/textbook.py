@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -122,8 +121,8 @@ class Textbook:
         except StopIteration:
             self.batches = iter(self.loader)
             real, labels = next(self.batches)
-        labels = np.sort(labels) if isinstance(labels, np.ndarray) else labels.sort().values
-        real, labels = real.to(self.device), labels.to(self.device)
+        labels, order = labels.sort()  # the discriminator's statistic is of groups of one class
+        real, labels = real[order].to(self.device), labels.to(self.device)
 
         self.optimizer_d.zero_grad()
         logits = self.discriminator(self.augment(real), labels)

@@ -1,13 +1,15 @@
-"""The counterparts in `benchmarks/` do what they claim to: the textbook's networks are ours."""
+"""The scripts in `benchmarks/` do what they claim to: the textbook's networks are ours, sweeps forget nothing, tables say what results do."""
 
 import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests_support import made_up_report
 
+import augmentgan as ag
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
 from augmentgan.gan.networks import build_discriminator, build_generator
 from augmentgan.recipe import DataFacts, Recipe
@@ -16,10 +18,19 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
-def textbook(monkeypatch):
+def script(monkeypatch):
+    """Gives the module of that name."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("textbook")
-    sys.modules.pop("textbook")
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            sys.modules.pop(name)
+
+
+@pytest.fixture
+def textbook(script):
+    return script("textbook")
 
 
 @pytest.fixture
@@ -55,9 +66,22 @@ def test_textbook_discriminator_is_ours(textbook, recipe):
     torch.testing.assert_close(mine, other, atol=1e-2, rtol=1e-2)
 
 
-def test_samples_of_uneven_sets_are_told_over_what_draws_as_evenly(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    tables = importlib.import_module("protocol_tables")
+def test_textbook_shows_images_with_their_own_labels(textbook, recipe, monkeypatch):
+    labels = np.random.default_rng(0).permutation(np.arange(100) % 5)
+    images = np.tile((50 * labels).astype(np.uint8)[:, None, None, None], (1, 16, 16, 3))
+    loop = textbook.Textbook(recipe, ag.LabelledImages(images, labels, tuple("abcde")), torch.device("cpu"))
+    monkeypatch.setattr(loop, "augment", lambda images: images)
+    shown = []
+    loop.discriminator.register_forward_pre_hook(lambda module, given: shown.append(given))
+    loop()
+    real, of_class = shown[0]
+    assert (
+        ((real[:, 0, 0, 0] + 1) * 127.5 / 50).round().long().tolist() == of_class.tolist() == sorted(of_class.tolist())
+    )
+
+
+def test_samples_of_uneven_sets_are_told_over_what_draws_as_evenly(script, monkeypatch):
+    tables = script("protocol_tables")
     report = made_up_report(IMBALANCED_ARMS, imbalanced=True)
     means = {arm: {"mean": mean, "sd": sd} for arm, (mean, sd) in report.summary().items()}
     document = report.to_json()
