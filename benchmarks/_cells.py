@@ -1,12 +1,9 @@
-"""Where results lie, and how a table writes a figure."""
+"""How a table writes a figure."""
 
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 from typing import Any
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def points(comparison: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What every result carries: the command, the versions and the hardware."""
+"""What the scripts share: where results lie, what every result carries, and the images they start from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import numpy
 import torch
 
 import augmentgan
+
+RESULTS = Path(__file__).parent / "results"
 
 
 def describe() -> dict[str, Any]:
@@ -45,10 +47,42 @@ def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
     return augmentgan.load(path, size_px=size_px, skip_bad=True)
 
 
-def write(path: Path, result: dict[str, Any]) -> None:
+def noise(n: int, size_px: int, channels: int, n_classes: int = 10) -> augmentgan.LabelledImages:
+    """Random pixels, classes in turn, for measurements of speed, which does not depend on what images show."""
+    pixels = numpy.random.default_rng(0).integers(0, 256, (n, size_px, size_px, channels), dtype=numpy.uint8)
+    return augmentgan.LabelledImages(pixels, numpy.arange(n) % n_classes, tuple(f"c{k}" for k in range(n_classes)))
+
+
+def read(name: str) -> dict[str, Any]:
+    """A result that was written before.
+
+    Raises:
+        FileNotFoundError: there is none of that name.
+    """
+    found: dict[str, Any] = json.loads(_path(name).read_text(encoding="utf-8"))
+    return found
+
+
+def so_far(name: str) -> dict[str, Any]:
+    """The same, or nothing where there is none."""
+    return read(name) if _path(name).exists() else {}
+
+
+def write(name: str, result: dict[str, Any]) -> None:
     """Write a result as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    _path(name).parent.mkdir(parents=True, exist_ok=True)
+    _path(name).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def extend(name: str, **parts: Any) -> None:
+    """Write a result that is made in pieces: `parts` are new, what else was in it stays, and `commands` names every command so far."""
+    before, about = so_far(name), describe()
+    earlier = before.get("commands") or [before[key] for key in ("command",) if key in before]
+    write(name, {**before, **about, "commands": list(dict.fromkeys([*earlier, about["command"]])), **parts})
+
+
+def _path(name: str) -> Path:
+    return RESULTS / f"{name}.json"
 
 
 def _processor() -> str:

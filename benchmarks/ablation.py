@@ -16,10 +16,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import _environment
 import numpy as np
@@ -30,8 +30,6 @@ from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.split import split_rows
 from augmentgan.evaluate.evaluation import Judges, samples_to_judge
 from augmentgan.evaluate.protocol import draws_of
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -56,9 +54,7 @@ def main() -> None:
     if wish.fits and (wish.development or wish.imbalance or wish.keep):
         parser.error("--fits brings finished generators, and the other options are for those made here")
 
-    path = RESULTS / f"{wish.name}.json"
-    document = json.loads(path.read_text()) if path.exists() else {"rows": []}
-    rows = document["rows"]
+    rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
     base = ag.load_recipe(wish.recipe, wish.settings)
     data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
@@ -94,8 +90,7 @@ def main() -> None:
                 }
                 print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
                 rows.append(row)
-                document = {**_environment.describe(), "data": wish.data.name, "base": wish.settings, "rows": rows}
-                _environment.write(path, document)
+                _environment.extend(wish.name, data=wish.data.name, base=wish.settings, rows=rows)
     for variant in wish.variants:
         show([row for row in rows if row["variant"] == variant.partition(":")[0]])
 

@@ -12,7 +12,6 @@ import argparse
 import itertools
 import statistics
 import time
-from pathlib import Path
 
 import _environment
 import numpy as np
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from _worker import Answers, Worker
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
-from training_speed import CASES, noise
+from training_speed import CASES
 
 import augmentgan as ag
 from augmentgan.evaluate.arms import Arm
@@ -62,8 +61,7 @@ def main() -> None:
             f"{case:12} {mine:6.1f} ms/step, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
             f"({min(ratios):.2f} to {max(ratios):.2f})"
         )
-    path = Path(__file__).parent / "results" / f"{wish.name}.json"
-    _environment.write(path, {**_environment.describe(), "arm": ARM, "cases": results})
+    _environment.write(wish.name, {**_environment.describe(), "arm": ARM, "cases": results})
 
 
 def product(case: str, device_name: str) -> Answers:
@@ -136,7 +134,7 @@ class Images(Dataset):
 
 def _setting(case: str, device_name: str):
     size_px, channels = CASES[case]
-    data = noise(size_px, channels)
+    data = _environment.noise(200, size_px, channels)
     recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
     return data, recipe.benchmark, torch.device(device_name)
 

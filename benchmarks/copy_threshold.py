@@ -44,7 +44,7 @@ def main() -> None:
             print(row, flush=True)
             rows.append(row)
     document = {**_environment.describe(), "draws": wish.draws, "rows": rows}
-    _environment.write(Path(__file__).parent / "results" / "copy-threshold.json", document)
+    _environment.write("copy-threshold", document)
 
 
 def of_draw(data: ag.LabelledImages, sizes: list[int], seed: int) -> dict[int, dict[str, float]]:

@@ -68,7 +68,7 @@ def main() -> None:
             },
             "benchmark": document,
         }
-    _environment.write(HERE / "results" / f"{wish.name}.json", result)
+    _environment.write(wish.name, result)
     for arm, (mean, spread) in report.summary().items():
         print(f"{arm:24} {100 * mean:5.1f} +- {100 * spread:.1f}")
     print(report.verdict.text)

@@ -23,7 +23,7 @@ def main() -> None:
         "training": run.events()[-1],
         "evaluate": ag.evaluate_run(run).to_json(),
     }
-    _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", result)
+    _environment.write(wish.name, result)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main() -> None:
             print(level, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
             rows.append(row)
     document = {**_environment.describe(), "data": wish.data.name, "rows": rows}
-    _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", document)
+    _environment.write(wish.name, document)
 
 
 def filtered(run: ag.Run, level: str, teachers: Teachers) -> ag.LabelledImages:

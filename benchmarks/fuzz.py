@@ -102,7 +102,7 @@ def main() -> None:
         "n_failures": len(failures) + len(stray),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    _environment.write(Path(__file__).parent / "results" / f"{wish.name}.json", result)
+    _environment.write(wish.name, result)
     print(json.dumps({key: result[key] for key in ("inputs", "kinds", "outcomes", "n_failures", "seconds")}, indent=1))
     print("\n".join(failures[:20]))
 

@@ -9,6 +9,7 @@ writing, and the last flush to the disk. Without --run, a run on noise is made f
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import statistics
 import tempfile
@@ -47,8 +48,7 @@ def main() -> None:
             f"{statistics.median(result['forward_images_per_s']):7.0f}, share {statistics.median(shares):.2f} "
             f"({min(shares):.2f} to {max(shares):.2f})"
         )
-    path = Path(__file__).parent / "results" / f"{wish.name}.json"
-    _environment.write(path, {**_environment.describe(), **result})
+    _environment.write(wish.name, {**_environment.describe(), **result})
 
 
 def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[str, object]:
@@ -109,9 +109,8 @@ def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[s
 def noise_run(folder: Path, device: str) -> ag.Run:
     """A run that has hardly learned: speed does not depend on what the images show, but on whether gzip pays for them."""
     n = N_CLASSES * (PER_CLASS + 10)
-    pixels = np.random.default_rng(0).integers(0, 256, (n, SIZE_PX, SIZE_PX, CHANNELS), dtype=np.uint8)
     split = (np.arange(n) >= N_CLASSES * PER_CLASS).astype(np.int64)
-    data = ag.LabelledImages(pixels, np.arange(n) % N_CLASSES, tuple("abcdefghij"), split=split)
+    data = dataclasses.replace(_environment.noise(n, SIZE_PX, CHANNELS, N_CLASSES), split=split)
     recipe = ag.Recipe().with_settings(["training.updates=30", "coverage.weight=0"])
     ag.fit(data, recipe, folder, device=device)
     return ag.Run(folder, device)

@@ -20,7 +20,6 @@ import augmentgan as ag
 from augmentgan.gan import augment
 from augmentgan.gan.networks import to_uint8, to_unit
 
-RESULTS = Path(__file__).parent / "results"
 PER_CLASS = 200
 NEAR_GREY, FULL = 8, 0.9
 """A pixel is blank within so many levels of mid-grey; a square counts where so much of it is blank."""
@@ -51,7 +50,7 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    _environment.write(RESULTS / f"{wish.name}.json", {**_environment.describe(), "rows": rows})
+    _environment.write(wish.name, {**_environment.describe(), "rows": rows})
 
 
 def augmented(run: ag.Run) -> ag.LabelledImages:

@@ -11,7 +11,6 @@ as the rival without the samples. Rows that are in the file already are not made
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from augmentgan.evaluate.mixing import judged_by_teachers
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.sections import ResolvedBenchmarkSection
 
-RESULTS = Path(__file__).parent / "results"
 PER_CLASS = 400
 CPU = torch.device("cpu")
 
@@ -43,11 +41,7 @@ def main() -> None:
     parser.add_argument("--variant", action="append", default=[], dest="variants", help="NAME[: SETTING ...]")
     wish = parser.parse_args()
 
-    path = RESULTS / f"{wish.name}.json"
-    document: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": [], "commands": []}
-    rows: list[dict[str, Any]] = document["rows"]
-    about = _environment.describe()
-    commands = list(dict.fromkeys([*document["commands"], about["command"]]))
+    rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
     known = {(row["run"], row["arm"], row["variant"], row["seed"]) for row in rows}
     for folder in wish.runs:
         run = ag.Run(folder, "cpu")
@@ -91,7 +85,7 @@ def main() -> None:
                         "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
                     }
                 )
-                _environment.write(path, {**about, "commands": commands, "rows": rows})
+                _environment.extend(wish.name, rows=rows)
         for name in [*sorted({without_samples(section) for section in sections.values()}), *sections]:
             show(label, name, rows)
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-from pathlib import Path
 
 import _environment
-import numpy as np
 import torch
 from _worker import WARM_UP_STEPS, Answers, Worker, rate
 
@@ -50,16 +48,14 @@ def main() -> None:
         ratios = [many / one for one, many in zip(*rates.values(), strict=True)]
         found[work] = {**rates, "ratio": ratios}
         print(f"{work:22} {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
-    path = Path(__file__).parent / "results" / f"{wish.name}.json"
-    _environment.write(path, {**_environment.describe(), "a_second": found})
+    _environment.write(wish.name, {**_environment.describe(), "a_second": found})
 
 
 def works(n_threads: int) -> Answers:
     """What a process can be set to, given for how many seconds; it answers how often a second it did it."""
     torch.set_num_threads(n_threads)
     device = torch.device("cpu")
-    pixels = np.random.default_rng(0).integers(0, 256, (N_CLASSES * PER_CLASS, SIZE_PX, SIZE_PX, 1), dtype=np.uint8)
-    data = ag.LabelledImages(pixels, np.arange(len(pixels)) % N_CLASSES, tuple("0123456789"))
+    data = _environment.noise(N_CLASSES * PER_CLASS, SIZE_PX, 1, N_CLASSES)
     recipe = ag.Recipe().resolve(DataFacts(SIZE_PX, 1, len(data), N_CLASSES))
     trainer, arm = Trainer(recipe, data, 0, device), Arm("real+classic")
 

@@ -20,8 +20,6 @@ import _environment
 import augmentgan as ag
 from augmentgan.evaluate.results import METRICS
 
-HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True)
 class Case:
@@ -94,7 +92,7 @@ def main() -> None:
     document = report.to_json()
     document["protocol"].pop("folder")
     result = {**_environment.describe(), "data": case.data, "summary": summary(report), "benchmark": document}
-    _environment.write(HERE / "results" / f"protocol-{name}.json", result)
+    _environment.write(f"protocol-{name}", result)
     print(report.verdict.text)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from _cells import RESULTS, percent_of, points
+import _environment
+from _cells import percent_of, points
 
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.statistics import holm
@@ -24,8 +24,8 @@ UNEVEN = {"step:50:1": "and 4 (half of the classes each)", "long-tail:100:1": "t
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """The name and the result of every case that was run."""
-    for path in sorted(RESULTS.glob("protocol-*.json")):
-        yield path.stem.removeprefix("protocol-"), json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(_environment.RESULTS.glob("protocol-*.json")):
+        yield path.stem.removeprefix("protocol-"), _environment.read(path.stem)
 
 
 def protocol() -> str:

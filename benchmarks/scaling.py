@@ -8,15 +8,14 @@ An update's cost holds a hundredth of a matching, as in training. Points that ar
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import _environment
-import numpy as np
 import torch
+from _environment import noise
 
 import augmentgan as ag
 from augmentgan.gan.device import resolve_device
@@ -41,28 +40,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     wish = parser.parse_args()
     device = resolve_device(wish.device)
-    path = ROOT / "benchmarks" / "results" / f"{wish.name}.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["axes"] if path.exists() else {}
+    known = _environment.so_far(wish.name).get("axes", {})
     found: dict[str, dict[str, float]] = {axis: dict(known.get(axis, {})) for axis in AXES}
     ways: dict[str, Callable[[int], float]] = {
-        "training images": lambda n: update_ms(noise(n, 10, 32), device, wish.seconds),
-        "classes": lambda n: update_ms(noise(2 * max(n, 100), n, 32), device, wish.seconds),
-        "image size (px)": lambda n: update_ms(noise(200, 10, n), device, wish.seconds),
+        "training images": lambda n: update_ms(noise(n, 32, 3), device, wish.seconds),
+        "classes": lambda n: update_ms(noise(2 * max(n, 100), 32, 3, n), device, wish.seconds),
+        "image size (px)": lambda n: update_ms(noise(200, n, 3), device, wish.seconds),
         "samples": lambda n: generating_s(n, wish.device),
     }
     for axis, points in AXES.items():
         for point in points:
             if str(point) not in found[axis]:
                 found[axis][str(point)] = ways[axis](point)
-                _environment.write(path, {**_environment.describe(), "axes": found})
+                _environment.extend(wish.name, axes=found)
         print(f"{axis:16}", "  ".join(f"{point}: {cost:.1f}" for point, cost in found[axis].items()))
     draw(found, ROOT / "docs" / "images" / "scaling.png")
-
-
-def noise(n: int, n_classes: int, size_px: int) -> ag.LabelledImages:
-    """N RGB images; speed does not depend on what they show."""
-    pixels = np.random.default_rng(0).integers(0, 256, (n, size_px, size_px, 3), dtype=np.uint8)
-    return ag.LabelledImages(pixels, np.arange(n) % n_classes, tuple(f"c{label}" for label in range(n_classes)))
 
 
 def update_ms(data: ag.LabelledImages, device: torch.device, seconds: float) -> float:
@@ -95,7 +87,7 @@ def generating_s(n: int, device: str) -> float:
     """Seconds for n samples of 32 px RGB into HDF5."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
         recipe = ag.Recipe().with_settings(["training.updates=1", "coverage.weight=0", "data.test_fraction=0"])
-        ag.fit(noise(200, 10, 32), recipe, Path(scratch) / "run", device=device)
+        ag.fit(noise(200, 32, 3), recipe, Path(scratch) / "run", device=device)
         run = ag.Run(Path(scratch) / "run", device)
         run.generate(10)
         started = time.perf_counter()

@@ -14,9 +14,7 @@ import time
 from pathlib import Path
 
 import _environment
-import numpy as np
 
-import augmentgan as ag
 from augmentgan.data.hdf5 import write_hdf5
 
 SIZE_PX, CHANNELS, N_CLASSES, PER_CLASS = 32, 3, 10, 100
@@ -32,8 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
         folder = Path(scratch)
         n = N_CLASSES * PER_CLASS
-        pixels = np.random.default_rng(0).integers(0, 256, (n, SIZE_PX, SIZE_PX, CHANNELS), dtype=np.uint8)
-        write_hdf5(folder / "data.h5", ag.LabelledImages(pixels, np.arange(n) % N_CLASSES, tuple("abcdefghij")))
+        write_hdf5(folder / "data.h5", _environment.noise(n, SIZE_PX, CHANNELS, N_CLASSES))
         data = str(folder / "data.h5")
         result = {
             "help_s": [command("--help")["seconds"] for _ in range(wish.rounds)],
@@ -57,8 +54,7 @@ def main() -> None:
     print(f"inspect   {result['median_inspect_s']:.2f} s ({n} images of {SIZE_PX} px)")
     for name in ("fit", "generate"):
         print(f"{name:9} peak memory {result[name]['peak_mib']:.0f} MiB, {result[name]['seconds']:.0f} s")
-    path = Path(__file__).parent / "results" / f"{wish.name}.json"
-    _environment.write(path, {**_environment.describe(), **result})
+    _environment.write(wish.name, {**_environment.describe(), **result})
 
 
 def command(*arguments: str) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from pathlib import Path
 from typing import Any
 
-from _cells import RESULTS, percent_of, points
+from _cells import percent_of, points
+from _environment import read
 from protocol_tables import choices, headline, protocol, rare
 
 ROOT = Path(__file__).parents[1]
@@ -35,10 +35,7 @@ def downstream() -> str:
         "|" + "---|" * (len(arms) + 3),
     ]
     for name, title in DOWNSTREAM.items():
-        path = RESULTS / f"{name}.json"
-        if not path.exists():
-            continue
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = read(name)
         means = [result["summary"]["balanced_accuracy"][arm] for arm in arms]
         cells = [f"{100 * each['mean']:.1f} \u00b1 {100 * each['sd']:.1f}" for each in means]
         lines.append(
@@ -59,14 +56,11 @@ def _difference(result: dict[str, Any]) -> str:
 
 def updates() -> str:
     """Near copies and usefulness by the length of training."""
-    judged = {}
-    path = RESULTS / "copies-mnist-20.json"
-    if path.exists():
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        judged["3000"] = next(row for row in rows if row["variant"] == "base" and row["seed"] == 0)
-    path = RESULTS / "evaluate-mnist-20.json"
-    if path.exists():
-        judged["8000"] = json.loads(path.read_text(encoding="utf-8"))["evaluate"]
+    rows = read("copies-mnist-20")["rows"]
+    judged = {
+        "3000": next(row for row in rows if row["variant"] == "base" and row["seed"] == 0),
+        "8000": read("evaluate-mnist-20")["evaluate"],
+    }
     return "\n".join(
         ["| updates " + JUDGED_HEAD, *(f"| {name} " + judged_cells([row]) for name, row in judged.items())]
     )
@@ -78,8 +72,7 @@ def copy_threshold() -> str:
         "| set | images of the class | fresh, one threshold for all | fresh, by size | blends, one threshold for all | blends, by size |",
         "|" + "---|" * 6,
     ]
-    rows = json.loads((RESULTS / "copy-threshold.json").read_text(encoding="utf-8"))["rows"]
-    for row in rows:
+    for row in read("copy-threshold")["rows"]:
         shares = [
             f"{100 * row[name]['mean']:.1f} \u00b1 {100 * row[name]['sd']:.1f} %"
             for name in ("fresh_one_for_all", "fresh_by_size", "blends_one_for_all", "blends_by_size")
@@ -113,7 +106,7 @@ def judged_cells(rows: list[dict[str, Any]]) -> str:
 def sweep(name: str, what: str, titles: dict[str, str] | None = None) -> str:
     """The variants of a sweep by benchmarks/ablation.py, in the order in which they were made."""
     variants: dict[str, list[dict[str, Any]]] = {}
-    for row in (_result(name) or {"rows": []})["rows"]:
+    for row in read(name)["rows"]:
         variants.setdefault(row["variant"], []).append(row)
     rows = [f"| {(titles or {}).get(variant, variant)} " + judged_cells(each) for variant, each in variants.items()]
     return "\n".join([f"| {what} " + JUDGED_HEAD, *rows])
@@ -121,7 +114,7 @@ def sweep(name: str, what: str, titles: dict[str, str] | None = None) -> str:
 
 def fit_times(name: str) -> str:
     """How long the fits of a sweep took."""
-    rows = (_result(name) or {"rows": []})["rows"]
+    rows = read(name)["rows"]
     return "\n".join(
         ["| variant | seed | fit, s |", "|---|---|---|"]
         + [f"| {row['variant']} | {row['seed']} | {row['fit_s']:.0f} |" for row in rows]
@@ -133,15 +126,14 @@ def defaults() -> str:
     lines = ["| set " + JUDGED_HEAD]
     for name, title in DEFAULTS.items():
         for which, called in (("default", title), ("bar", "the same without the class loss")):
-            found = _result(f"{which}-{name}")
-            if found is not None:
-                lines.append(f"| {called} " + judged_cells([row for row in found["rows"] if not row["settings"]]))
+            rows = read(f"{which}-{name}")["rows"]
+            lines.append(f"| {called} " + judged_cells([row for row in rows if not row["settings"]]))
     return "\n".join(lines)
 
 
 def mixing(name: str) -> str:
     """Ways of mixing against the rival without samples, paired by run and classifier seed."""
-    rows = (_result(name) or {"rows": []})["rows"]
+    rows = read(name)["rows"]
     lines = [
         "| arm | mixing | runs | seeds | without samples | with them | difference | of minority recall |",
         "|" + "---|" * 8,
@@ -150,8 +142,9 @@ def mixing(name: str) -> str:
     def rival_of(row: dict[str, Any]) -> tuple[Any, ...]:
         return row["run"], row["steps"], row.get("batch_images"), row["seed"]  # older rows are all of one batch size
 
-    rivals = {rival_of(row): row for row in rows if row["variant"].startswith("without")}
-    for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in rivals.values()):
+    without = [row for row in rows if row["variant"].startswith("without")]
+    rivals = {rival_of(row): row for row in without}
+    for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in without):
         mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
         theirs = [rivals[rival_of(row)] for row in mine]
         cells = [percent_of([row["balanced_accuracy"] for row in each]) for each in (theirs, mine)]
@@ -171,7 +164,7 @@ def leaks() -> str:
         "| run | images | shift, px | brightness, levels | with a blank square |",
         "|" + "---|" * 5,
     ]
-    for row in (_result("leaks") or {"rows": []})["rows"]:
+    for row in read("leaks")["rows"]:
         lines.append(
             f"| {row['run']} | {row['images']} | {row['shift_px']:.2f} | {row['brightness_levels']:.1f} | "
             f"{100 * row['blank_squares']:.1f} % |"
@@ -185,7 +178,7 @@ def validation_bias() -> str:
         "| case | real images a class | arm | draws | validation | test |",
         "|" + "---|" * 6,
     ]
-    rows = (_result("validation-bias") or {"rows": []})["rows"]
+    rows = read("validation-bias")["rows"]
     for case, size, arm in dict.fromkeys((row["case"], row["train_per_class"], row["arm"]) for row in rows):
         mine = [row for row in rows if (row["case"], row["train_per_class"], row["arm"]) == (case, size, arm)]
         means = " | ".join(percent_of([row[which] for row in mine], sign="+") for which in ("validation", "test"))
@@ -205,7 +198,7 @@ def loops() -> str:
         ("classifier-speed-intel", "classifier training, over DataLoader and transforms", "Xeon"),
         ("classifier-speed-cpu", "classifier training, over DataLoader and transforms", "EPYC"),
     ):
-        result = _result(name) or {"cases": {}}
+        result = read(name)
         found, peak = result["cases"], result.get("peak_gflops")
         rows = {what: {case: _ratio(each["ratio"]) for case, each in found.items()}}
         if peak:
@@ -228,22 +221,21 @@ def _ratio(rounds: list[float]) -> str:
 def speed() -> str:
     """What else was measured of speed and memory."""
     lines = ["| what | measured |", "|---|---|"]
-    found = _result("generation-speed-cpu")
-    for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")) if found else ():
+    found = read("generation-speed-cpu")
+    for kind, title in (("hdf5", "HDF5"), ("folder", "a folder")):
         rate = statistics.median(found[kind]["images_per_s"])
         share = found[kind]["median_share"]
         lines.append(f"| generation into {title}, over the bare generator | {share:.2f} ({rate:.0f} images/s) |")
-    for work, rates in (_result("processes-cpu") or {"a_second": {}})["a_second"].items():
+    for work, rates in read("processes-cpu")["a_second"].items():
         low, high = min(rates["ratio"]), max(rates["ratio"])
         ratio = statistics.median(rates["ratio"])
         lines.append(f"| one process a core over one with all cores, {work} | {ratio:.2f}x ({low:.2f} to {high:.2f}) |")
-    found = _result("startup-and-memory")
-    if found:
-        lines.append(f"| `augmentgan --help` | {found['median_help_s']:.2f} s |")
-        lines.append(f"| `augmentgan inspect`, 1000 images in HDF5 | {found['median_inspect_s']:.2f} s |")
-        lines.append(f"| peak memory of `fit` | {found['fit']['peak_mib']:.0f} MiB |")
-        samples = f"{found['generate']['samples']:,}"
-        lines.append(f"| peak memory of `generate`, {samples} samples | {found['generate']['peak_mib']:.0f} MiB |")
+    found = read("startup-and-memory")
+    lines.append(f"| `augmentgan --help` | {found['median_help_s']:.2f} s |")
+    lines.append(f"| `augmentgan inspect`, 1000 images in HDF5 | {found['median_inspect_s']:.2f} s |")
+    lines.append(f"| peak memory of `fit` | {found['fit']['peak_mib']:.0f} MiB |")
+    samples = f"{found['generate']['samples']:,}"
+    lines.append(f"| peak memory of `generate`, {samples} samples | {found['generate']['peak_mib']:.0f} MiB |")
     return "\n".join(lines)
 
 
@@ -254,11 +246,6 @@ def _of_peak(found: dict[str, Any], peak: dict[str, float]) -> str:
         rate = statistics.median(each["steps_per_s"] for each in found[which])
         words.append(f"{which} {100 * rate * found['gflop'][which] / peak[arithmetic]:.0f} % ({arithmetic})")
     return ", ".join(words)
-
-
-def _result(name: str) -> dict[str, Any] | None:
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 RATES = {

@@ -11,10 +11,8 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 
 import _environment
-import numpy as np
 import torch
 from _worker import WARM_UP_STEPS, Answers, Worker, rate
 from textbook import Textbook
@@ -70,16 +68,13 @@ def main() -> None:
             print(f"             {which}: {done:.0f} GFLOPS, {100 * done / peak[arithmetic]:.0f} % of {arithmetic}'s")
         for name, part in list(share["rest_ms_profiled"].items())[:8]:
             print(f"             {part:5.1f} ms {name}")
-    _environment.write(
-        Path(__file__).parent / "results" / f"{wish.name}.json",
-        {**_environment.describe(), "peak_gflops": peak, "cases": results},
-    )
+    _environment.write(wish.name, {**_environment.describe(), "peak_gflops": peak, "cases": results})
 
 
 def loop_of(which: str, case: str, device_name: str) -> Answers:
     """What a worker can be asked."""
     size_px, channels = CASES[case]
-    data, device = noise(size_px, channels), torch.device(device_name)
+    data, device = _environment.noise(200, size_px, channels), torch.device(device_name)
     recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
     loop = Trainer(recipe, data, 0, device) if which == "ours" else Textbook(recipe, data, device)
     step = loop.update if isinstance(loop, Trainer) else loop
@@ -117,12 +112,6 @@ def gflop(step: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops() / 1e9
-
-
-def noise(size_px: int, channels: int) -> ag.LabelledImages:
-    """200 images of 10 classes; speed does not depend on what they show."""
-    pixels = np.random.default_rng(0).integers(0, 256, (200, size_px, size_px, channels), dtype=np.uint8)
-    return ag.LabelledImages(pixels, np.arange(200) % 10, tuple("abcdefghij"))
 
 
 def kernel_share(step: Callable[[], object], device: torch.device) -> dict[str, object]:

@@ -41,8 +41,7 @@ def main() -> None:
         mine = [row for row in rows if (row["case"], row["train_per_class"], row["arm"]) == (case, size, arm)]
         means = [statistics.mean(row[which] for row in mine) for which in ("validation", "test")]
         print(f"{case} {size} {arm}: n={len(mine)}, validation {100 * means[0]:+.1f}, test {100 * means[1]:+.1f}")
-    path = Path(__file__).parent / "results" / f"{wish.name}.json"
-    _environment.write(path, {**_environment.describe(), "rows": rows})
+    _environment.write(wish.name, {**_environment.describe(), "rows": rows})
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,13 @@ def textbook(script):
 
 
 @pytest.fixture
+def results(script, monkeypatch, tmp_path):
+    """An empty folder of results."""
+    monkeypatch.setattr(script("_environment"), "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
 def recipe():
     return Recipe().with_settings(["model.discriminator_width=8"]).resolve(DataFacts(16, 3, 100, 5))
 
@@ -92,3 +99,29 @@ def test_samples_of_uneven_sets_are_told_over_what_draws_as_evenly(script, monke
     real, even = (f"{100 * means[arm]['mean']:.1f}" for arm in ("real", "real+oversampling"))
     assert f"| {real} | {gain:+.1f} (-20.0 to +20.0) over {even} drawn evenly |" in tables.headline()
     assert f"| {gain:+.1f} (-20.0 to +20.0) over real+oversampling |" in tables.protocol()
+
+
+def test_a_result_in_pieces_keeps_what_was_in_it(script, results, monkeypatch):
+    environment = script("_environment")
+    monkeypatch.setattr(sys, "argv", ["mixing.py", "sweep", "--seeds", "2"])
+    environment.write("sweep", {"command": "the first", "rows": [1], "note": "by hand", "versions": "old"})
+    for rows in ([1, 2], [1, 2, 3]):
+        environment.extend("sweep", rows=rows)
+    found = environment.read("sweep")
+    second = "python benchmarks/mixing.py sweep --seeds 2"
+    assert (found["note"], found["rows"], found["command"]) == ("by hand", [1, 2, 3], second)
+    assert found["commands"] == ["the first", second]
+    assert found["versions"]["augmentgan"] == ag.__version__
+    environment.extend("new", rows=[])
+    assert environment.read("new")["commands"] == [second]
+    monkeypatch.setattr(sys, "argv", ["mixing.py", "sweep", "--seeds", "3"])
+    environment.extend("sweep", rows=[])
+    assert environment.read("sweep")["commands"] == ["the first", second, second.replace("2", "3")]
+
+
+def test_a_table_without_its_result_is_an_error(script, results):
+    tables = script("tables")
+    for make in (lambda: tables.sweep("lost", ""), lambda: tables.mixing("lost"), tables.downstream, tables.updates,
+                 tables.defaults, tables.loops, tables.speed, tables.leaks, tables.validation_bias):  # fmt: skip
+        with pytest.raises(FileNotFoundError):
+            make()
