@@ -22,8 +22,7 @@ import torch
 import augmentgan as ag
 from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
-from augmentgan.evaluate.mixing import judged_by_teachers
-from augmentgan.evaluate.teachers import Teachers
+from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.sections import ResolvedBenchmarkSection
 
 PER_CLASS = 400
@@ -57,18 +56,12 @@ def main() -> None:
         }
         without = arm.without_synthetic(imbalanced=imbalanced)
         for seed in range(wish.seeds):
-            teachers: dict[int, Teachers] = {}
             rivals = {without_samples(section): section for section in sections.values()}
             for name, section in {**rivals, **sections}.items():
                 each = without if name in rivals else arm
                 if each is None or (label, each.name, name, seed) in known:
                     continue
-                offered = samples
-                if name in sections and section.teachers:
-                    if section.teachers not in teachers:
-                        teachers[section.teachers] = Teachers(run.train, section, seed, CPU, n=section.teachers)
-                    seen = teachers[section.teachers].probabilities(samples)
-                    offered = judged_by_teachers(samples, seen, keep=section.teachers_keep, soft=section.soft_labels)
+                offered = apply_policy(run.train, samples, section, seed, CPU) if name in sections else samples
                 setting = Setting(share=section.synthetic_share)
                 network = train_classifier(each, run.train, offered, section, section.steps, seed, CPU, setting)
                 right = predict(network, validation).numpy() == validation.labels

@@ -119,6 +119,38 @@ def test_a_result_in_pieces_keeps_what_was_in_it(script, results, monkeypatch):
     assert environment.read("sweep")["commands"] == ["the first", second, second.replace("2", "3")]
 
 
+def test_a_sweep_of_mixings_goes_on_and_asks_the_teachers_of_each(script, results, trained, tmp_path, monkeypatch):
+    mixing = script("mixing")
+    ag.save(ag.digits(), tmp_path / "data.h5")
+    asked = []
+    monkeypatch.setattr(
+        mixing, "apply_policy", lambda real, synthetic, section, *_: asked.append(section) or synthetic.subset([0])
+    )
+    seen = []
+    train = mixing.train_classifier
+    monkeypatch.setattr(
+        mixing,
+        "train_classifier",
+        lambda arm, real, offered, *rest: seen.append(offered) or train(arm, real, offered, *rest),
+    )
+
+    def sweep(*variants):
+        words = ["mixing.py", "sweep", str(tmp_path / "data.h5"), str(trained.folder), "--seeds", "1"]
+        monkeypatch.setattr(sys, "argv", words + [word for each in variants for word in ("--variant", each)])
+        mixing.main()
+        return script("_environment").read("sweep")
+
+    first = sweep("plain")
+    found = sweep("plain", "weights: teachers=2", "other steps: teachers=2 classifier=small-cnn teachers_keep=0.5")
+    assert [row["variant"] for row in found["rows"]] == [
+        "without synthetic images, 20 steps", "plain", "weights", "other steps"
+    ]  # fmt: skip
+    assert len(found["commands"]) == 2
+    assert found["commands"][0] == first["command"]
+    assert [(section.teachers, section.teachers_keep) for section in asked] == [(0, 1.0), (2, 1.0), (2, 0.5)]
+    assert [len(offered) for offered in seen[1:]] == [1, 1, 1]
+
+
 def test_a_table_without_its_result_is_an_error(script, results):
     tables = script("tables")
     for make in (lambda: tables.sweep("lost", ""), lambda: tables.mixing("lost"), tables.downstream, tables.updates,
