@@ -15,6 +15,7 @@ import numpy
 import torch
 
 import augmentgan
+from augmentgan.data.load import load_for
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -43,8 +44,7 @@ def describe() -> dict[str, Any]:
 
 def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
     """A data set as a recipe wants it, without its bad files."""
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    return augmentgan.load(path, size_px=size_px, skip_bad=True)
+    return load_for(recipe, path, skip_bad=True)
 
 
 def noise(n: int, size_px: int, channels: int, n_classes: int = 10) -> augmentgan.LabelledImages:

@@ -101,6 +101,12 @@ def test_samples_of_uneven_sets_are_told_over_what_draws_as_evenly(script, monke
     assert f"| {gain:+.1f} (-20.0 to +20.0) over real+oversampling |" in tables.protocol()
 
 
+def test_data_are_loaded_as_the_recipe_wants_them(script, digits, tmp_path):
+    ag.save(digits, tmp_path / "data.h5")
+    recipe = Recipe().with_settings(["data.channels=3", "data.size_px=16"])
+    assert script("_environment").load(tmp_path / "data.h5", recipe).images.shape[1:] == (16, 16, 3)
+
+
 def test_a_result_in_pieces_keeps_what_was_in_it(script, results, monkeypatch):
     environment = script("_environment")
     monkeypatch.setattr(sys, "argv", ["mixing.py", "sweep", "--seeds", "2"])
