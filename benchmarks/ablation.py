@@ -128,7 +128,7 @@ def finished(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag
 
 
 def summary(row: dict[str, object]) -> dict[str, float]:
-    """The figures that a table shows."""
+    """The figures that are printed."""
     known = [value for value in row["diversity_per_class"] if value is not None]
     figures = {"div": statistics.mean(known), "div_worst": min(known)}
     figures["near"] = statistics.mean(value for value in row["near_per_class"] if value is not None)

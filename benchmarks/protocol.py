@@ -29,7 +29,6 @@ class Case:
     train_per_class: list[int] | None = None
     imbalance: str | None = None
     arms: list[str] | None = None
-    recipe: str | None = None
 
 
 MIXED = ["real", "real+classic", "real+classic+mixup", "real+synthetic", "real+classic+synthetic", "synthetic"]
@@ -66,7 +65,7 @@ def main() -> None:
     wish = parser.parse_args()
 
     case = CASES[wish.case]
-    recipe = ag.load_recipe(case.recipe, wish.settings)
+    recipe = ag.load_recipe(None, wish.settings)
     data = _environment.load(wish.data / case.data, recipe)
     name = wish.case if wish.classifier is None else f"{wish.case}-{wish.classifier}"
     if wish.max_time:
