@@ -144,6 +144,7 @@ def mixing(name: str) -> str:
 
     without = [row for row in rows if row["variant"].startswith("without")]
     rivals = {rival_of(row): row for row in without}
+    assert len(rivals) == len(without), f"{name}: rivals of several arms, which their rows do not tell apart"
     for arm, variant in dict.fromkeys((row["arm"], row["variant"]) for row in rows if row not in without):
         mine = [row for row in rows if (row["arm"], row["variant"]) == (arm, variant)]
         theirs = [rivals[rival_of(row)] for row in mine]

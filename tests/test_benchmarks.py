@@ -157,6 +157,30 @@ def test_a_sweep_of_mixings_goes_on_and_asks_the_teachers_of_each(script, result
     assert [len(offered) for offered in seen[1:]] == [1, 1, 1]
 
 
+def test_tables_take_no_rival_for_another(script, results):
+    rows = [
+        {
+            "run": "r",
+            "steps": 9,
+            "seed": 0,
+            "balanced_accuracy": 0.5,
+            "minority_recall": None,
+            "arm": arm,
+            "variant": variant,
+        }
+        for arm, variant in (
+            ("real", "without, 9 steps"),
+            ("real+synthetic", "half"),
+            ("real+classic", "without, 9 steps"),
+        )
+    ]
+    script("_environment").write("sweep", {"rows": rows[:2]})
+    assert "| `real+synthetic` | half | 1 | 1 | 50.0 | 50.0 | +0.0 |" in script("tables").mixing("sweep")
+    script("_environment").write("sweep", {"rows": rows})
+    with pytest.raises(AssertionError, match="rivals of several arms"):
+        script("tables").mixing("sweep")
+
+
 def test_a_table_without_its_result_is_an_error(script, results):
     tables = script("tables")
     for make in (lambda: tables.sweep("lost", ""), lambda: tables.mixing("lost"), tables.downstream, tables.updates,
