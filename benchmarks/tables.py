@@ -81,6 +81,9 @@ def copy_threshold() -> str:
     return "\n".join(lines)
 
 
+DAGGER = "\u2020"
+"""Marks accuracies after training on more samples than were judged."""
+
 JUDGED_HEAD = (
     "| seeds | div (worst class) | near | label agreement | near copies | trained on samples alone | on the real images |\n"
     + "|---" * 8
@@ -100,7 +103,16 @@ def judged_cells(rows: list[dict[str, Any]]) -> str:
         f"{100 * statistics.mean(row[key] for row in rows):.1f} %"
         for key in ("label_agreement", "memorised_fraction", "synthetic_only_accuracy", "real_only_accuracy")
     ]
+    if _learned_from_more(rows):
+        percent[2] += DAGGER
     return f"| {len(rows)} | {div:.2f} ({worst:.2f}) | {near:.2f} | {' | '.join(percent)} |"
+
+
+def _learned_from_more(rows: list[dict[str, Any]]) -> bool:
+    """Whether the classifiers of samples alone had a benchmark's number of samples; older ones had those that were judged."""
+    more = {row.get("n_samples_learned", row["n_samples"]) > row["n_samples"] for row in rows}
+    assert len(more) == 1, "a line of rows whose classifiers learned from different numbers of samples"
+    return more.pop()
 
 
 def sweep(name: str, what: str, titles: dict[str, str] | None = None) -> str:

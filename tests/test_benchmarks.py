@@ -187,3 +187,14 @@ def test_a_table_without_its_result_is_an_error(script, results):
                  tables.defaults, tables.loops, tables.speed, tables.leaks, tables.validation_bias):  # fmt: skip
         with pytest.raises(FileNotFoundError):
             make()
+
+
+def test_classifiers_that_learned_from_more_samples_are_marked(script):
+    row = {"diversity_per_class": [1.0], "near_per_class": [1.0], "label_agreement": 0.9, "memorised_fraction": 0.0}
+    row |= {"synthetic_only_accuracy": 0.8, "real_only_accuracy": 0.7, "n_samples": 200}
+    cells = script("tables").judged_cells
+    more = row | {"n_samples_learned": 1000}
+    assert "| 0.0 % | 80.0 % | 70.0 % |" in cells([row, row | {"n_samples_learned": 200}])
+    assert "| 0.0 % | 80.0 %\u2020 | 70.0 % |" in cells([more, more])
+    with pytest.raises(AssertionError, match="different numbers of samples"):
+        cells([row, more])
