@@ -4,30 +4,34 @@
 
 Settings are chosen on validation images that the generator has learned from. Here, for each training draw of balanced cases of
 benchmarks/protocol.py (--work names their folders, as it left them, also unfinished ones), is the gain of the chosen share of samples over none, all else equal, on validation images (in
-classifiers of half the training draw and half the steps), beside the gain on test images. Writes benchmarks/results/NAME.json.
+classifiers of half the training draw and half the steps), beside the gain on test images. Draws that cannot be told so are named, with the reason. Writes benchmarks/results/NAME.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import _environment
 import numpy as np
-from protocol import CASES
 
-from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE
-from augmentgan.evaluate.finished import PARTS_FOLDER
+from augmentgan.evaluate.arms import Arm, is_imbalanced
+from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, PROTOCOL_FILE
+from augmentgan.evaluate.classifier import Setting
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.tuning import simplest
+from augmentgan.gan.run_folder import RUN_FILE, read_info
 
-PAIRS = (("real+synthetic", "real"), ("real+classic+synthetic", "real+classic"))
-SETTING = re.compile(
-    r"(?P<draw>\w+-r\d+)-tuning-(?P<arm>\w+)-Setting_weight_decay_(?P<weight_decay>[\d.]+)__strength_(?P<strength>[\d.]+)"
-    r"__share_(?P<share>[\d.]+)__flips_(?P<flips>\w+)_"
-)
+ARMS = (Arm("real+synthetic"), Arm("real+classic+synthetic"))
+
+
+class CannotTellError(Exception):
+    """Why nothing can be said of a draw and arm."""
 
 
 def main() -> None:
@@ -36,71 +40,90 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--work", type=Path, nargs="+", required=True)
     wish = parser.parse_args()
-    rows = [row for folder in wish.work for row in rows_of(folder)]
+    rows: list[dict[str, Any]] = []
+    left_out: list[dict[str, str]] = []
+    for folder in wish.work:
+        parts = parts_of(folder)
+        for draw, counts in draws_of(folder):
+            for arm in ARMS:
+                try:
+                    rows.append({"case": case_of(folder), **row_of(parts, draw, counts, arm)})
+                except CannotTellError as why:
+                    left_out.append({"case": case_of(folder), "draw": draw, "arm": arm.name, "because": str(why)})
     for case, size, arm in dict.fromkeys((row["case"], row["train_per_class"], row["arm"]) for row in rows):
         mine = [row for row in rows if (row["case"], row["train_per_class"], row["arm"]) == (case, size, arm)]
         means = [statistics.mean(row[which] for row in mine) for which in ("validation", "test")]
         print(f"{case} {size} {arm}: n={len(mine)}, validation {100 * means[0]:+.1f}, test {100 * means[1]:+.1f}")
-    _environment.write(wish.name, {**_environment.describe(), "rows": rows})
+    print(f"{len(left_out)} left out")
+    for each in left_out:
+        print("  {case} {draw} {arm}: {because}".format(**each))
+    _environment.write(wish.name, {**_environment.describe(), "rows": rows, "left_out": left_out})
 
 
-def rows_of(folder: Path) -> list[dict[str, Any]]:
-    """A row a draw and arm."""
-    assert CASES[folder.name].imbalance is None, (
-        "accuracy over all validation images is balanced only where classes are"
-    )
-    recipe = json.loads((folder / PROTOCOL_FILE).read_text())["recipe"]
-    case = folder.name + (", cross-fitted" if recipe["benchmark"].get("cross_fit") else "")
-    scores, tested = {}, {}
-    for path in sorted((folder / PARTS_FOLDER).rglob("*.json")):
-        value = json.loads(path.read_text())["value"]
-        found = SETTING.fullmatch(path.stem)
-        if found:
-            key = (
-                found["draw"],
-                found["arm"],
-                *map(float, found.group("weight_decay", "strength", "share")),
-                found["flips"],
-            )
-            scores[key] = float(np.mean(value))
-        elif isinstance(value, dict) and "row" in value:
-            row = value["row"]
-            tested[f"{row['train_per_class']}-r{row['repeat']}", row["arm"]] = row
-    rows = []
-    for draw in dict.fromkeys(draw for draw, _ in tested):
-        for arm, rival in PAIRS:
-            if not {(draw, arm), (draw, rival)} <= tested.keys():
-                continue
-            with_samples, without = (tested[draw, each] for each in (arm, rival))
-            setting = with_samples["setting"]
-            others = {key: setting[key] == without["setting"][key] for key in ("weight_decay", "strength", "flips")}
-            # an arm that chose no augmentation was scored under a simpler name
-            promised = [
-                scores.get(
-                    (
-                        draw,
-                        each.replace("+", "_"),
-                        setting["weight_decay"],
-                        setting["strength"] if "classic" in each else 0.0,
-                        share,
-                        str(setting["flips"] and "classic" in each),
-                    )
-                )
-                for each, share in ((arm, setting["share"]), (rival, 0.0))
-            ]
-            if None not in promised and all(others.values()):
-                rows.append(
-                    {
-                        "case": case,
-                        "train_per_class": with_samples["train_per_class"],
-                        "repeat": with_samples["repeat"],
-                        "arm": arm,
-                        "share": setting["share"],
-                        "validation": promised[0] - promised[1],
-                        "test": with_samples["balanced_accuracy"] - without["balanced_accuracy"],
-                    }
-                )
-    return rows
+def parts_of(folder: Path) -> FinishedParts:
+    """What a benchmark from scratch has finished in its folder."""
+    return FinishedParts(folder, _protocol(folder))
+
+
+def case_of(folder: Path) -> str:
+    """Its name in the table."""
+    return folder.name + (", cross-fitted" if _protocol(folder)["recipe"]["benchmark"].get("cross_fit") else "")
+
+
+def draws_of(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The names of the training draws that have a generator, and their images a class (k,)."""
+    for path in sorted((folder / FITS_FOLDER).glob(f"*-r*/{RUN_FILE}")):
+        if "-fold" not in path.parent.name:  # what is left of a draw without a fold has a generator of its own
+            yield path.parent.name, np.array(read_info(path.parent)["counts"]["train"])
+
+
+def row_of(parts: FinishedParts, draw: str, counts: np.ndarray, arm: Arm) -> dict[str, Any]:
+    """The row of a draw and arm.
+
+    Raises:
+        CannotTellError: something is not finished, or there is nothing to compare.
+    """
+    if is_imbalanced(counts):
+        raise CannotTellError("classes are uneven, so that accuracy over all validation images is not balanced")
+    rival = arm.without_synthetic(imbalanced=False)
+    assert rival, "it has real images"
+    with_samples, without = (_tested(parts, draw, each) for each in (arm, rival))
+    setting, theirs = (Setting(**row["setting"]) for row in (with_samples, without))
+    if replace(theirs, share=setting.share) != setting:
+        raise CannotTellError(f"{arm.name} and {rival.name} chose different settings beside the share")
+    promised, of_none = (_promised(parts, draw, arm, replace(setting, share=each)) for each in (setting.share, 0.0))
+    return {
+        "train_per_class": with_samples["train_per_class"],
+        "repeat": with_samples["repeat"],
+        "arm": arm.name,
+        "share": setting.share,
+        "validation": promised - of_none,
+        "test": with_samples["balanced_accuracy"] - without["balanced_accuracy"],
+    }
+
+
+def _tested(parts: FinishedParts, draw: str, arm: Arm) -> dict[str, Any]:
+    """The row of an arm on test images."""
+    kept = parts.get(f"{draw}-{arm.name}")
+    if kept is None:
+        raise CannotTellError(f"{arm.name} is not finished")
+    row: dict[str, Any] = kept["row"]
+    return row
+
+
+def _promised(parts: FinishedParts, draw: str, arm: Arm, setting: Setting) -> float:
+    """Accuracy on validation images; it is kept under the name of what the arm comes down to with that setting."""
+    candidate = simplest(arm, setting, imbalanced=False)
+    right = parts.get(f"{draw}-tuning-{candidate.arm.name}-{candidate.setting}")
+    if right is None:
+        raise CannotTellError(f"no validation score of {candidate.arm.name} with {candidate.setting}")
+    return float(np.mean(right))
+
+
+def _protocol(folder: Path) -> dict[str, Any]:
+    """Everything that the parts depend on."""
+    key: dict[str, Any] = json.loads((folder / PROTOCOL_FILE).read_text(encoding="utf-8"))
+    return key
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The scripts in `benchmarks/` do what they claim to: the textbook's networks are ours, sweeps forget nothing, tables say what results do."""
 
+import dataclasses
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import torch
 from tests_support import made_up_report
 
 import augmentgan as ag
-from augmentgan.evaluate.arms import IMBALANCED_ARMS
+from augmentgan.evaluate import tuning
+from augmentgan.evaluate.arms import IMBALANCED_ARMS, Arm
+from augmentgan.evaluate.classifier import Setting
 from augmentgan.gan.networks import build_discriminator, build_generator
 from augmentgan.recipe import DataFacts, Recipe
 
@@ -198,3 +202,83 @@ def test_classifiers_that_learned_from_more_samples_are_marked(script):
     assert "| 0.0 % | 80.0 %\u2020 | 70.0 % |" in cells([more, more])
     with pytest.raises(AssertionError, match="different numbers of samples"):
         cells([row, more])
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Lets every draw choose no classical augmentation and a given share; a record of the scores, by tuner and candidate."""
+    share, scores = [0.5], {}
+    score = tuning.Tuner._score
+
+    def record(self, candidate):
+        found = score(self, candidate)
+        scores[self._name, candidate] = found.mean()
+        return found
+
+    def choose(self, arm, settings, margin=0.0):
+        for each in settings:
+            self._score(tuning.simplest(arm, each, imbalanced=self._imbalanced))
+        wanted = dataclasses.replace(settings[0], strength=0.0 if arm.classic else settings[0].strength)
+        return dataclasses.replace(wanted, share=share[0]) if arm.uses_synthetic else wanted
+
+    monkeypatch.setattr(tuning.Tuner, "_score", record)
+    monkeypatch.setattr(tuning.Tuner, "_choose", choose)
+    return share, scores
+
+
+def benchmark(out, small_recipe, **words):
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:20] for label in range(3)])
+    data = ag.LabelledImages(data.images[rows], data.labels[rows], tuple("abc"))
+    recipe = small_recipe.with_settings(["training.updates=1", "benchmark.steps=4"])
+    return ag.run_benchmark(data, recipe=recipe, out=out, device="cpu", **words)
+
+
+@pytest.mark.parametrize(("sizes", "names", "share"), [([5], ["5-r0", "5-r1"], 0.5), (None, ["all-r0", "all-r1"], 0.0)])
+def test_what_validation_promised_is_found_under_the_simplest_name(
+    script, small_recipe, tmp_path, chosen, sizes, names, share
+):
+    bias = script("validation_bias")
+    chosen[0][0], scores = share, chosen[1]
+    report = benchmark(tmp_path / "case", small_recipe, train_per_class=sizes)
+    parts = bias.parts_of(tmp_path / "case")
+    draws = dict(bias.draws_of(tmp_path / "case"))
+    assert list(draws) == names
+    tested = {(row.repeat, row.arm): row.balanced_accuracy for row in report.runs}
+    for repeat, (draw, counts) in enumerate(draws.items()):
+        for arm in bias.ARMS:
+            row = bias.row_of(parts, draw, counts, arm)
+            promised, of_none = (
+                scores[f"{draw}-tuning", tuning.Candidate(Arm(name), Setting(strength=0.0, share=each))]
+                for name, each in ((("real+synthetic", 0.5) if share else ("real", 0.0)), ("real", 0.0))
+            )
+            assert row["validation"] == pytest.approx(promised - of_none)
+            assert row["test"] == tested[repeat, arm.name] - tested[repeat, arm.name.replace("+synthetic", "")]
+            assert (row["repeat"], row["arm"], row["share"]) == (repeat, arm.name, share)
+
+
+def test_draws_without_a_promise_are_named(script, results, small_recipe, tmp_path, chosen, monkeypatch, capsys):
+    def stop(row):
+        if (row.repeat, row.arm) == (1, "real+synthetic"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(tmp_path / "stopped", small_recipe, train_per_class=[5], on_row=stop)
+    lost = next((tmp_path / "stopped").glob("benchmark.parts/*/5-r0-tuning-real_synthetic-*share_0.5*"))
+    lost.unlink()
+    benchmark(tmp_path / "uneven", small_recipe, train_per_class=[8], imbalance="4:1", arms=["real+synthetic"])
+    monkeypatch.setattr(sys, "argv", ["x.py", "bias", "--work", str(tmp_path / "stopped"), str(tmp_path / "uneven")])
+    bias = script("validation_bias")
+    bias.main()
+    found = json.loads((results / "bias.json").read_text())
+    assert [(row["repeat"], row["arm"]) for row in found["rows"]] == [(1, "real+synthetic")]
+    reasons = [(each["draw"], each["arm"], each["because"][:33]) for each in found["left_out"]]
+    assert reasons == [
+        ("5-r0", "real+synthetic", "no validation score of real+synth"),
+        ("5-r0", "real+classic+synthetic", "no validation score of real+synth"),
+        ("5-r1", "real+classic+synthetic", "real+classic+synthetic is not fin"),
+        *((f"8-r{k}", arm.name, "classes are uneven, so that accur") for k in (0, 1) for arm in bias.ARMS),
+    ]
+    said = capsys.readouterr().out
+    assert "7 left out" in said
+    assert "stopped 5-r1 real+classic+synthetic: real+classic+synthetic is not finished" in said
