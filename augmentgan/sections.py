@@ -66,7 +66,9 @@ class ModelSection(Section):
         "plain",
         description='"projected" looks at frozen ImageNet features instead of pixels; needs the extra `pretrained`.',
     )
-    spectral_norm: bool = Field(True, description="Divide each discriminator weight but the class head's by its largest singular value.")
+    spectral_norm: bool = Field(
+        True, description="Divide each discriminator weight but the class head's by its largest singular value."
+    )
     minibatch_stddev: bool = Field(
         True, description="Show the discriminator how much groups of four images of one class vary."
     )
@@ -171,7 +173,12 @@ class BenchmarkSection(Section):
     steps: Count | Auto = Field("auto", description="Optimiser steps of every arm.")
     batch_images: int = Field(64, ge=4, le=4096, description="Images in a classifier batch.")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak of the one-cycle learning rate (AdamW).")
-    repeats: int = Field(5, ge=2, le=1000, description="Repeats: of a run, new validation folds and classifiers; from scratch a new training draw and generator, too.")
+    repeats: int = Field(
+        5,
+        ge=2,
+        le=1000,
+        description="Repeats: of a run, new validation folds and classifiers; from scratch a new training draw and generator, too.",
+    )
     synthetic_per_class: int = Field(
         1000,
         ge=1,

@@ -76,7 +76,7 @@ def python_api() -> str:
         *_API_EXAMPLE.splitlines(),
         "",
     ]
-    for name in ag.__all__:
+    for name in [*ag.__all__, "GANOverSampler"]:
         thing = getattr(ag, name)
         lines += [f"## {name}", ""]
         if not isinstance(thing, type):
@@ -119,10 +119,11 @@ def _signature(function: typing.Any) -> str:
 
 
 def _prose(thing: object) -> list[str]:
-    """A docstring as Markdown: its text, and its sections as lists."""
+    """A docstring as Markdown: its text, its sections as lists, and its example, which comes last, as a block."""
     lines: list[str] = []
     section = False
-    for line in (inspect.getdoc(thing) or "").splitlines():
+    text, _, example = (inspect.getdoc(thing) or "").partition("\nExample:\n")
+    for line in text.splitlines():
         if re.fullmatch(r"(Args|Attributes|Returns|Raises|Yields):", line):
             lines += [f"*{line.removesuffix(':').lower()}*", ""]
             section = True
@@ -134,7 +135,9 @@ def _prose(thing: object) -> list[str]:
         else:
             section = section and not line
             lines.append(line)
-    return [*(line.replace("[-1, 1]", "\\[-1, 1\\]") for line in lines), ""]
+    prose = [line.replace("[-1, 1]", "\\[-1, 1\\]") for line in lines]
+    shown = re.sub(r"  # doctest:.*", "", inspect.cleandoc(example))
+    return [*prose, *(["", "```pycon", *shown.splitlines(), "```"] if example else []), ""]
 
 
 PAGES = {"recipe-keys.md": recipe_keys, "python-api.md": python_api}

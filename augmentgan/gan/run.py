@@ -187,6 +187,14 @@ class Run:
         folder: the run folder.
         device: where to sample.
 
+    Attributes:
+        folder: the run folder.
+        info: what run.json says.
+        recipe: the recipe as resolved for the data.
+        seed: of splitting, learning and, unless another is given, sampling.
+        finished: whether it has learned for all of its updates.
+        data: its images at working size, with their split.
+
     Raises:
         RunError: not a run folder. (One without a checkpoint can be opened and not sampled.)
     """
