@@ -11,7 +11,7 @@ from typing import Any
 from augmentgan.errors import RunError
 from augmentgan.evaluate.finished import PARTS_FOLDER
 from augmentgan.evaluate.results import BENCHMARK_FILE
-from augmentgan.files import has_key, refuse_existing, refuse_stranger, remove, write_json
+from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, remove, write_json
 from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import is_free, locked
 
@@ -80,7 +80,7 @@ def _mark(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:
         write_json(path, key)  # last and at once: until then the folder is still known for a benchmark's
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         changed = [name for name in key if before.get(name) != key[name]]
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{str(path)!r} cannot be used ({error}); name another --out") from error

@@ -177,6 +177,14 @@ def test_two_at_once_do_not_write_one_benchmark(pool, quick, tmp_path):
     assert measure(pool, tmp_path / "b", **words).to_json() == report.to_json()
 
 
+@pytest.mark.parametrize("content", ["", "[]", "[" * 100_000])
+def test_a_protocol_that_was_damaged_is_one_line(pool, quick, tmp_path, content):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "protocol.json").write_text(content)
+    with pytest.raises(RunError, match=r"protocol\.json' cannot be used"):
+        measure(pool, tmp_path / "b", train_per_class=[4], arms=["real"])
+
+
 def test_a_process_that_was_killed_at_its_start_is_in_nobodys_way(pool, quick, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / ".lock").touch()
