@@ -104,9 +104,15 @@ class Arm:
 
 
 def is_imbalanced(counts: NDArray[np.int64]) -> bool:
-    """Whether training images a class (k,) differ enough for oversampling to mean something."""
+    """Whether training images a class (k,) differ so much that arms are compared with rivals that oversample."""
     present = counts[counts > 0]
     return bool(present.max() >= IMBALANCED_FROM * present.min())
+
+
+def has_even_classes(counts: NDArray[np.int64]) -> bool:
+    """Whether all classes that have training images (k,) have equally many: then oversampling is no change at all."""
+    present = counts[counts > 0]
+    return bool(present.max() == present.min())
 
 
 def minority_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
+from augmentgan.evaluate.arms import Arm, has_even_classes, is_imbalanced, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.results import BenchmarkRow, score
@@ -66,7 +66,7 @@ def run_piece(
 ) -> dict[str, Measured]:
     """Tune and train every arm that is not finished; all arms' rows, and what each did with every test image."""
     section, steps = recipe.benchmark, recipe.benchmark.steps
-    imbalanced = is_imbalanced(piece.real.counts)
+    imbalanced, even = is_imbalanced(piece.real.counts), has_even_classes(piece.real.counts)
     minority = minority_classes(piece.real.counts).tolist()
     measured: dict[str, Measured] = {}
     tuner: Tuner | None = None
@@ -80,7 +80,7 @@ def run_piece(
             if tuner is None and section.tune:
                 tuner = _tuner(piece, samples, recipe, device, finished, on_fit)
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
-            candidate = simplest(arm, setting, imbalanced=imbalanced)
+            candidate = simplest(arm, setting, imbalanced=imbalanced, even=even)
             if candidate not in trained:
                 started = time.perf_counter()
                 network = train_classifier(

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts
 from augmentgan.data.split import connected_rows
-from augmentgan.evaluate.arms import WORDS, Arm
+from augmentgan.evaluate.arms import WORDS, Arm, has_even_classes
 from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.gan.diversity import NearestReal
@@ -49,14 +49,21 @@ class Candidate:
     setting: Setting
 
 
-def simplest(arm: Arm, setting: Setting, *, imbalanced: bool) -> Candidate:
-    """The candidate that trains in the same way with the fewest words."""
+def simplest(arm: Arm, setting: Setting, *, imbalanced: bool, even: bool) -> Candidate:
+    """The candidate that trains in the same way with the fewest words.
+
+    Args:
+        arm: in its own words.
+        setting: that it may be trained with.
+        imbalanced: whether the arm's rival without samples oversamples.
+        even: whether all classes have equally many training images.
+    """
     if arm.classic and not setting.augments:
         arm = Arm("+".join(word for word in arm.words if word != "classic"))
     rival = arm.without_synthetic(imbalanced=imbalanced)
     if rival is not None and setting.share == 0:
         arm = rival
-    if not imbalanced and "oversampling" in arm.words:
+    if even and "oversampling" in arm.words:
         arm = Arm("+".join(word for word in arm.words if word != "oversampling"))
     return Candidate(
         arm,
@@ -79,7 +86,7 @@ class Tuner:
         steps: of the arms; candidates get `STEPS_SHARE` of them.
         seed: of the folds and the classifiers.
         device: where to train.
-        imbalanced: whether drawing classes evenly means something.
+        imbalanced: whether the rival of an arm with samples oversamples.
         finished: where scores are kept.
         name: of this tuner among what is kept.
         on_fit: called after each classifier.
@@ -140,8 +147,9 @@ class Tuner:
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 
     def _choose(self, arm: Arm, settings: Sequence[Setting], margin: float = 0.0) -> Setting:
-        scores = [self._score(simplest(arm, setting, imbalanced=self._imbalanced)) for setting in settings]
-        return settings[best_of(scores, self._weights(), margin)]
+        even = has_even_classes(self._real.counts)
+        candidates = [simplest(arm, setting, imbalanced=self._imbalanced, even=even) for setting in settings]
+        return settings[best_of([self._score(each) for each in candidates], self._weights(), margin)]
 
     def _weights(self) -> NDArray[np.float64]:
         """Weight of each training image in balanced accuracy; none for those that never validate."""

@@ -355,6 +355,22 @@ def test_imbalanced_arms(pool, quick, tmp_path):
     assert report.verdict.arm == "real+classic+fill"
 
 
+@pytest.mark.parametrize(("per_class", "trained"), [(None, ["real", "real+oversampling"]), ([20], ["real"])])
+def test_oversampling_is_trained_as_such_wherever_it_changes_anything(
+    pool, quick, tmp_path, monkeypatch, per_class, trained
+):
+    """Of 32 images a class one class has 24, which is not imbalanced; drawn to 20 all are equal."""
+    mildly = pool.subset(np.flatnonzero((pool.labels > 0) | (np.arange(len(pool)) % 40 < 30)))
+    given, train = [], piece.train_classifier
+    monkeypatch.setattr(piece, "train_classifier", lambda arm, *rest: given.append(arm.name) or train(arm, *rest))
+    recipe = RECIPE.with_settings(["benchmark.tune=false"])
+    report = measure(
+        mildly, tmp_path / "b", recipe=recipe, arms=["real+oversampling"], train_per_class=per_class, seed=1
+    )
+    assert not report.protocol["imbalanced"]
+    assert given == trained * 2
+
+
 def test_what_belongs_to_data_is_refused_for_a_run(trained):
     with pytest.raises(DataError, match="train_per_class is for a benchmark from scratch"):
         ag.run_benchmark(trained, train_per_class=[5])

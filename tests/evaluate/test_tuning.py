@@ -8,7 +8,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.evaluate import tuning
-from augmentgan.evaluate.arms import Arm, is_imbalanced
+from augmentgan.evaluate.arms import Arm, has_even_classes, is_imbalanced
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.tuning import Tuner, best_of, simplest, validation_folds
@@ -66,11 +66,32 @@ def test_the_first_candidate_stays_unless_another_is_better_by_the_margin():
 
 def test_an_arm_that_chose_nothing_is_its_parent():
     setting = Setting(0.05, strength=0.0, share=0.0)
-    same = simplest(Arm("real"), setting, imbalanced=False)
-    assert simplest(Arm("real+classic"), setting, imbalanced=False) == same
-    assert simplest(Arm("real+classic+synthetic"), setting, imbalanced=False) == same
-    filled = simplest(Arm("real+classic+fill"), setting, imbalanced=True)
-    assert filled == simplest(Arm("real+oversampling"), setting, imbalanced=True) != same
+    same = simplest(Arm("real"), setting, imbalanced=False, even=True)
+    assert simplest(Arm("real+classic"), setting, imbalanced=False, even=True) == same
+    assert simplest(Arm("real+classic+synthetic"), setting, imbalanced=False, even=True) == same
+    filled = simplest(Arm("real+classic+fill"), setting, imbalanced=True, even=False)
+    assert filled == simplest(Arm("real+oversampling"), setting, imbalanced=True, even=False) != same
+
+
+def test_oversampling_is_no_change_only_where_all_classes_are_equal(digits):
+    setting = Setting(0.05, strength=0.0, share=0.0)
+    for counts, even in (([12, 12, 0], True), ([12, 11, 0], False), ([12, 4, 4], False)):
+        rows = np.concatenate([np.flatnonzero(digits.labels == k)[:n] for k, n in enumerate(counts)])
+        found = has_even_classes(digits.subset(rows).counts)
+        assert found == even
+        plain, drawn = (
+            simplest(Arm(name), setting, imbalanced=False, even=found) for name in ("real", "real+oversampling")
+        )
+        assert (drawn == plain) == even
+
+
+def test_oversampling_is_tuned_as_such_on_a_mildly_uneven_set(tuner, digits):
+    make, given, _ = tuner
+    mildly = digits.subset(np.flatnonzero((digits.labels > 0) | (np.arange(len(digits)) % 12 < 9)))
+    assert not is_imbalanced(mildly.counts)
+    assert not has_even_classes(mildly.counts)
+    make(mildly).setting_of(Arm("real+oversampling"))
+    assert {arm.name for arm, *_ in given} == {"real+oversampling"}
 
 
 @pytest.fixture
