@@ -32,11 +32,9 @@ def evaluate(
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.arms import is_imbalanced
     from augmentgan.evaluate.evaluation import EVALUATE_FILE, OFFENDERS_FILE, evaluate_run, n_classifiers
-    from augmentgan.gan.run_folder import only_writer
 
     opened = open_run(run, device)
-    # first, for a folder that cannot be written would cost minutes
-    with only_writer(opened.folder), progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:
+    with progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:
         result = evaluate_run(opened, per_class=per_class, device=device, seed=seed, features=features, on_step=advance)
     if as_json:
         typer.echo(json.dumps(result.to_json()))

@@ -156,15 +156,12 @@ def measure(
     from augmentgan.evaluate.benchmark import run_benchmark
     from augmentgan.gan.distributed import joined
     from augmentgan.gan.run import Run
-    from augmentgan.gan.run_folder import only_writer
     from augmentgan.report.plots import plot_arms, save_png
 
     with contextlib.ExitStack() as stack:
         team, device = stack.enter_context(joined(device))
         if team.size > 1:
             run = Run(run.folder, device)
-        # two at once would lose each other's finished classifiers
-        team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
         n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
         n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
         advance = stack.enter_context(progress(n_repeats * n_arms, "classifiers", quiet=quiet or not team.first))

@@ -7,6 +7,7 @@ images, which neither the generator nor any choice has seen. The verdict may be 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run, model_fingerprint
+from augmentgan.gan.run_folder import only_writer
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 
@@ -84,7 +86,8 @@ def run_benchmark(
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process or workers of a team, or sizes that the
             data cannot give.
-        RunError: `out` holds another benchmark.
+        OutputError: the folder cannot be written, or `out` holds something that is no benchmark.
+        RunError: `out` holds another benchmark, or another process is at work in the folder.
         TrainingError: a process was lost.
     """
     if repeats is not None and repeats < 2:
@@ -125,9 +128,13 @@ def run_benchmark(
     ):
         if value is not None:
             raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
-    return _of_run(
-        data_or_run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team, processes
-    )
+    run = data_or_run
+    with contextlib.ExitStack() as stack:
+        # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
+        team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
+        return _of_run(
+            run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team, processes
+        )
 
 
 @dataclass(frozen=True)

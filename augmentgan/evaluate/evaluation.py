@@ -26,6 +26,7 @@ from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
 from augmentgan.gan.run import Run
+from augmentgan.gan.run_folder import only_writer
 from augmentgan.recipe import ResolvedRecipe
 
 EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
@@ -113,13 +114,16 @@ def evaluate_run(
     Raises:
         DataError: fewer than 10 samples a class asked for, an extractor that is not known or whose weights cannot be had.
         ExtraError: the extractor's extra is not installed.
+        OutputError: the run folder cannot be written.
+        RunError: another process is at work in it.
     """
-    train = run.train
-    judged, learned = samples_to_judge(run, per_class)
-    judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
-    result = judges(judged, learned)
-    _picture_of_nearest(run, train, judged, judges.copies)
-    write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
+    with only_writer(run.folder):  # first, for a folder that cannot be written would cost minutes
+        train = run.train
+        judged, learned = samples_to_judge(run, per_class)
+        judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
+        result = judges(judged, learned)
+        _picture_of_nearest(run, train, judged, judges.copies)
+        write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
     return result
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import augmentgan as ag
-from augmentgan.errors import DataError, ExtraError
+from augmentgan.errors import DataError, ExtraError, OutputError, RunError
 from augmentgan.evaluate.arms import ARMS, Arm, chosen_arms
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
+from augmentgan.evaluate.evaluation import n_classifiers
 from augmentgan.evaluate.networks import SplitNorm, announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.piece import _restored
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
@@ -119,6 +120,40 @@ def test_another_setting_leaves_alone_what_is_finished(measured):
     assert {path: path.read_bytes() for path in (run.folder / "benchmark.parts").rglob("*.json")} == parts
     ag.run_benchmark(run, arms=["real"])
     assert not (run.folder / "benchmark.parts").exists()
+
+
+def test_two_at_once_do_not_measure_one_run(measured):
+    run, _ = measured
+    refused = []
+
+    def second(done):
+        for measure in (ag.run_benchmark, ag.evaluate_run):
+            with pytest.raises(RunError, match="is being written by another process"):
+                measure(run)
+            refused.append(measure)
+
+    again = ag.run_benchmark(run, arms=["real"], on_row=second)
+    assert len(refused) == 2 * len(again.runs)
+    refused.clear()
+    ag.evaluate_run(run, per_class=10, on_step=second)
+    assert len(refused) == 2 * n_classifiers(run)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(measured, monkeypatch):
+    from augmentgan.evaluate import evaluation, piece, tuning
+
+    run, _ = measured
+    for module in (evaluation, piece, tuning):
+        monkeypatch.setattr(module, "train_classifier", None)
+    monkeypatch.setattr(ag.Run, "generate", None)
+
+    def acquire(lock):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    for measure in (ag.run_benchmark, ag.evaluate_run):
+        with pytest.raises(OutputError, match=r"cannot write in run folder .*Read-only"):
+            measure(run)
 
 
 @pytest.mark.parametrize("value", [1, None, {"row": {}, "predicted": []}, {"row": "real", "predicted": [0]}])
