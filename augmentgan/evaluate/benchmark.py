@@ -28,15 +28,15 @@ from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
-from augmentgan.evaluate.results import BENCHMARK_FILE as BENCHMARK_FILE
-from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.run_folder import only_writer
-from augmentgan.recipe import Recipe, ResolvedRecipe
+from augmentgan.recipe import Recipe
+from augmentgan.sections import ResolvedBenchmarkSection
 
 
 def run_benchmark(
@@ -144,14 +144,14 @@ class Repeats:
     Attributes:
         pieces: one a repeat.
         arms: to train.
-        recipe: with the benchmark's settings.
+        section: the benchmark's settings.
         device: where to train.
         finished: what has been done.
     """
 
     pieces: Sequence[Piece]
     arms: Sequence[Arm]
-    recipe: ResolvedRecipe
+    section: ResolvedBenchmarkSection
     device: torch.device
     finished: FinishedParts
 
@@ -160,7 +160,7 @@ class Repeats:
 
     def __call__(self, number: int, tell: Callable[[BenchmarkRow], object]) -> dict[str, Measured]:
         """Measure a repeat, or what is left of it; tells each row."""
-        return run_piece(self.pieces[number], self.arms, self.recipe, self.device, self.finished, tell, lambda: None)
+        return run_piece(self.pieces[number], self.arms, self.section, self.device, self.finished, tell, lambda: None)
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a repeat is left to train."""
@@ -195,8 +195,7 @@ def _of_run(
     team: Team,
     processes: int | None,
 ) -> BenchmarkReport:
-    recipe = run.recipe.with_benchmark(repeats=repeats, classifier=classifier)
-    section = recipe.benchmark
+    section = run.recipe.with_benchmark(repeats=repeats, classifier=classifier).benchmark
     train, test = run.train, run.test
     imbalanced = is_imbalanced(train.counts)
     chosen = chosen_arms(arms, imbalanced=imbalanced)
@@ -227,7 +226,7 @@ def _of_run(
             for repeat in range(section.repeats)
         ],
         chosen,
-        recipe,
+        section,
         where,
         finished,
     )

@@ -216,9 +216,12 @@ def predict(network: nn.Module, data: LabelledImages) -> Tensor:
     return logits_of(network, data).argmax(dim=1)
 
 
+@torch.inference_mode()
 def logits_of(network: nn.Module, data: LabelledImages) -> Tensor:
     """Logits (n, n_classes) on the CPU."""
-    return _in_parts(network, data)
+    device = next(network.parameters()).device
+    parts = torch.split(torch.from_numpy(data.images), PREDICTION_BATCH)
+    return torch.cat([network(to_unit(part.to(device))).float().cpu() for part in parts])
 
 
 def probabilities_of(network: nn.Module, data: LabelledImages) -> NDArray[np.float64]:
@@ -237,10 +240,3 @@ def features_of(network: nn.Module, data: LabelledImages) -> Tensor:
     finally:
         hook.remove()
     return torch.cat(seen)
-
-
-@torch.inference_mode()
-def _in_parts(network: nn.Module, data: LabelledImages) -> Tensor:
-    device = next(network.parameters()).device
-    parts = torch.split(torch.from_numpy(data.images), PREDICTION_BATCH)
-    return torch.cat([network(to_unit(part.to(device))).float().cpu() for part in parts])

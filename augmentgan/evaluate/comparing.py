@@ -26,7 +26,7 @@ HEADLINES = (
 share of samples, nothing about being a sample tells the class; where only rare ones are filled up, it does."""
 
 
-def baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:
+def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:
     """The pairs (arm, baseline) that are compared: everything over real and real+classic, and each over its own rival."""
     names = [arm.name for arm in arms]
     pairs: list[tuple[str, str]] = [
@@ -45,7 +45,7 @@ def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, im
     for metric in ("accuracy", "balanced_accuracy", *(["minority_recall"] if imbalanced else [])):
         family = []
         for size in sizes:
-            for arm, baseline in baselines_of(arms, imbalanced=imbalanced):
+            for arm, baseline in _baselines_of(arms, imbalanced=imbalanced):
                 treated, against = measured[arm, size], measured[baseline, size]
                 minority = [np.array(row.minority, dtype=np.int64) for row, _ in treated]
                 if metric == "minority_recall" and not all(

@@ -67,9 +67,9 @@ class Manifold:
     coverage: float
 
 
-def manifold(real: Features, synthetic: Features, neighbours: int = NEIGHBOURS) -> Manifold:
-    """The four figures; an image's neighbourhood reaches to its `neighbours`-th nearest of its own set."""
-    k_real, k_synthetic = min(neighbours, len(real) - 1), min(neighbours, len(synthetic) - 1)
+def manifold(real: Features, synthetic: Features) -> Manifold:
+    """The four figures; an image's neighbourhood reaches to its `NEIGHBOURS`-th nearest of its own set."""
+    k_real, k_synthetic = (min(NEIGHBOURS, len(each) - 1) for each in (real, synthetic))
     reach_real = np.sort(pairwise_distances(real), axis=1)[:, k_real]  # column 0 is the image itself
     reach_synthetic = np.sort(pairwise_distances(synthetic), axis=1)[:, k_synthetic]
     between = pairwise_distances(real, synthetic)  # (n_real, n_synthetic)

@@ -22,7 +22,7 @@ from augmentgan.evaluate.results import BenchmarkRow, score
 from augmentgan.evaluate.statistics import Outcomes
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
-from augmentgan.recipe import ResolvedRecipe
+from augmentgan.sections import ResolvedBenchmarkSection
 
 Measured = tuple[BenchmarkRow, Outcomes]
 
@@ -58,14 +58,13 @@ class Piece:
 def run_piece(
     piece: Piece,
     arms: Sequence[Arm],
-    recipe: ResolvedRecipe,
+    section: ResolvedBenchmarkSection,
     device: torch.device,
     finished: FinishedParts,
     on_row: Callable[[BenchmarkRow], object],
     on_fit: Callable[[], object],
 ) -> dict[str, Measured]:
     """Tune and train every arm that is not finished; all arms' rows, and what each did with every test image."""
-    section, steps = recipe.benchmark, recipe.benchmark.steps
     imbalanced, even = is_imbalanced(piece.real.counts), has_even_classes(piece.real.counts)
     minority = minority_classes(piece.real.counts).tolist()
     measured: dict[str, Measured] = {}
@@ -78,13 +77,13 @@ def run_piece(
         if kept is None:
             synthetic = samples() if arm.uses_synthetic else piece.real.subset([])
             if tuner is None and section.tune:
-                tuner = _tuner(piece, samples, recipe, device, finished, on_fit)
+                tuner = _tuner(piece, samples, section, device, finished, on_fit)
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
             candidate = simplest(arm, setting, imbalanced=imbalanced, even=even)
             if candidate not in trained:
                 started = time.perf_counter()
                 network = train_classifier(
-                    candidate.arm, piece.real, synthetic, section, steps, piece.seed, device, candidate.setting
+                    candidate.arm, piece.real, synthetic, section, section.steps, piece.seed, device, candidate.setting
                 )
                 probabilities = probabilities_of(network, piece.test)
                 trained[candidate] = probabilities, round(time.perf_counter() - started, 3)
@@ -111,20 +110,19 @@ def run_piece(
 def _tuner(
     piece: Piece,
     samples: Callable[[], LabelledImages],
-    recipe: ResolvedRecipe,
+    section: ResolvedBenchmarkSection,
     device: torch.device,
     finished: FinishedParts,
     on_fit: Callable[[], object],
 ) -> Tuner:
     def beside(rest: LabelledImages, fold: int) -> LabelledImages:
         assert piece.beside is not None
-        return apply_policy(rest, piece.beside(rest, fold), recipe.benchmark, piece.seed, device)
+        return apply_policy(rest, piece.beside(rest, fold), section, piece.seed, device)
 
     return Tuner(
         piece.real,
         samples,
-        recipe.benchmark,
-        recipe.benchmark.steps,
+        section,
         piece.seed,
         device,
         imbalanced=is_imbalanced(piece.real.counts),

@@ -252,8 +252,8 @@ class FromScratch:
             seed=seed,
             beside=beside if self.recipe.benchmark.cross_fit else None,
         )
-        resolved = self.resolved[number % len(self.resolved)]
-        return run_piece(piece, self.arms, resolved, self.device, self.finished, tell, lambda: tell(None))
+        section = self.resolved[number % len(self.resolved)].benchmark
+        return run_piece(piece, self.arms, section, self.device, self.finished, tell, lambda: tell(None))
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a piece is left to train."""
@@ -303,7 +303,7 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
             "batch_images": section.batch_images,
             "learning_rate": section.learning_rate,
         },
-        "mixing": mixing_of(section),
+        "mixing": _mixing_of(section),
         "tuned": section.tune,
         "cross_fit": section.tune and section.cross_fit,
         "classifier": section.classifier,
@@ -311,7 +311,7 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
     }
 
 
-def mixing_of(section: ResolvedBenchmarkSection) -> dict[str, Any]:
+def _mixing_of(section: ResolvedBenchmarkSection) -> dict[str, Any]:
     """How samples enter training, as benchmark.json says it."""
     return {
         "share": section.synthetic_share,
@@ -396,7 +396,7 @@ def _report(
             "dropped": first[0].n_dropped,
             "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
             "by_size": [
-                {"train_per_class": size, "mixing": mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
+                {"train_per_class": size, "mixing": _mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
                 for size, recipe in zip(sizes, recipes, strict=True)
             ],
             "interval": f"95 %, paired by repeat ({new}) and by test image",

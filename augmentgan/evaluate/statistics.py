@@ -44,6 +44,9 @@ there are n, for two images that agree by chance must not make an interval of no
 _LEAST_P = 1e-9
 """Below, a p value is only bounded from above: quantiles so far out are not computed exactly."""
 
+_BINS = 15
+"""Of confidence, in the calibration error."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -223,16 +226,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def calibration_error(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
+def calibration_error(probabilities: Floats, labels: Ints) -> float:
     """Expected calibration error: |confidence - accuracy| over equal bins of confidence (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
         probabilities: (n, k).
         labels: (n,).
-        bins: number of bins between 0 and 1.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
+    place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(place, weights=confidence - right, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(labels))

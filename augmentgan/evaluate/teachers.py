@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import Setting, logits_of, train_classifier
+from augmentgan.evaluate.classifier import logits_of, train_classifier
 from augmentgan.evaluate.mixing import SOFT_LABELS, WEIGHT, judged_by_teachers
 from augmentgan.sections import ResolvedBenchmarkSection
 
@@ -48,7 +48,7 @@ class Teachers:
         self._class_names = real.class_names
         arm, nothing = Arm("real+oversampling+classic"), real.subset([])
         self._networks = [
-            train_classifier(arm, real, nothing, section, section.steps, seed + k, device, Setting()) for k in range(n)
+            train_classifier(arm, real, nothing, section, section.steps, seed + k, device) for k in range(n)
         ]
         self.rule = f"{n} teachers {section.model_dump_json()} seed {seed} soft {soft}"
         soft_labels = {SOFT_LABELS: np.dtype((np.float32, (real.n_classes,)))} if soft else {}

@@ -82,8 +82,7 @@ class Tuner:
     Args:
         real: the training part.
         synthetic: gives samples of the generator that learned from it; asked only where an arm uses them.
-        section: the recipe's.
-        steps: of the arms; candidates get `STEPS_SHARE` of them.
+        section: the recipe's; candidates get `STEPS_SHARE` of its steps.
         seed: of the folds and the classifiers.
         device: where to train.
         imbalanced: whether the rival of an arm with samples oversamples.
@@ -98,7 +97,6 @@ class Tuner:
         real: LabelledImages,
         synthetic: Callable[[], LabelledImages],
         section: ResolvedBenchmarkSection,
-        steps: int,
         seed: int,
         device: torch.device,
         *,
@@ -109,7 +107,7 @@ class Tuner:
         beside: Callable[[LabelledImages, int], LabelledImages] | None = None,
     ) -> None:
         self._real, self._synthetic, self._section = real, synthetic, section
-        self._steps, self._seed, self._device = max(1, round(STEPS_SHARE * steps)), seed, device
+        self._steps, self._seed, self._device = max(1, round(STEPS_SHARE * section.steps)), seed, device
         self._imbalanced, self._finished, self._name, self._on_fit = imbalanced, finished, name, on_fit
         self._rare = facts(real).has_rare_classes
         self._fold = validation_folds(real, section.validation_folds, seed)

@@ -87,10 +87,3 @@ class TensorBoardLog:
         if sheet.exists():
             with Image.open(sheet) as image:
                 writer.add_image("samples/sheet", np.asarray(image.convert("RGB")), step, when, dataformats="HWC")
-
-
-def write_tensorboard(run_folder: str | Path) -> Path:
-    """Write the log of a run that exists, and give its folder."""
-    with TensorBoardLog(run_folder) as log:
-        log.add()
-    return Path(run_folder) / LOG_FOLDER

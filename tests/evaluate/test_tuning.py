@@ -117,8 +117,7 @@ def tuner(digits, tmp_path, monkeypatch):
         return Tuner(
             real,
             lambda: synthetic,
-            ResolvedBenchmarkSection(steps=1000, synthetic_share=0.5, synthetic_until=0.5),
-            100,
+            ResolvedBenchmarkSection(steps=100, synthetic_share=0.5, synthetic_until=0.5),
             0,
             torch.device("cpu"),
             imbalanced=is_imbalanced(real.counts),
