@@ -124,6 +124,7 @@ def run_benchmark(
         ("train_per_class", train_per_class),
         ("imbalance", imbalance),
         ("out", out),
+        ("on_progress", on_progress),
         ("overwrite", overwrite or None),
     ):
         if value is not None:

@@ -340,6 +340,18 @@ def _samples(
     return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real.n_classes))
 
 
+def _n_generators(section: ResolvedBenchmarkSection, arms: Sequence[Arm]) -> int:
+    """How many a draw has: its own where an arm uses samples, and with `cross_fit` one a fold where a share of them is chosen."""
+    if not any(arm.uses_synthetic for arm in arms):
+        return 0
+    chooses = (
+        section.tune
+        and section.synthetic_share > 0
+        and any(arm.words[0] == "real" for arm in arms if arm.uses_synthetic)
+    )
+    return 1 + (section.validation_folds if section.cross_fit and chooses else 0)
+
+
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
     """The single image of a class given twice, for `fit` wants two: a draw, or what is left of it without a fold, may have no more."""
     single = np.flatnonzero((rest.counts == 1)[rest.labels])
@@ -394,7 +406,7 @@ def _report(
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
             "dropped": first[0].n_dropped,
-            "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
+            "generators": len(draws) // len(sizes) * sum(_n_generators(recipe.benchmark, arms) for recipe in recipes),
             "by_size": [
                 {"train_per_class": size, "mixing": _mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
                 for size, recipe in zip(sizes, recipes, strict=True)

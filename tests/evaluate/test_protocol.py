@@ -290,6 +290,7 @@ def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_valid
     recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
     report = measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
     assert report.protocol["cross_fit"]
+    assert report.protocol["generators"] == len(quick) == 6
     parts = {name: part.images.tolist() for name, part in quick}
     assert set(parts) == {f"10-r{repeat}{fold}" for repeat in range(2) for fold in ("", "-fold0", "-fold1")}
     for repeat in range(2):
@@ -305,6 +306,22 @@ def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_valid
         assert len(synthetic) == 100
     measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
     assert len(quick) == 6
+
+
+@pytest.mark.parametrize(
+    ("arm", "setting", "n"),
+    [
+        ("synthetic", "benchmark.tune=true", 2),
+        ("real+fill", "benchmark.tune=false", 2),
+        ("real+fill", "benchmark.synthetic_share=0", 2),
+    ],
+)
+def test_generators_beside_the_own_are_learned_and_counted_only_where_a_share_is_chosen(
+    pool, quick, tmp_path, arm, setting, n
+):
+    recipe = RECIPE.with_settings(["benchmark.cross_fit=true", setting])
+    report = measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=[arm])
+    assert report.protocol["generators"] == len(quick) == n
 
 
 def test_cross_fitting_with_a_class_of_few_images(pool, quick, tmp_path):
@@ -372,8 +389,9 @@ def test_oversampling_is_trained_as_such_wherever_it_changes_anything(
 
 
 def test_what_belongs_to_data_is_refused_for_a_run(trained):
-    with pytest.raises(DataError, match="train_per_class is for a benchmark from scratch"):
-        ag.run_benchmark(trained, train_per_class=[5])
+    for words in ({"train_per_class": [5]}, {"on_progress": print}):
+        with pytest.raises(DataError, match=f"{next(iter(words))} is for a benchmark from scratch"):
+            ag.run_benchmark(trained, **words)
 
 
 def test_the_recipes_size_counts_where_none_is_given(pool, quick, tmp_path):
