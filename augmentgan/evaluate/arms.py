@@ -13,7 +13,7 @@ Where all classes have the same number of training images, "real" and "real+over
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,10 +97,16 @@ class Arm:
         """The rival that differs in the synthetic images alone; None for an arm of synthetic images alone."""
         if not self.uses_synthetic or self.words == ("synthetic",):
             return None
-        words = set(self.words) - {"synthetic", "fill"}
-        if imbalanced:
-            words.add("oversampling")
-        return Arm("+".join(sorted(words, key=WORDS.index)))
+        words = self.without("synthetic").without("fill").words
+        return _arm_of({*words, "oversampling"} if imbalanced else words)
+
+    def without(self, word: str) -> Arm:
+        """The same arm without one of its words, or itself where it has no such word."""
+        return _arm_of(each for each in self.words if each != word)
+
+
+def _arm_of(words: Iterable[str]) -> Arm:
+    return Arm("+".join(sorted(words, key=WORDS.index)))
 
 
 def is_imbalanced(counts: NDArray[np.int64]) -> bool:

@@ -13,7 +13,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Verdict
 from augmentgan.evaluate.statistics import Outcomes, accuracy_with_interval, holm, paired_difference
 
-Measured = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Outcomes]]]
+ByArm = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Outcomes]]]
 """(arm, train_per_class) to its repeats in order."""
 
 HEADLINES = (
@@ -39,7 +39,7 @@ def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, s
     return [(arm, baseline) for arm, baseline in dict.fromkeys(pairs) if arm != baseline]
 
 
-def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, imbalanced: bool) -> list[Comparison]:
+def compare(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int], *, imbalanced: bool) -> list[Comparison]:
     """Every pair at every size in every metric; p values are adjusted for the pairs and sizes within a metric."""
     found: list[Comparison] = []
     for metric in ("accuracy", "balanced_accuracy", *(["minority_recall"] if imbalanced else [])):
@@ -71,7 +71,7 @@ def compare(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int], *, im
     return found
 
 
-def intervals(measured: Measured, arms: Sequence[Arm], sizes: Sequence[int]) -> list[ArmInterval]:
+def intervals(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int]) -> list[ArmInterval]:
     """Balanced accuracy of every arm at every size, by itself."""
     found = []
     for size in sizes:
@@ -89,7 +89,7 @@ def equivalents(
         return []
     found = []
     for each in comparisons:
-        if each.metric != "balanced_accuracy" or ("synthetic" not in each.arm and "fill" not in each.arm):
+        if each.metric != "balanced_accuracy" or not Arm(each.arm).uses_synthetic:
             continue
         curve = np.array(
             [

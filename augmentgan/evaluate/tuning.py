@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts
 from augmentgan.data.split import connected_rows
-from augmentgan.evaluate.arms import WORDS, Arm, has_even_classes
+from augmentgan.evaluate.arms import Arm, has_even_classes
 from augmentgan.evaluate.classifier import WEIGHT_DECAY, Setting, predict, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.gan.diversity import NearestReal
@@ -59,12 +59,12 @@ def simplest(arm: Arm, setting: Setting, *, imbalanced: bool, even: bool) -> Can
         even: whether all classes have equally many training images.
     """
     if arm.classic and not setting.augments:
-        arm = Arm("+".join(word for word in arm.words if word != "classic"))
+        arm = arm.without("classic")
     rival = arm.without_synthetic(imbalanced=imbalanced)
     if rival is not None and setting.share == 0:
         arm = rival
-    if even and "oversampling" in arm.words:
-        arm = Arm("+".join(word for word in arm.words if word != "oversampling"))
+    if even:
+        arm = arm.without("oversampling")
     return Candidate(
         arm,
         Setting(
@@ -137,9 +137,9 @@ class Tuner:
             return self._choose(arm, shares, margin=float(stays))
         for word in ("mixup", "cutmix"):
             if word in arm.words:
-                return self.setting_of(_without(arm, word))
+                return self.setting_of(arm.without(word))
         if arm.classic:
-            inherited = self.setting_of(_without(arm, "classic"))
+            inherited = self.setting_of(arm.without("classic"))
             best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
             return self._choose(arm, [best, replace(best, flips=True)])
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
@@ -235,7 +235,3 @@ def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[n
             fold[members] = smallest
             sizes[smallest] += int((members & (real.labels == label)).sum())
     return fold
-
-
-def _without(arm: Arm, word: str) -> Arm:
-    return Arm("+".join(sorted(set(arm.words) - {word}, key=WORDS.index)))
