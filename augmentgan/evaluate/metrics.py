@@ -1,7 +1,7 @@
-"""Distances between two sets of feature vectors, and the share of samples that are near copies.
+"""Distances between two sets of feature vectors, and what tells a near copy from an honest image.
 
-All take float arrays (n, d), one row an image, real first. They are named after what they compute; they are an "FID" or a
-"KID" only on Inception's features (`extractors`).
+The distances take float arrays (n, d), one row an image, real first. They are named after what they compute; they are an "FID" or a
+"KID" only on Inception's features (`extractors`). The figures of copies take distances and ratios, see `copies`.
 """
 
 from __future__ import annotations

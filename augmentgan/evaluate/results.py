@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -17,11 +16,6 @@ BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
 """The figures of a row that are one number."""
-
-
-def shown_baseline(of_verdict: str, arms: Sequence[str]) -> str:
-    """The baseline that tables and pictures show differences over: the verdict's, and where that is `real` the classical one, if it was run."""
-    return "real+classic" if of_verdict == "real" and "real+classic" in arms else of_verdict
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from augmentgan.errors import printable
-from augmentgan.evaluate.results import shown_baseline
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
@@ -29,7 +28,7 @@ def plot_arms(document: dict[str, Any]) -> Figure:
         document: benchmark.json.
     """
     arms = document["protocol"]["arms"]
-    baseline = shown_baseline(document["verdict"]["baseline"], arms)
+    baseline = _shown_baseline(document["verdict"]["baseline"], arms)
     figure = Figure(figsize=(9, 0.5 * len(arms) + 1.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(arms))[::-1]
@@ -54,6 +53,11 @@ def plot_arms(document: dict[str, Any]) -> Figure:
     for axes in (left, right):
         _plain(axes)
     return figure
+
+
+def _shown_baseline(of_verdict: str, arms: Sequence[str]) -> str:
+    """The arm that the picture shows differences over: the verdict's baseline, and where that is `real` the classical one, if it was run."""
+    return "real+classic" if of_verdict == "real" and "real+classic" in arms else of_verdict
 
 
 def plot_benchmark(document: dict[str, Any]) -> Figure:
@@ -120,7 +124,7 @@ def plot_learning_curve(document: dict[str, Any]) -> Figure:
 def plot_recall(
     names: Sequence[str], before: Sequence[float], after: Sequence[float], titles: tuple[str, str]
 ) -> Figure:
-    """Recall a class before (circle) and after (arrow's end), in label order, at most 40 classes that changed most."""
+    """Recall a class before (circle) and after (diamond), in label order, at most 40 classes that changed most."""
     order = sorted(np.argsort(-np.abs(np.nan_to_num(np.subtract(after, before))))[:40].tolist(), reverse=True)
     figure = Figure(figsize=(9, 0.3 * len(order) + 1.2), layout="constrained")
     axes = figure.subplots()
