@@ -240,10 +240,11 @@ def _of_run(
             "cross_fit": False,  # a run brings one generator
             "generator": run.moment,
             "sizes": {
-                "train": len(train),
+                "train": [len(train)],
                 "test": len(test),
                 "synthetic": offered * train.n_classes,
-                "train_per_class": train.counts.tolist(),
+                "train_per_class": [per_class],
+                "counts": [train.counts.tolist()],
             },
             "imbalanced": imbalanced,
             "seed": seed,

@@ -34,6 +34,9 @@ def test_the_document_is_the_contracts(measured):
     assert document == json.loads(json.dumps(report.to_json()))
     assert {"arms", "repeats", "budget", "classifier", "sizes"} <= document["protocol"].keys()
     assert document["protocol"]["arms"] == list(ARMS)
+    sizes, counts = document["protocol"]["sizes"], run.train.counts
+    assert (sizes["train"], sizes["counts"]) == ([len(run.train)], [counts.tolist()])  # lists, as from scratch
+    assert sizes["train_per_class"] == report.train_per_class == [int(np.median(counts))]
     assert len(document["runs"]) == 2 * len(ARMS)
     row = document["runs"][0]
     assert {"arm", "train_per_class", "repeat", "accuracy", "balanced_accuracy", "recall_per_class", "time_s"} <= set(
