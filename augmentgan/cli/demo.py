@@ -37,6 +37,7 @@ def demo(
     from augmentgan.data.digits import digits
     from augmentgan.gan.generating import write_samples
     from augmentgan.recipe import load_recipe
+    from augmentgan.report.gallery import sheets
     from augmentgan.report.page import write_report
 
     folder = out or Path("runs") / "demo"
@@ -56,9 +57,9 @@ def demo(
         write_samples(run, counts, samples, overwrite=True, command=command_line(), on_batch=count)
     result = measure(run, seed=seed, device=device, quiet=quiet)
     page = write_report(run)
-    sheets = sorted((folder / "samples").glob("*.png"))
+    found = sheets(folder)
     chosen = folder / "samples" / f"{run.chosen_look['updates']:06d}.png"
-    sheet = chosen if chosen in sheets else sheets[-1]
+    sheet = chosen if chosen in found else found[-1]
     if as_json:
         written = {"run": str(folder), "samples": str(samples), "sheet": str(sheet), "page": str(page)}
         typer.echo(json.dumps({**written, "benchmark": result.to_json()}))

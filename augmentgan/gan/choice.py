@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from augmentgan.sections import ResolvedTrainingSection
+
 KEEPS_UP = 0.9
 """Share of the best `div_worst` so far that a look must reach; looks differ by a few hundredths by chance."""
 
@@ -43,6 +45,11 @@ class Choice:
             self._best = max(self._best, min(div_worst or 0.0, 1.0))
         self.updates = updates
         return True
+
+
+def is_regular(updates: int, training: ResolvedTrainingSection) -> bool:
+    """Whether a look at this update is one that the recipe asks for; one made because of a stop comes at a chance moment."""
+    return updates % training.quality_updates == 0 or updates == training.updates
 
 
 def _number(value: Any) -> float | None:

@@ -32,7 +32,7 @@ from augmentgan.gan.checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
-from augmentgan.gan.choice import Choice
+from augmentgan.gan.choice import Choice, is_regular
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import Diversity, diversity
@@ -366,11 +366,7 @@ def _learn(
     writes = trainer.team.first
     trainer.team.first_does(lambda: truncate_events(folder, trainer.updates))
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
-    choice = Choice(
-        event
-        for event in read_events(folder)
-        if event["updates"] % training.quality_updates == 0 or event["updates"] == training.updates
-    )
+    choice = Choice(event for event in read_events(folder) if is_regular(event["updates"], training))
     while trainer.updates < training.updates:
         trainer.update()
         done = trainer.updates
@@ -390,8 +386,8 @@ def _learn(
                     if looks or shows:
                         status = _look(trainer, train, folder, plan.seed, status, judges=looks, shows=shows)
                     if looks:
-                        # a look because of a stop comes at a chance moment: it counts only until there is a regular one
-                        regular = done % training.quality_updates == 0 or done == training.updates
+                        # a look because of a stop counts only until there is a regular one
+                        regular = is_regular(done, training)
                         if (regular and choice.takes(done, status.div_worst, status.near)) or not choice.updates:
                             trainer.choose()
                     append_event(folder, status)

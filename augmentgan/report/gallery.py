@@ -8,6 +8,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,17 +58,23 @@ class Picture:
     @property
     def uri(self) -> str:
         """The picture as a data URI."""
-        return _uri(self.data)
+        return data_uri(self.data)
 
     @property
     def still_uri(self) -> str | None:
         """The still as a data URI."""
-        return None if self.still is None else _uri(self.still)
+        return None if self.still is None else data_uri(self.still)
 
 
 def gallery(run: Run) -> list[Picture]:
     """All pictures that the run has something for; the same run gives the same bytes on the same machine."""
     return [each for each in (_walk(run), _morph(run), _timelapse(run), _side_by_side(run)) if each is not None]
+
+
+def sheets(folder: Path) -> list[Path]:
+    """The sample sheets of a run folder, in the order of training: from a million updates on their names do not sort."""
+    files = [file for file in (folder / "samples").glob("*.png") if file.stem.isdecimal()]
+    return sorted(files, key=lambda file: int(file.stem))
 
 
 def _walk(run: Run) -> Picture:
@@ -117,7 +124,7 @@ def _morph(run: Run) -> Picture:
 
 def _timelapse(run: Run) -> Picture | None:
     """The sample sheets in the order of training; the same latents in every frame."""
-    files = sorted(file for file in (run.folder / "samples").glob("*.png") if file.stem.isdecimal())
+    files = sheets(run.folder)
     if len(files) < 2:
         return None
     chosen = [files[round(k)] for k in np.linspace(0, len(files) - 1, min(_LAPSE_FRAMES, len(files)))]
@@ -142,7 +149,7 @@ def _side_by_side(run: Run) -> Picture:
     for columns in range(_COLUMNS, 1, -1):
         rows = [_pair(run.train, samples, label, columns) for label in classes]
         image = draw_sheet(rows, [run.class_names[label] for label in classes])
-        data = _png(image)
+        data = png(image)
         if len(data) <= LIMITS_BYTES["side_by_side"]:
             break
     caption = "Left of the gap real training images, right of it samples; the first ones of each class, not picked."
@@ -240,7 +247,7 @@ def _animated(
             stride *= 2
         else:
             shrink *= 2
-    return Picture(name, title, caption, data, _png(Image.fromarray(kept[-1])), shown)
+    return Picture(name, title, caption, data, png(Image.fromarray(kept[-1])), shown)
 
 
 def _gif(frames: Sequence[NDArray[np.uint8]], frame_ms: int, last_ms: int | None) -> bytes:
@@ -257,12 +264,14 @@ def _gif(frames: Sequence[NDArray[np.uint8]], frame_ms: int, last_ms: int | None
     return buffer.getvalue()
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """The bytes of a PNG."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
-def _uri(data: bytes) -> str:
+def data_uri(data: bytes) -> str:
+    """A GIF or PNG as a data URI."""
     kind = "gif" if data[:3] == b"GIF" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shlex
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,11 @@ from augmentgan.errors import RunError
 from augmentgan.evaluate.benchmark_folder import first_fit
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import refuse_existing, whole_file
+from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import SHEET_COLUMNS, Run
 from augmentgan.report.benchmark_content import benchmark_content, not_a_benchmark, of_earlier_state
-from augmentgan.report.gallery import gallery
+from augmentgan.report.gallery import data_uri, gallery, png
 from augmentgan.report.plots import as_svg, plot_training
 
 PAGE_FILE = "report.html"
@@ -110,9 +109,7 @@ def _whence(run: Run) -> str:
     regular = [
         look["updates"]
         for look in looks
-        if look["updates"] <= learned
-        and look.get("div_worst") is not None
-        and (look["updates"] % training.quality_updates == 0 or look["updates"] == training.updates)
+        if look["updates"] <= learned and look.get("div_worst") is not None and is_regular(look["updates"], training)
     ]
     if any(updates > chosen for updates in regular):
         return f"the look at update {chosen}: at later ones the least varied class had fallen behind"
@@ -122,10 +119,8 @@ def _whence(run: Run) -> str:
 def _sheet(run: Run) -> str:
     """Samples of every class, as a data URI: of the generator that samples come from, which need not be the last look's."""
     samples = run.generate(SHEET_COLUMNS)
-    buffer = io.BytesIO()
     rows = [samples.images[samples.labels == label] for label in range(samples.n_classes)]
-    draw_sheet(rows, list(run.class_names)).save(buffer, format="PNG")
-    return _picture(buffer.getvalue())
+    return data_uri(png(draw_sheet(rows, list(run.class_names))))
 
 
 def _nearest(run: Run) -> str:
@@ -139,10 +134,4 @@ def _nearest(run: Run) -> str:
         mine = samples.images[samples.labels == label]
         rows += [mine, train.images[find(mine)[1]]]
         names += [run.class_names[label], "nearest real"]
-    buffer = io.BytesIO()
-    draw_sheet(rows, names).save(buffer, format="PNG")
-    return _picture(buffer.getvalue())
-
-
-def _picture(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return data_uri(png(draw_sheet(rows, names)))

@@ -101,3 +101,10 @@ def test_many_classes_are_thinned_out_and_one_sheet_makes_no_film(digits, small_
     assert "class 19" in found["walk"].caption
     again = {each.name: each.data for each in gallery.gallery(ag.Run(run.folder, "cpu"))}
     assert again == {name: each.data for name, each in found.items()}
+
+
+def test_sheets_come_in_the_order_of_training(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("1000000", "999500", "002000", "notes"):
+        (tmp_path / "samples" / f"{name}.png").touch()
+    assert [file.stem for file in gallery.sheets(tmp_path)] == ["002000", "999500", "1000000"]
