@@ -6,7 +6,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
+from augmentgan.evaluate.results import ArmInterval, BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
 
 
 def write_tree(root: Path, data, classes: int, per_class: int) -> None:
@@ -68,4 +68,9 @@ def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
         Verdict("No evidence.", "no evidence", arms[-1], arms[-2], sizes[0]),
         [f"class {k}" for k in range(n_classes)],
         [Equivalent(arms[-1], arms[-2], sizes[0], 1.5 * sizes[0], (None, 2.0 * sizes[0]))],
+        [
+            ArmInterval(arm, size, "balanced_accuracy", 0.51 + 0.01 * place, (0.4, 0.6))
+            for place, arm in enumerate(arms)
+            for size in sizes
+        ],
     )

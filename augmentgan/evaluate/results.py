@@ -115,7 +115,14 @@ class Equivalent:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer in words, and as one of three."""
+    """The answer in words, and as one of three.
+
+    Attributes:
+        text: a sentence or two, with figures.
+        outcome: "helps", "no evidence" or "hurts".
+        arm, baseline: the pair that it is about.
+        train_per_class: size that it is about, as in the rows; 0 where nothing could be compared.
+    """
 
     text: str
     outcome: Outcome
@@ -126,7 +133,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Everything that a benchmark found; `to_json` gives benchmark.json."""
+    """Everything that a benchmark found; `to_json` gives benchmark.json.
+
+    Attributes:
+        protocol: how it was measured: arms, repeats, budget, sizes and more (docs/file-formats.md).
+        runs: a row an arm, size and repeat.
+        comparisons: paired differences, an arm over a baseline at a size in a metric.
+        verdict: the answer.
+        class_names: in label order.
+        equivalents: as how many real images samples counted, where a curve allows reading it off.
+        intervals: every arm by itself.
+    """
 
     protocol: dict[str, Any]
     runs: list[BenchmarkRow]
@@ -148,7 +165,12 @@ class BenchmarkReport:
     def summary(
         self, metric: str = "balanced_accuracy", train_per_class: int | None = None
     ) -> dict[str, tuple[float, float]]:
-        """Mean and standard deviation over the repeats of each arm, at one size (the smallest where left out)."""
+        """Mean and standard deviation over the repeats of each arm.
+
+        Args:
+            metric: one of accuracy, balanced_accuracy, macro_f1, worst_recall and ece, all in 0 to 1.
+            train_per_class: the size; the smallest where left out.
+        """
         size = self.train_per_class[0] if train_per_class is None else train_per_class
         found = {}
         for arm in self.protocol["arms"]:
@@ -157,7 +179,12 @@ class BenchmarkReport:
         return found
 
     def mean_recall(self, arm: str, train_per_class: int | None = None) -> list[float]:
-        """Recall of each class, averaged over the repeats of an arm; NaN for a class without test images."""
+        """Recall (0 to 1) of each class, averaged over the repeats of an arm, in label order; NaN for a class without test images.
+
+        Args:
+            arm: its name.
+            train_per_class: the size; the smallest where left out.
+        """
         size = self.train_per_class[0] if train_per_class is None else train_per_class
         recalls = [row.recall_per_class for row in self.runs if row.arm == arm and row.train_per_class == size]
         return [float(value) for value in np.array(recalls, dtype=np.float64).mean(axis=0)]

@@ -14,7 +14,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import read_json
 from augmentgan.gan.run import Run
-from augmentgan.report.plots import as_svg, bars_of, plot_arms, plot_learning_curve, plot_recall
+from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
 OVER_OWN = "over the same without samples"
 _FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
@@ -28,7 +28,7 @@ def read_benchmark(folder: Path) -> dict[str, Any] | None:
     """
     return read_document(
         folder / BENCHMARK_FILE,
-        {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents"},
+        {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents", "intervals"},
         "augmentgan benchmark",
     )
 
@@ -91,9 +91,6 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
         "who_is_who": _who_is_who(columns),
         "figures": [name.replace("_", " ") for name in _FIGURES],
         "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
-        "bars": "its 95 % interval"
-        if bars_of(document)
-        else "the spread of the repeats alone (t, 95 %); the luck of the test images is not in it",
         "command": document["protocol"].get("command"),
     }
 

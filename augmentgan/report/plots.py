@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from augmentgan.errors import printable
 from augmentgan.files import whole_file
@@ -66,28 +65,22 @@ def plot_benchmark(document: dict[str, Any]) -> Figure:
     return plot_arms(document) if len(sizes) == 1 else plot_learning_curve(document)
 
 
-def bars_of(document: dict[str, Any]) -> dict[tuple[str, int], tuple[float, float, float]] | None:
-    """Mean balanced accuracy and the ends of its 95 % interval, by arm and size; None where benchmark.json, an older one, lacks some."""
-    found = {
+def bars_of(document: dict[str, Any]) -> dict[tuple[str, int], tuple[float, float, float]]:
+    """Mean balanced accuracy and the ends of its 95 % interval, by arm and size."""
+    return {
         (each["arm"], each["train_per_class"]): (each["mean"], *each["ci95"])
-        for each in document.get("intervals", [])
+        for each in document["intervals"]
         if each["metric"] == "balanced_accuracy"
     }
-    return found if {(row["arm"], row["train_per_class"]) for row in document["runs"]} <= found.keys() else None
 
 
 def plot_learning_curve(document: dict[str, Any]) -> Figure:
-    """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean.
-
-    The intervals are those of the document. Where it has none they are a t over the repeats, which knows nothing of the luck of the test
-    images; the axis says which.
-    """
+    """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean."""
     arms = [
         arm for arm in document["protocol"]["arms"] if arm != "synthetic"
     ]  # so far below that it flattens the others
     sizes = sorted({row["train_per_class"] for row in document["runs"]})
-    measured = bars_of(document)
-    bars = measured or _spread_of_repeats(document)
+    bars = bars_of(document)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
     for k, arm in enumerate(arms):
@@ -110,8 +103,7 @@ def plot_learning_curve(document: dict[str, Any]) -> Figure:
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
-    what = "95 % intervals" if measured else "spread of the repeats alone, t, 95 %"
-    axes.set_xlabel(f"real training images a class  (bars: {what})")
+    axes.set_xlabel("real training images a class  (bars: 95 % intervals)")
     axes.set_ylabel("balanced accuracy, %")
     if len(arms) > 5:  # too many to find room among the curves
         figure.legend(loc="outside right center", frameon=False, fontsize="small")
@@ -189,19 +181,6 @@ def _curves(axes: Axes, events: Sequence[dict[str, Any]], names: dict[str, str])
         color = _DARK if style == "-" else _MIDDLE
         axes.plot([row["updates"] for row in rows], [row[key] for row in rows], style, color=color, label=name)
     axes.legend(frameon=False, fontsize="small")
-
-
-def _spread_of_repeats(document: dict[str, Any]) -> dict[tuple[str, int], tuple[float, float, float]]:
-    """As `bars_of`, by t over the repeats."""
-    columns: dict[tuple[str, int], list[float]] = {}
-    for row in document["runs"]:
-        columns.setdefault((row["arm"], row["train_per_class"]), []).append(row["balanced_accuracy"])
-    bars = {}
-    for place, column in columns.items():
-        mean = float(np.mean(column))
-        reach = float(stats.t.ppf(0.975, len(column) - 1) * np.std(column, ddof=1) / len(column) ** 0.5)
-        bars[place] = mean, mean - reach, mean + reach
-    return bars
 
 
 def _plain(axes: Axes) -> None:

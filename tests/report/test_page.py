@@ -173,22 +173,6 @@ def test_the_page_says_how_samples_entered_each_size(from_scratch, tmp_path):
     assert "8 real ones a class: 80 % of them at most, to the end." in text
 
 
-def test_the_caption_says_what_the_bars_are(from_scratch, tmp_path):
-    shutil.copytree(from_scratch[0], tmp_path / "b")
-    file = tmp_path / "b" / "benchmark.json"
-    document = json.loads(file.read_text())
-    places = {(row["arm"], row["train_per_class"]) for row in document["runs"]}
-    document["intervals"] = [
-        {"arm": arm, "train_per_class": size, "metric": "balanced_accuracy", "mean": 0.5, "ci95": [0.4, 0.6]}
-        for arm, size in places
-    ]
-    file.write_text(json.dumps(document))
-    assert "mean over the repeats with its 95 % interval." in said(tmp_path / "b")
-    del document["intervals"]
-    file.write_text(json.dumps(document))
-    assert "the spread of the repeats alone (t, 95 %); the luck of the test images is not in it" in said(tmp_path / "b")
-
-
 def said(folder):
     return " ".join(" ".join(parsed(ag.write_report(folder, overwrite=True)).text).split())
 

@@ -1,8 +1,6 @@
 """The drawings: what they show, and that it can be told apart without colour."""
 
-import numpy as np
 import pytest
-from scipy import stats
 from tests_support import made_up_report
 
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
@@ -36,19 +34,3 @@ def test_bars_are_the_intervals_of_the_document():
         line, bars = drawn[arm]
         assert line.get_ydata() == pytest.approx([50, 50])
         assert [each[:, 1] for each in bars.get_segments()] == [pytest.approx([low, 60])] * 2
-
-
-@pytest.mark.parametrize("known", [[], [("real", 20)]])
-def test_bars_of_older_documents_are_the_spread_of_the_repeats(known):
-    """Also of all arms where only some have an interval, for bars of two kinds cannot be compared."""
-    report = made_up_report(["real", "real+classic"], (20, 50))
-    document = report.to_json()
-    document["intervals"] = [
-        {"arm": arm, "train_per_class": size, "metric": "balanced_accuracy", "mean": 0.5, "ci95": [0.1, 0.9]}
-        for arm, size in known
-    ]
-    assert bars_of(document) is None
-    values = 100 * np.array([row.balanced_accuracy for row in report.runs if row.arm == "real"][:2])
-    ends = stats.t.interval(0.95, 1, values.mean(), stats.sem(values))
-    assert curves(document)["real"][1].get_segments()[0][:, 1] == pytest.approx(ends)
-    assert "spread of the repeats alone" in plot_learning_curve(document).axes[0].get_xlabel()
