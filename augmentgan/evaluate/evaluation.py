@@ -8,20 +8,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import logits_of, probabilities_of, train_classifier
+from augmentgan.evaluate.classifier import probabilities_of, train_classifier
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
 from augmentgan.evaluate.metrics import frechet_distance, kernel_distance, manifold
 from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.results import score
+from augmentgan.evaluate.teachers import N_TEACHERS, Teachers
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
@@ -33,7 +32,6 @@ EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
 MAX_IMAGES = 5000
 """Real and synthetic images in pairwise distances are at most this many each."""
 
-_JUDGES = 3
 _SHOWN = 12
 
 
@@ -149,7 +147,7 @@ def samples_to_judge(run: Run, per_class: int | None = None) -> tuple[LabelledIm
 
 def n_classifiers(run: Run) -> int:
     """How many classifiers `evaluate_run` trains."""
-    return _JUDGES + (2 if len(run.test) else 0)
+    return N_TEACHERS + (2 if len(run.test) else 0)
 
 
 class Judges:
@@ -190,20 +188,18 @@ class Judges:
         extract = None if features == "classifier" else frozen(features, self._device)  # first, for it may fail
         self._features = EXTRACTORS[features].format(classifier=recipe.benchmark.classifier)
         self._trained = 0
-        nothing = train.subset([])
-        # classes drawn evenly, as in samples: who has hardly seen a rare class cannot judge it
-        self._judges = [self._classifier("real+oversampling+classic", nothing, seed + k) for k in range(_JUDGES)]
-        self._extract = extract or of_classifier(self._judges[0])
+        # they draw classes evenly, as samples are: who has hardly seen a rare class cannot judge it
+        self._teachers = Teachers(train, self._section, seed, self._device, on_fit=self._one_more)
+        self._extract = extract or of_classifier(self._teachers.networks[0])
         self._real_features = self._extract(_at_most(train))
-        self._real_only = self._accuracy_after("real+oversampling", nothing)
+        self._real_only = self._accuracy_after("real+oversampling", train.subset([]))
         self.copies = CopyJudge(train, test)
 
     def __call__(self, samples: LabelledImages, learned: LabelledImages | None = None) -> Evaluation:
         """The figures of one synthetic set; `learned`, if not the same, is what the classifier of samples alone learns from."""
         train = self._train
         learned = samples if learned is None else learned
-        votes = torch.stack([logits_of(judge, samples).softmax(dim=1) for judge in self._judges]).mean(dim=0)
-        agrees = votes.argmax(dim=1).numpy() == samples.labels
+        agrees = self._teachers.probabilities(samples).argmax(axis=1) == samples.labels
         features = self._extract(_at_most(_in_proportions(samples, train.counts)))
         four = manifold(self._real_features, features)
         varied = diversity(train.images, train.labels, samples.images, samples.labels, train.n_classes)
@@ -232,20 +228,19 @@ class Judges:
             class_names=list(train.class_names),
         )
 
-    def _classifier(self, arm: str, samples: LabelledImages, seed: int) -> nn.Module:
-        steps = self._section.steps
-        network = train_classifier(Arm(arm), self._train, samples, self._section, steps, seed, self._device)
+    def _one_more(self) -> None:
         self._trained += 1
         if self._on_step:
             self._on_step(self._trained)
-        return network
 
     def _accuracy_after(self, arm: str, samples: LabelledImages) -> float | None:
         """Balanced accuracy on test images after training on one kind of images; None without test images."""
         if not len(self._test):
             return None
-        probabilities = probabilities_of(self._classifier(arm, samples, self._seed), self._test)
-        return float(score(probabilities, self._test.labels)["balanced_accuracy"])
+        section = self._section
+        network = train_classifier(Arm(arm), self._train, samples, section, section.steps, self._seed, self._device)
+        self._one_more()
+        return float(score(probabilities_of(network, self._test), self._test.labels)["balanced_accuracy"])
 
 
 def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages, copies: CopyJudge) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
@@ -28,8 +29,10 @@ class Teachers:
         device: where to train.
         n: how many.
         soft: whether their probabilities become labels.
+        on_fit: called after each is trained.
 
     Attributes:
+        networks: the classifiers.
         rule: what they were trained with.
         columns: what they say of a sample, by name and type: `weight`, the probability of the class that was asked for, and
             with `soft` the probabilities of all classes as `soft_labels` (k,).
@@ -44,19 +47,21 @@ class Teachers:
         *,
         n: int = N_TEACHERS,
         soft: bool = False,
+        on_fit: Callable[[], object] = lambda: None,
     ) -> None:
         self._class_names = real.class_names
         arm, nothing = Arm("real+oversampling+classic"), real.subset([])
-        self._networks = [
-            train_classifier(arm, real, nothing, section, section.steps, seed + k, device) for k in range(n)
-        ]
+        self.networks: list[nn.Module] = []
+        for k in range(n):
+            self.networks.append(train_classifier(arm, real, nothing, section, section.steps, seed + k, device))
+            on_fit()
         self.rule = f"{n} teachers {section.model_dump_json()} seed {seed} soft {soft}"
         soft_labels = {SOFT_LABELS: np.dtype((np.float32, (real.n_classes,)))} if soft else {}
         self.columns: Mapping[str, np.dtype[Any]] = {WEIGHT: np.dtype(np.float32), **soft_labels}
 
     def probabilities(self, images: LabelledImages) -> NDArray[np.float32]:
         """Mean class probabilities (n, k)."""
-        votes = torch.stack([logits_of(network, images).softmax(dim=1) for network in self._networks])
+        votes = torch.stack([logits_of(network, images).softmax(dim=1) for network in self.networks])
         mean: NDArray[np.float32] = votes.mean(dim=0).numpy()
         return mean
 
