@@ -116,12 +116,15 @@ def _group_number(name: str) -> int:
     """A number that depends on the name alone, so that a group is the same in two tables."""
     if name.isdecimal() and len(name) <= _DIGITS:
         return int(name)
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+    # names of files need not be UTF-8, and JSON may hold half of a surrogate pair
+    written = name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(written, digest_size=8).digest(), signed=True)
 
 
 def _read(path: Path) -> list[_Row]:
     folder, inside = path.parent, path.parent.resolve()
-    rows = []
+    rows: list[_Row] = []
+    unmarked: list[int] = []
     for line, record in _records(path):
         where = f"table {str(path)!r}, line {line}"
         column = next((name for name in _FILE_COLUMNS if name in record), None)
@@ -136,8 +139,16 @@ def _read(path: Path) -> list[_Row]:
         file = folder / name.strip().replace("\\", "/")
         refuse_leaving(file, inside)
         rows.append(_Row(file, str(label).strip(), _split(record, where), _group(record)))
+        if rows[-1].split is None:
+            unmarked.append(line)
     if not rows:
         raise DataError(f"table {str(path)!r} names no image; give rows of path,label")
+    if unmarked and len(unmarked) < len(
+        rows
+    ):  # which part these belong to cannot be guessed, and nobody may learn from test images
+        raise DataError(
+            f"table {str(path)!r}, line {unmarked[0]} has no split, as other lines have; give every line one (train, val or test), or none"
+        )
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -184,6 +185,37 @@ def test_metadata_that_makes_no_sense(tree, line, words):
     path = jsonl(tree, records_of(tree)[0])
     path.write_text(path.read_text() + line + "\n")
     refused(tree, *words)
+
+
+@pytest.mark.parametrize("without", [0, 3])
+@pytest.mark.parametrize("kind", ["imagefolder", "table"])
+def test_a_split_for_some_lines_alone_is_refused(tree, without, kind):
+    # marks would slide along the lines, and test images be learned from
+    records = [{**record, "split": ("train", "test")[k % 2]} for k, record in enumerate(records_of(tree))]
+    path = jsonl(tree, *records)
+    assert ag.load(tree).split.tolist() == [0, 1] * 9
+    del records[without]["split"]
+    jsonl(tree, *records, {"file_name": "gone.png", "label": "class_0", "split": "train"})
+    where = tree if kind == "imagefolder" else path.rename(tree / "mine.jsonl")
+    for skip_bad in (False, True):
+        with pytest.raises(DataError, match=f"line {without + 1} has no split, as other lines have; give every line"):
+            ag.load(where, skip_bad=skip_bad)
+
+
+def test_a_group_whose_name_is_no_text(tree):
+    records = [{**record, "group": "\ud800"} for record in records_of(tree)]
+    del records[1]["group"]
+    jsonl(tree, *records)
+    group = ag.load(tree).group
+    assert len({*group.tolist()}) == 2
+    assert group[1] not in np.delete(group, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems name no file so")
+def test_groups_in_a_folder_whose_name_is_no_text(tree):
+    jsonl(tree, *[{**record, "group": ""} for record in records_of(tree)])
+    strange = tree.rename(tree.with_name(os.fsdecode(b"caf\xe9")))
+    assert len({*ag.load(strange).group.tolist()}) == 18
 
 
 def test_numbers_that_no_machine_holds(tree):
