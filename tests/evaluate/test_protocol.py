@@ -242,6 +242,19 @@ def test_a_killed_benchmark_goes_on(pool, quick, tmp_path):
     assert [row.accuracy for row in found.runs] == [row.accuracy for row in whole.runs]
 
 
+def test_more_repeats_and_arms_of_the_generators_that_are_there(tmp_path, small_recipe):
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:12] for label in range(3)])
+    few = ag.LabelledImages(data.images[rows], data.labels[rows], tuple("abc"))
+    recipe = small_recipe.with_settings(["training.updates=1", "benchmark.steps=2", "benchmark.synthetic_per_class=4"])
+    words = {"recipe": recipe, "train_per_class": [4]}
+    measure(few, tmp_path / "b", repeats=2, arms=["synthetic"], **words)
+    before = (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns
+    report = measure(few, tmp_path / "b", repeats=3, arms=["synthetic", "real+synthetic"], **words)
+    assert {row.repeat for row in report.runs if row.arm == "real+synthetic"} == {0, 1, 2}
+    assert (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns == before
+
+
 def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ag.AugmentGANError, match="exists already"):
