@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
+def writable(text: str) -> str:
+    """The text as any file can hold it: bytes of a file's name that are no UTF-8 are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class AugmentGANError(Exception):
     """Base of every error that augmentgan raises on purpose."""
 

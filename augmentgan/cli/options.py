@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.errors import DataError, RecipeError, RunError, printable
+from augmentgan.errors import DataError, RecipeError, RunError, printable, writable
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -179,7 +179,7 @@ def result(line: str) -> None:
 
 def command_line() -> str:
     """What was typed, for the record."""
-    return shlex.join(["augmentgan", *sys.argv[1:]])
+    return writable(shlex.join(["augmentgan", *sys.argv[1:]]))
 
 
 def quoted(path: Path) -> str:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from augmentgan.errors import RunError
+from augmentgan.errors import RunError, writable
 from augmentgan.files import whole_file, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
@@ -142,6 +142,10 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
     except FileNotFoundError as error:
         raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
     except (OSError, KeyError, ValueError, SafetensorError) as error:
+        if writable(str(folder)) != str(folder):
+            raise RunError(
+                f"run {str(folder)!r}: its name is not UTF-8, so that its checkpoint cannot be read; rename it"
+            ) from error
         raise RunError(
             f"checkpoint in {str(folder)!r} cannot be read; start over with augmentgan fit DATA --overwrite"
         ) from error

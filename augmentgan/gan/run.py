@@ -22,7 +22,7 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import load_for
 from augmentgan.data.plan import FEW_IMAGES, Plan, checked_seed, plan_fit
 from augmentgan.data.sheet import write_sheet
-from augmentgan.errors import DataError, RunError, TrainingError
+from augmentgan.errors import DataError, RunError, TrainingError, writable
 from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import (
     chosen_of,
@@ -332,7 +332,9 @@ class Run:
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(self.generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command or f"augmentgan generate --run {self.folder} ({self.learned(numbers.updates)})",
+            "command": writable(
+                command or f"augmentgan generate --run {self.folder} ({self.learned(numbers.updates)})"
+            ),
         }
 
 

@@ -20,7 +20,7 @@ import augmentgan
 from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.plan import Plan
-from augmentgan.errors import OutputError, RunError, TrainingError
+from augmentgan.errors import OutputError, RunError, TrainingError, writable
 from augmentgan.files import (
     append_line,
     has_key,
@@ -80,9 +80,13 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         what: which of the two.
 
     Raises:
-        OutputError: `folder` cannot be made.
+        OutputError: `folder` cannot be made, or has a name that checkpoints cannot be read under.
         RunError: another process is at work in it.
     """
+    if writable(str(folder)) != str(folder):  # safetensors writes there, and then cannot open what it has written
+        raise OutputError(
+            f"{what} folder {str(folder)!r}: its name is not UTF-8; name another with --out, or rename it"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)

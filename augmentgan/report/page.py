@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from augmentgan.data.sheet import draw_sheet
-from augmentgan.errors import RunError
+from augmentgan.errors import RunError, writable
 from augmentgan.evaluate.benchmark_folder import first_fit
 from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import refuse_existing, whole_file
@@ -58,7 +58,7 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
             f"run {str(folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
         ) from error
     with whole_file(path) as part:
-        part.write_text(html, encoding="utf-8")
+        part.write_text(writable(html), encoding="utf-8")
     return path
 
 

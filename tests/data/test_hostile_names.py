@@ -1,21 +1,23 @@
 """Names, trees and files that change: nothing is lost silently, nothing reaches the terminal raw, nothing hangs."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 import augmentgan as ag
-from augmentgan.cli.app import app
+from augmentgan.cli.app import app, main
 from augmentgan.data import load
 from augmentgan.data.folder import scan_folder
-from augmentgan.errors import DataError, printable
+from augmentgan.errors import DataError, OutputError, RunError, printable
 
 
 def refused(path, *words, **options):
@@ -155,10 +157,44 @@ def test_no_name_reaches_the_terminal_raw(tree, name):
     assert printable(name) in found.output
 
 
-@pytest.mark.skipif(os.name == "nt" or os.uname().sysname == "Darwin", reason="names are text there")
+names_are_bytes = pytest.mark.skipif(os.name == "nt" or os.uname().sysname == "Darwin", reason="names are text there")
+
+
+@names_are_bytes
 def test_a_class_folder_whose_name_is_no_text(tree):
     (tree / "class_0").rename(os.fsdecode(os.fsencode(tree) + b"/\xff\xfe"))
     refused(tree, "is no text")
+
+
+@names_are_bytes
+def test_a_run_is_not_learned_where_its_checkpoint_cannot_be_read(tmp_path, trained, digits, small_recipe):
+    strange = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(OutputError, match="its name is not UTF-8; name another with --out"):
+        ag.fit(digits, small_recipe, strange / "run", device="cpu")
+    with pytest.raises(OutputError, match="its name is not UTF-8"):
+        ag.run_benchmark(digits, recipe=small_recipe, out=strange, device="cpu", train_per_class=[4])
+    assert not strange.exists()
+    shutil.copytree(trained.folder, strange)  # what is there already must not be told to start over
+    with pytest.raises(RunError, match="its checkpoint cannot be read; rename it"):
+        ag.Run(strange, "cpu").generate(1)
+
+
+@names_are_bytes
+def test_a_command_that_names_a_strange_file_is_written_down(tmp_path, trained, monkeypatch, capsys):
+    strange = tmp_path / os.fsdecode(b"caf\xe9.h5")
+    run = ag.Run(shutil.copytree(trained.folder, tmp_path / "run"), "cpu")
+    generate = ["generate", "--run", str(run.folder), "--per-class", "1", "--out", str(strange), "--device", "cpu"]
+    for words in (generate, ["data", "digits", str(strange), "--overwrite"]):
+        monkeypatch.setattr("sys.argv", ["augmentgan", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0, capsys.readouterr().err
+        with h5py.File(os.fsencode(strange)) as file:
+            assert f"{tmp_path}/caf\\udce9.h5" in file.attrs["command"]
+    ag.write_samples(run, run.counts(1), tmp_path / "out.h5", command=f"mine > {strange}")
+    info = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps({**info, "command": f"augmentgan fit {strange}"}))
+    assert "caf\\udce9.h5" in ag.write_report(ag.Run(run.folder, "cpu")).read_text(encoding="utf-8")
 
 
 def test_odd_class_names_go_through_everything(tmp_path, small_recipe, digits):
