@@ -36,7 +36,7 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Spli
     """Split a set, honouring its own split and groups; a split that marks every row for training is none.
 
     Where there is no split, every class gives about `test_fraction` of its images, at least one, and keeps at least
-    one. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
+    one; much more than that only where every group of it is larger. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
 
     Raises:
         DataError: fewer than two classes, or a class with too few different images to learn from and to test on.
@@ -187,18 +187,28 @@ def _draw(data: LabelledImages, units: Rows, test_fraction: float, seed: int) ->
                 f"class {data.class_names[label]!r} has only one distinct image or group; "
                 "at least 2 are needed, one to learn from and one to test on"
             )
-        for unit in random.permutation(candidates):
-            have = int((mine & in_test).sum())
-            members = units == unit
-            gain = int((members & mine).sum())
-            if have and have + gain > wanted[label]:
+        gains = dict(zip(*np.unique(units[mine], return_counts=True), strict=True))
+        have = int((mine & in_test).sum())
+        order = random.permutation(candidates)
+        for unit in order:
+            if have + gains[unit] <= wanted[label] and not _empties(data, in_test, units == unit):
+                in_test |= units == unit
+                have += int(gains[unit])
+        lacking = int(wanted[label]) - have
+        if lacking <= have:
+            continue
+        # less than half of what is wanted, and all that is left is larger: the smallest is taken where that comes nearer,
+        # and in any case where there would be nothing
+        for unit in sorted(order, key=lambda each: gains[each]):
+            if (mine & in_test & (units == unit)).any() or _empties(data, in_test, units == unit):
                 continue
-            emptied = [
-                other
-                for other in np.unique(data.labels[members])
-                if not ((data.labels == other) & ~in_test & ~members).any()
-            ]
-            if emptied:
-                continue
-            in_test |= members
+            if not have or gains[unit] < 2 * lacking:
+                in_test |= units == unit
+            break
     return in_test
+
+
+def _empties(data: LabelledImages, in_test: NDArray[np.bool_], members: NDArray[np.bool_]) -> bool:
+    """Whether a class would have nothing left to learn from, were these rows to join the test part."""
+    left = ~in_test & ~members
+    return any(not ((data.labels == label) & left).any() for label in np.unique(data.labels[members]))

@@ -54,6 +54,35 @@ def test_groups_never_straddle_also_in_chains(data):
         assert chain <= set(split.train) or chain <= set(split.test)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "in_test"),
+    [
+        ([36, 4], {4}),  # not the large one, whichever comes first
+        ([32, 5, 3], {8}),
+        ([20, 20], {20}),  # nothing smaller is there
+        ([12, 12, 15, 1], {13}),  # one image says nothing of a class: 13 are nearer to 8 than 1
+        ([5] * 8, {5}),  # more than half of what is wanted is enough
+        ([30, 6, 4], {6, 4}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["groups", "near doubles"])
+def test_a_large_group_does_not_fill_the_test_part(data, sizes, in_test, kind):
+    group = np.r_[np.repeat(np.arange(len(sizes)), sizes), 100 + np.arange(14)]
+    if kind == "groups":
+        uneven = replace(data, group=group)
+    else:
+        first = np.unique(group, return_index=True)[1][np.unique(group, return_inverse=True)[1]]
+        images = data.images[first].copy()
+        images[:, 0, 0, 0] ^= (np.arange(54) - first).astype(np.uint8) % 2
+        uneven = replace(data, images=images)
+    for seed in range(20):
+        split = split_rows(uneven, test_fraction=0.2, seed=seed)
+        assert not set(group[split.test]) & set(group[split.train])
+        n, *others = np.bincount(data.labels[split.test]).tolist()
+        assert n in in_test
+        assert others == [2, 1]
+
+
 def test_training_rows_that_the_given_test_part_holds_are_left_out(data):
     images = data.images.copy()
     images[3] = images[20]
