@@ -24,6 +24,16 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that there was no memory left, on whichever device; torch has no one class for that."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error)
+    # CUDA's own words, those of torch's allocator, and what oneDNN says when it gets none
+    words = "out of memory" in text or ("alloc" in text and "memory" in text) or text.startswith("could not create a ")
+    return isinstance(error, RuntimeError) and words
+
+
 class AugmentGANError(Exception):
     """Base of every error that augmentgan raises on purpose."""
 

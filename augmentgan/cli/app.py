@@ -24,7 +24,7 @@ from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.options import first_process
 from augmentgan.cli.sampling import generate
 from augmentgan.cli.verbose import with_verbose
-from augmentgan.errors import AugmentGANError, TrainingError, printable
+from augmentgan.errors import AugmentGANError, TrainingError, is_out_of_memory, printable
 
 app = typer.Typer(
     name="augmentgan",
@@ -69,11 +69,12 @@ def main() -> NoReturn:
         place = f" {error.filename!r}" if error.filename else ""
         typer.echo(printable(f"error: {error.strerror or error}{place}; check the disk and the permissions"), err=True)
         sys.exit(1)
-    except MemoryError as error:
-        detail = " ".join(str(error).split())[:120]
-        typer.echo(f"error: out of memory{f' ({detail})' if detail else ''}; ask for fewer or smaller images", err=True)
-        sys.exit(1)
     except Exception as error:
+        if is_out_of_memory(error):
+            detail = " ".join(str(error).split())[:120]
+            mend = "ask for fewer or smaller images, another --device, or of a benchmark --processes 1"
+            typer.echo(printable(f"error: out of memory{f' ({detail})' if detail else ''}; {mend}"), err=True)
+            sys.exit(1)
         show = getattr(error, "show", None)  # click's usage errors, whose class moved between typer's versions
         if show is None or not isinstance(getattr(error, "exit_code", None), int):
             raise

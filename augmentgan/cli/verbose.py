@@ -17,7 +17,7 @@ import typer
 from augmentgan import __version__
 from augmentgan.cli.options import notice
 from augmentgan.cli.units import duration, file_size
-from augmentgan.errors import AugmentGANError
+from augmentgan.errors import AugmentGANError, is_out_of_memory
 
 _TOLD = ("torch", "numpy", "h5py", "pillow")
 
@@ -37,8 +37,9 @@ def with_verbose(command: Callable[..., None]) -> Callable[..., None]:
         started = time.monotonic()
         try:
             command(*words, **options)
-        except (AugmentGANError, OSError, MemoryError):
-            traceback.print_exc()
+        except Exception as error:
+            if isinstance(error, AugmentGANError | OSError) or is_out_of_memory(error):
+                traceback.print_exc()
             raise
         finally:
             notice(f"took {duration(time.monotonic() - started)}{_peak_memory()}")

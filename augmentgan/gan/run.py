@@ -22,7 +22,7 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import load_for
 from augmentgan.data.plan import FEW_IMAGES, Plan, checked_seed, plan_fit
 from augmentgan.data.sheet import write_sheet
-from augmentgan.errors import DataError, RunError, TrainingError, writable
+from augmentgan.errors import DataError, RunError, TrainingError, is_out_of_memory, writable
 from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import (
     chosen_of,
@@ -167,11 +167,7 @@ def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        # CUDA's own words, and what oneDNN says when it gets none
-        unallocated = ("alloc" in text and "memory" in text) or "out of memory" in text
-        unallocated = unallocated or text.startswith("could not create a ")
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or unallocated:
+        if is_out_of_memory(error):
             batch = recipe.training.batch_images
             raise TrainingError(
                 f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "

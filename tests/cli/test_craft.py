@@ -8,6 +8,7 @@ import shlex
 import sys
 
 import pytest
+import torch
 import typer.testing
 from tests_support import write_tree
 
@@ -118,6 +119,37 @@ def test_what_was_meant_is_suggested(typed, words, meant):
     assert meant in err
     assert not out
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has a total capacity of"),
+    ],
+)
+@pytest.mark.parametrize("verbose", [False, True])
+def test_out_of_memory_is_one_line_of_any_command(typed, monkeypatch, error, verbose):
+    def fails(run, device):
+        raise error
+
+    monkeypatch.setattr("augmentgan.cli.sampling.open_run", fails)
+    status, out, said = typed("generate", *["--verbose"] * verbose)
+    assert (status, out) == (1, "")
+    assert said.splitlines()[-1].startswith("error: out of memory")
+    assert "; ask for fewer or smaller images" in said.splitlines()[-1]
+    assert ("Traceback" in said) == verbose
+
+
+def test_a_mistake_of_ours_is_no_lack_of_memory(typed, monkeypatch):
+    def fails(run, device):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("augmentgan.cli.sampling.open_run", fails)
+    monkeypatch.setattr(sys, "argv", ["augmentgan", "generate"])
+    with pytest.raises(RuntimeError, match="mat1"):
+        main()
 
 
 def test_verbose_shows_where_an_error_came_from(typed):
