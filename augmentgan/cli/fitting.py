@@ -114,7 +114,7 @@ def fit(
         from augmentgan.cli.display import plan_lines
         from augmentgan.data.plan import plan_fit
 
-        plan = plan_fit(images, chosen, seed)
+        plan = plan_fit(images, chosen, seed, as_marked=from_run is not None)
         if as_json:
             typer.echo(json.dumps({"recipe": plan.recipe.model_dump(), "run": str(folder)}))
         else:
@@ -131,6 +131,7 @@ def fit(
         max_time_s=max_time_s,
         quiet=quiet,
         tensorboard=tensorboard,
+        as_marked=from_run is not None,
     )
     last = (run.events() or [{}])[-1]
     if as_json:
@@ -168,6 +169,7 @@ def learn(
     max_time_s: float | None = None,
     quiet: bool = False,
     tensorboard: bool = False,
+    as_marked: bool = False,
 ) -> Run:
     """Print the plan, then learn with the display on. An interruption saves, and then goes on its way.
 
@@ -206,6 +208,7 @@ def learn(
             overwrite=overwrite,
             max_time_s=max_time_s,
             should_stop=interrupted,
+            as_marked=as_marked,
             command=command_line(),
             on_plan=show_plan,
             on_status=take,

@@ -52,14 +52,14 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
-def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0) -> Plan:
-    """Split the data, draw the training images and settle the recipe; nothing is learned or written.
+def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, *, as_marked: bool = False) -> Plan:
+    """Split the data (see `split_rows`), draw the training images and settle the recipe; nothing is learned or written.
 
     Raises:
         DataError, RecipeError: the data or the recipe cannot be used.
     """
     recipe, seed = recipe or Recipe(), checked_seed(seed)
-    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed)
+    split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed, as_marked=as_marked)
     if recipe.data.train_per_class != "all":
         split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))
     size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px

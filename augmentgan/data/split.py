@@ -32,15 +32,24 @@ class Split:
     source: Literal["data", "drawn"]
 
 
-def split_rows(data: LabelledImages, *, test_fraction: float, seed: int) -> Split:
+def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_marked: bool = False) -> Split:
     """Split a set, honouring its own split and groups; a split that marks every row for training is none.
 
     Where there is no split, every class gives about `test_fraction` of its images, at least one, and keeps at least
     one; much more than that only where every group of it is larger. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
 
+    Args:
+        data: the set.
+        test_fraction: share of every class to test on, where there is no split.
+        seed: of the draw.
+        as_marked: take the marks of the set as they are: those of a run, whose split was settled when it was made.
+
     Raises:
         DataError: fewer than two classes, or a class with too few different images to learn from and to test on.
     """
+    if as_marked and data.split is not None:
+        train, test = (np.flatnonzero(data.split == which) for which in (TRAIN, TEST))
+        return Split(train, test, np.arange(0), "data")
     _check_classes(data)
     units = _units(data)
     if data.split is not None and data.is_split:

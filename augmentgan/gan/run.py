@@ -69,6 +69,7 @@ def fit(
     overwrite: bool = False,
     max_time_s: float | None = None,
     should_stop: Callable[[], bool] | None = None,
+    as_marked: bool = False,
     command: str | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
@@ -86,6 +87,8 @@ def fit(
         overwrite: start over where `out` holds a run, this one or another.
         max_time_s: stop cleanly after this many seconds; the same call continues.
         should_stop: asked after every update; when true, training saves and returns, and the same call continues.
+        as_marked: take the split of the data as it is, as for those of a run (`repeat_of`); otherwise training images that the test
+            part holds too, or nearly, are left out.
         command: what the user typed, kept in run.json.
         on_plan: called once, with everything that was settled, before anything is learned or written.
         on_status: called with every `Status`.
@@ -103,7 +106,7 @@ def fit(
     """
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else str(recipe))
     images = data if isinstance(data, LabelledImages) else load_for(settings, Path(data))
-    plan, where = plan_fit(images, settings, seed), resolve_device(device)
+    plan, where = plan_fit(images, settings, seed, as_marked=as_marked), resolve_device(device)
     folder = Path(out)
     team.check_batch(plan.recipe.training.batch_images, GROUP)
     require_networks(plan.recipe)
@@ -142,7 +145,7 @@ def fit(
 
 
 def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
-    """The data, recipe and seed of a run, with which `fit` makes the same run again.
+    """The data, recipe and seed of a run, with which `fit(..., as_marked=True)` makes the same run again.
 
     Raises:
         RunError: not a run folder, or one that lost its images.

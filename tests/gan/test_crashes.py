@@ -4,12 +4,16 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import filelock
+import numpy as np
 import pytest
 import torch
 
 import augmentgan as ag
+from augmentgan.cli.app import main
+from augmentgan.data.plan import plan_fit
 from augmentgan.errors import OutputError, RunError, TrainingError
 from augmentgan.gan.training import Trainer
 
@@ -115,6 +119,24 @@ def test_a_run_repeats_from_its_own_folder(trained, tmp_path):
     again = ag.fit(data, recipe, tmp_path / "again", seed=seed, device="cpu")
     assert (again.generate(4).images == trained.generate(4).images).all()
     assert again.info["data_fingerprint"] == trained.info["data_fingerprint"]
+
+
+def test_a_repeated_run_has_the_images_of_the_first(tmp_path, digits, small_recipe, monkeypatch):
+    """A class that is one chain of near doubles lies on both sides of a split, for there is no other way."""
+    images = digits.images.copy()
+    angles = 0.07 * np.arange((digits.labels == 0).sum())[:, None, None]  # each is near the next one alone
+    down, across = np.mgrid[-35:36:10, -35:36:10]
+    images[digits.labels == 0, ..., 0] = 128 + 2 * (np.cos(angles) * down + np.sin(angles) * across)
+    recipe = small_recipe.with_settings(["training.updates=1"])
+    run = ag.fit(replace(digits, images=images), recipe, tmp_path / "run", seed=3, device="cpu")
+    assert len(plan_fit(run.data, recipe).split.dropped)  # of a set that comes with such a split they are left out
+    monkeypatch.setattr(sys, "argv", ["augmentgan", "fit", "--from-run", str(run.folder), "--device", "cpu", "--quiet"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    again = ag.Run(tmp_path / "run-again", "cpu")
+    assert ended.value.code == 0
+    assert again.train.fingerprint() == run.train.fingerprint()
+    assert again.info["data_fingerprint"] == run.info["data_fingerprint"]
 
 
 @pytest.mark.parametrize(
