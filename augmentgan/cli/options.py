@@ -189,8 +189,16 @@ def quoted(path: Path) -> str:
 
 def name_of(data: Path) -> str:
     """What results of a data set are called: a file's name without its kind, a folder's whole name."""
-    whole = data.resolve()
+    whole = _resolved(data)
     return (whole.name if whole.is_dir() else whole.stem) or "run"
+
+
+def _resolved(path: Path) -> Path:
+    """The path without links; as it is where they form a loop, of which whoever opens it will tell."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # which of them depends on Python's version
+        return path.absolute()
 
 
 def refuse_inside(data: Path, folder: Path) -> None:
@@ -199,7 +207,7 @@ def refuse_inside(data: Path, folder: Path) -> None:
     Raises:
         DataError: `folder` lies in the folder `data`.
     """
-    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+    if data.is_dir() and _resolved(folder).is_relative_to(_resolved(data)):
         raise DataError(
             f"{str(folder)!r} lies inside of the data folder {str(data)!r} and would become a class of it; name an --out elsewhere, or go "
             "to another folder first"

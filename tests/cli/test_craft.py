@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,6 +119,24 @@ def test_what_was_meant_is_suggested(typed, words, meant):
     assert status in (1, 2)
     assert meant in err
     assert not out
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are a privilege there")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", "loop"], "data 'loop' does not exist"),
+        (["benchmark", "loop/deeper"], "data 'loop/deeper' does not exist"),
+        (["fit", "photos", "--out", "loop"], "'loop'"),
+    ],
+)
+def test_links_that_form_a_loop(typed, digits, words, said):
+    os.symlink("loop", "loop")
+    write_tree(Path("photos"), digits, classes=2, per_class=4)
+    status, out, err = typed(*words)
+    assert (status, out) == (1, "")
+    assert said in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
