@@ -45,7 +45,12 @@ def generate(
     ] = None,
     format: Annotated[str, typer.Option(metavar="KIND", help="hdf5 or folder.")] = "hdf5",
     no_copies: Annotated[
-        bool, typer.Option("--no-copies", help="Leave near copies of training images out; others take their places.")
+        bool,
+        typer.Option(
+            "--no-copies",
+            help="Leave near copies of training images out; others take their places. How near is too near is learned from "
+            "the held-out test images, of which ten are needed.",
+        ),
     ] = False,
     filter: Annotated[
         str,

@@ -35,7 +35,7 @@ def select_samples(run: Run, *, no_copies: bool = False, filter: str = "off", po
 
     Args:
         run: where samples come from.
-        no_copies: whether near copies of training images are left out.
+        no_copies: whether near copies of training images are left out, judged by how near the run's held-out test images come.
         filter: "off", "light" or "strong": keep what teachers of the real images rate best (`evaluate.filtering`).
         policy: "none", "weights" or "soft-labels": what teachers say of each sample, for `as_torch_dataset(..., policy=True)`.
 

@@ -238,7 +238,10 @@ class Run:
 
     @property
     def test(self) -> LabelledImages:
-        """The real images held out, which neither the generator nor any choice has seen."""
+        """The real images held out, which neither the generator nor any choice of settings has seen.
+
+        Where samples are judged for near copies (`no_copies`), how near is too near is told from these: a distance, and no image.
+        """
         return self.data.part(TEST)
 
     @property
