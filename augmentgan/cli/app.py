@@ -39,6 +39,8 @@ for _command in (fit, generate, benchmark, inspect, evaluate, report, export, de
     app.command(epilog=epilog(EXAMPLES[_command.__name__]))(with_verbose(_command))
 
 INTERRUPTED = 130
+CONTINUED = ("fit", "generate", "benchmark", "demo")
+"""Commands that go on where they were interrupted; the result of each other one appears at its end, or not at all."""
 
 
 def main() -> NoReturn:
@@ -58,9 +60,10 @@ def main() -> NoReturn:
             typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        anew = sys.argv[1:2] in (["fit"], ["demo"], ["benchmark"]) and "--overwrite" in sys.argv
-        again = f"the same command{' without --overwrite' if anew else ''}"
-        typer.echo(f"interrupted; what was finished is kept, and {again} continues", err=True)
+        command = sys.argv[1] if len(sys.argv) > 1 else ""
+        anew = "--overwrite" in sys.argv and command != "generate"  # whose samples wait beside what they replace
+        again = f"what was finished is kept, and the same command{' without --overwrite' if anew else ''} continues"
+        typer.echo(f"interrupted; {again if command in CONTINUED else 'no result was written'}", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): nobody is left to tell
         sys.stderr.close()

@@ -161,6 +161,22 @@ def test_out_of_memory_is_one_line_of_any_command(typed, monkeypatch, error, ver
     assert ("Traceback" in said) == verbose
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_interruption_promises_what_is_true(typed, monkeypatch, command):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("augmentgan.cli.app.app", interrupted)
+    status, out, said = typed(command, "photos")
+    assert (status, out) == (130, "")
+    if command in ("fit", "generate", "benchmark", "demo"):
+        assert said == "interrupted; what was finished is kept, and the same command continues\n"
+    else:
+        assert said == "interrupted; no result was written\n"
+    anew = typed(command, "photos", "--overwrite")[2]
+    assert ("same command without --overwrite continues" in anew) == (command in ("fit", "benchmark", "demo"))
+
+
 def test_a_mistake_of_ours_is_no_lack_of_memory(typed, monkeypatch):
     def fails(run, device):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
