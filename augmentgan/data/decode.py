@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from augmentgan.errors import DataError
+from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
+from augmentgan.sections import SIZES
 
 Resize = Literal["crop", "pad", "stretch"]
 
@@ -21,6 +23,7 @@ MAX_PIXELS = 100_000_000
 
 POLICIES: dict[str, str] = {
     "greyscale": "stays one channel when every image is grey, otherwise repeated to RGB",
+    "RGB": "stays three channels, unless every image is grey all the same, or data.channels is 1",
     "alpha": "composited over white",
     "palette": "expanded to its colours",
     "CMYK, YCbCr, LAB, HSV": "converted to RGB",
@@ -28,6 +31,9 @@ POLICIES: dict[str, str] = {
     "animation": "first frame only",
     "EXIF orientation": "applied",
     "not square": "data.resize: crop (centre), pad (edge pixels) or stretch",
+    "mixed sizes": "all to one: data.size_px, or else the smallest of "
+    + ", ".join(str(size) for size in SIZES if size <= LARGEST_AUTOMATIC_SIZE)
+    + " px that holds the median shorter side (the last for larger ones)",
     "scaling": "Lanczos when larger than the working size, bicubic when smaller",
     "metadata": "never copied",
 }

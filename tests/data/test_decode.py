@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import augmentgan as ag
 from augmentgan.data import decode
 from augmentgan.errors import DataError
 
@@ -18,6 +19,31 @@ def gradient():
 def read(path, image, size_px=8, channels=3, resize="crop", **options):
     image.save(path, **options)
     return decode.decode(path, size_px, channels, resize)
+
+
+def test_everything_that_is_met_has_a_stated_policy():
+    stated = " ".join(decode.POLICIES).lower()
+    for kind in ("greyscale", "rgb", "palette", "cmyk", "16-bit", "alpha", "exif", "not square", "mixed sizes"):
+        assert kind in stated
+
+
+def test_mixed_sizes_come_to_the_stated_one(tmp_path, gradient):
+    assert "smallest of 8, 16, 28, 32, 48, 64 px that holds the median shorter side" in decode.POLICIES["mixed sizes"]
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for size in ((20, 90), (40, 50), (70, 60)):
+            Image.fromarray(gradient).resize(size).save(tmp_path / name / f"{size[0]}.png")
+    assert ag.load(tmp_path).images.shape == (6, 48, 48, 3)
+
+
+def test_rgb_stays_rgb_unless_all_of_it_is_grey(tmp_path, gradient):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(gradient[..., :1].repeat(3, axis=2)).save(tmp_path / name / "grey.png")
+    assert ag.load(tmp_path).channels == 1
+    Image.fromarray(gradient).save(tmp_path / "a" / "colour.png")
+    assert ag.load(tmp_path).channels == 3
+    assert ag.load(tmp_path, channels=1).channels == 1
 
 
 def test_native_size_is_not_resampled(tmp_path, gradient):
