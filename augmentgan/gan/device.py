@@ -25,12 +25,14 @@ def resolve_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, number = name.partition(":")
+    kind, colon, number = name.partition(":")
+    # "²" is a digit to Python and no number, and torch takes none of other scripts
+    numbered = number.isascii() and number.isdecimal() and len(number) <= 4
     if name == "cpu":
         return torch.device("cpu")
-    if kind == "cuda" and (not number or number.isdigit()):
+    if kind == "cuda" and (numbered or not colon):
         if torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count():
-            return torch.device(name)
+            return torch.device("cuda", int(number)) if colon else torch.device("cuda")
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         raise TrainingError(f"device {name!r}: {found} CUDA devices are here; use --device auto or --device cpu")
     if name == "mps":

@@ -5,7 +5,8 @@ import contextlib
 import pytest
 import torch
 
-from augmentgan.gan.device import random_state, random_state_kept, set_random_state
+from augmentgan.errors import TrainingError
+from augmentgan.gan.device import random_state, random_state_kept, resolve_device, set_random_state
 
 MPS = torch.device("mps")
 
@@ -17,6 +18,26 @@ def mps(monkeypatch):
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda: held[-1].clone())
     monkeypatch.setattr(torch.mps, "set_rng_state", held.append)
     return held
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cuda:²", "is not known; use auto"),
+        ("cuda:٣", "is not known; use auto"),
+        ("cuda:", "is not known; use auto"),
+        ("cuda:-1", "is not known; use auto"),
+        ("cuda:" + "9" * 5000, "is not known; use auto"),
+        ("cuda:2", "2 CUDA devices are here"),
+    ],
+)
+def test_a_device_that_is_none(monkeypatch, name, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(TrainingError, match=words):
+        resolve_device(name)
+    assert resolve_device("cuda:1") == resolve_device("cuda:01") == torch.device("cuda", 1)
+    assert resolve_device("cuda") == torch.device("cuda")
 
 
 def test_draws_on_the_cpu_are_torchs():
