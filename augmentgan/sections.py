@@ -44,6 +44,16 @@ class DataSection(Section):
         "all", description='Training images a class to learn from, drawn by seed; "all" uses every one.'
     )
 
+    @property
+    def given_size_px(self) -> int | None:
+        """`size_px`, or None where the images decide."""
+        return None if self.size_px == "auto" else self.size_px
+
+    @property
+    def given_channels(self) -> int | None:
+        """`channels`, or None where the images decide."""
+        return None if self.channels == "auto" else self.channels
+
 
 class ModelSection(Section):
     """The two networks."""

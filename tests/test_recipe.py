@@ -77,6 +77,12 @@ def test_resolving_settles_everything_and_keeps_wishes():
     assert resolved.benchmark.synthetic_share == resolved.benchmark.synthetic_until == 0.5
 
 
+def test_what_the_recipe_leaves_to_the_images():
+    left, given = Recipe().data, Recipe().with_settings(["data.size_px=32", "data.channels=1"]).data
+    assert (left.given_size_px, left.given_channels) == (None, None)
+    assert (given.given_size_px, given.given_channels) == (32, 1)
+
+
 def test_samples_of_rare_classes_take_part_to_the_end():
     mixed = Recipe().resolve(replace(FACTS, imbalance=50.0)).benchmark
     assert mixed.synthetic_share > 0.5

@@ -77,8 +77,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
     """
     path, recipe = Path(path), recipe or Recipe()
     kind, source = read_source(path)
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
+    size_px, channels = recipe.data.given_size_px, recipe.data.given_channels
     if isinstance(source, LabelledImages):
         height, width, n_channels = source.images.shape[1:]
         sizes = Counter({f"{width}x{height}": len(source)})

@@ -63,8 +63,7 @@ def load_for(
     like: LabelledImages | None = None,
 ) -> LabelledImages:
     """The images at `path` as the recipe wants them, or of the size of `like`; see `load`."""
-    size_px: int | None = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels: int | None = None if recipe.data.channels == "auto" else recipe.data.channels
+    size_px, channels = recipe.data.given_size_px, recipe.data.given_channels
     if like is not None:
         size_px, channels = like.images.shape[1], like.channels
     return load(

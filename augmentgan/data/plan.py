@@ -62,10 +62,9 @@ def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, 
     split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed, as_marked=as_marked)
     if recipe.data.train_per_class != "all":
         split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
     used = np.concatenate([split.train, split.test])
     marks = np.repeat(np.array([TRAIN, TEST]), [len(split.train), len(split.test)])
-    images = working_size(replace(data.subset(used), split=marks), size_px, channels, recipe.data.resize)
+    marked = replace(data.subset(used), split=marks)
+    images = working_size(marked, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     resolved = recipe.resolve(facts(images.part(TRAIN)))
     return Plan(resolved, split, images, images.fingerprint(), seed)

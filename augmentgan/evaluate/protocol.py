@@ -124,9 +124,7 @@ def benchmark_from_scratch(
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
     recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
-    size_px = None if recipe.data.size_px == "auto" else recipe.data.size_px
-    channels = None if recipe.data.channels == "auto" else recipe.data.channels
-    data = working_size(data, size_px, channels, recipe.data.resize)
+    data = working_size(data, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     size = recipe.data.train_per_class
     sizes: list[int | None] = [*sorted(set(train_per_class or ([] if size == "all" else [size])))] or [None]
     if any(size is not None and size < 2 for size in sizes):

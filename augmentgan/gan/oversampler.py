@@ -118,9 +118,8 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         chosen = chosen.with_settings(
             ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={data.channels}"]
         )
-        size_px = None if chosen.data.size_px == "auto" else chosen.data.size_px
         # stretched and not cropped, for the samples must come back in the shape that X has
-        square = working_size(data, size_px, data.channels, "stretch")
+        square = working_size(data, chosen.data.given_size_px, data.channels, "stretch")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run" if self.out is None else Path(self.out)
             run = fit(square, chosen, folder, seed=seed, device=self.device, on_status=self.on_status)
