@@ -143,9 +143,8 @@ def _read(path: Path) -> list[_Row]:
             unmarked.append(line)
     if not rows:
         raise DataError(f"table {str(path)!r} names no image; give rows of path,label")
-    if unmarked and len(unmarked) < len(
-        rows
-    ):  # which part these belong to cannot be guessed, and nobody may learn from test images
+    # which part these belong to cannot be guessed, and nobody may learn from test images
+    if 0 < len(unmarked) < len(rows):
         raise DataError(
             f"table {str(path)!r}, line {unmarked[0]} has no split, as other lines have; give every line one (train, val or test), or none"
         )
