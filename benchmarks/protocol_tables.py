@@ -55,7 +55,7 @@ def protocol() -> str:
             assert second, "the verdict is about a pair that was compared"
             cells = (
                 case + _former(document),
-                size,
+                _a_class(document, size),
                 document["protocol"]["classifier"],
                 without,
                 alone,
@@ -90,12 +90,8 @@ def headline() -> str:
                 for each in document["comparisons"]
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
-            row = [
-                f"{SETS[result['data']]}, {size} {UNEVEN[imbalance]}"
-                if imbalance
-                else f"{SETS[result['data']]}, {size}"
-            ]
-            row[0] += _former(document)
+            drawn = f"{size} {UNEVEN[imbalance]}" if imbalance else _a_class(document, size)
+            row = [f"{SETS[result['data']]}, {drawn}{_former(document)}"]
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
                 if name in summary["balanced_accuracy"]
@@ -122,6 +118,15 @@ def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
     rival = arm.without_synthetic(imbalanced=document["protocol"]["imbalanced"])
     assert rival, "it has real images"
     return arm.name, rival.name
+
+
+def _a_class(document: dict[str, Any], size: str) -> str:
+    """Real images a class: those drawn, or from how many to how many there are in a set that is uneven by itself."""
+    protocol = document["protocol"]
+    if protocol.get("imbalance") or not protocol["imbalanced"]:
+        return size
+    counts = protocol["sizes"]["counts"][0]
+    return f"{min(counts)} to {max(counts)}"
 
 
 def _former(document: dict[str, Any]) -> str:
