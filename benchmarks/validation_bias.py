@@ -20,7 +20,7 @@ from typing import Any
 import _environment
 import numpy as np
 
-from augmentgan.evaluate.arms import Arm, is_imbalanced
+from augmentgan.evaluate.arms import Arm, has_even_classes
 from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, PROTOCOL_FILE
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
@@ -83,7 +83,7 @@ def row_of(parts: FinishedParts, draw: str, counts: np.ndarray, arm: Arm) -> dic
     Raises:
         CannotTellError: something is not finished, or there is nothing to compare.
     """
-    if is_imbalanced(counts):
+    if not has_even_classes(counts):
         raise CannotTellError("classes are uneven, so that accuracy over all validation images is not balanced")
     rival = arm.without_synthetic(imbalanced=False)
     assert rival, "it has real images"
@@ -113,7 +113,7 @@ def _tested(parts: FinishedParts, draw: str, arm: Arm) -> dict[str, Any]:
 
 def _promised(parts: FinishedParts, draw: str, arm: Arm, setting: Setting) -> float:
     """Accuracy on validation images; it is kept under the name of what the arm comes down to with that setting."""
-    candidate = simplest(arm, setting, imbalanced=False)
+    candidate = simplest(arm, setting, imbalanced=False, even=True)
     right = parts.get(f"{draw}-tuning-{candidate.arm.name}-{candidate.setting}")
     if right is None:
         raise CannotTellError(f"no validation score of {candidate.arm.name} with {candidate.setting}")

@@ -217,7 +217,7 @@ def chosen(monkeypatch):
 
     def choose(self, arm, settings, margin=0.0):
         for each in settings:
-            self._score(tuning.simplest(arm, each, imbalanced=self._imbalanced))
+            self._score(tuning.simplest(arm, each, imbalanced=self._imbalanced, even=True))
         wanted = dataclasses.replace(settings[0], strength=0.0 if arm.classic else settings[0].strength)
         return dataclasses.replace(wanted, share=share[0]) if arm.uses_synthetic else wanted
 
