@@ -127,7 +127,7 @@ def finished(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag
     return run, data.subset(draw.test)
 
 
-def summary(row: dict[str, object]) -> dict[str, float]:
+def summary(row: dict[str, Any]) -> dict[str, float]:
     """The figures that are printed."""
     known = [value for value in row["diversity_per_class"] if value is not None]
     figures = {"div": statistics.mean(known), "div_worst": min(known)}

@@ -27,6 +27,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import train_classifier
 from augmentgan.gan.device import resolve_device
 from augmentgan.recipe import DataFacts
+from augmentgan.sections import ResolvedBenchmarkSection
 
 ARM = "real+classic"
 
@@ -110,7 +111,7 @@ def reference(case: str, device_name: str, n_workers: int) -> Answers:
         for images, labels in itertools.islice(epochs, steps):
             loss = F.cross_entropy(network(images.to(device)), labels.to(device))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             loss.item()
@@ -119,7 +120,7 @@ def reference(case: str, device_name: str, n_workers: int) -> Answers:
     return {"train": train}
 
 
-class Images(Dataset):
+class Images(Dataset[tuple[torch.Tensor, int]]):
     """Images and labels, one by one."""
 
     def __init__(self, data: ag.LabelledImages, transform: v2.Transform) -> None:
@@ -132,7 +133,7 @@ class Images(Dataset):
         return self.transform(np.ascontiguousarray(self.data.images[row])), int(self.data.labels[row])
 
 
-def _setting(case: str, device_name: str):
+def _setting(case: str, device_name: str) -> tuple[ag.LabelledImages, ResolvedBenchmarkSection, torch.device]:
     size_px, channels = CASES[case]
     data = _environment.noise(200, size_px, channels)
     recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))

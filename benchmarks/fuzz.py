@@ -62,7 +62,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         corpus = make_corpus(Path(scratch) / "corpus")
         chunks = [(corpus, Path(scratch), wish.seed * 1_000_003 + k) for k in range(wish.n // CHUNK)]
-        waiting, running = list(chunks), []
+        waiting = list(chunks)
+        running: list[tuple[Any, Any, Any, int]] = []
         while waiting or running:
             while waiting and len(running) < wish.processes:
                 ours, theirs = multiprocessing.Pipe(duplex=False)

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, Literal
 
 import _environment
 import h5py
@@ -51,7 +52,7 @@ def main() -> None:
     _environment.write(wish.name, {**_environment.describe(), **result})
 
 
-def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[str, object]:
+def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[str, Any]:
     """Each way in turns; a share is a round's."""
     n_classes = len(run.class_names)
     per_class = max(1, n_batches * BATCH // n_classes)
@@ -63,12 +64,12 @@ def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[s
 
     @torch.inference_mode()
     def forward() -> None:
-        for some_latents, some_labels in zip(latents.split(BATCH), labels.split(BATCH), strict=True):
+        for some_latents, some_labels in zip(torch.split(latents, BATCH), torch.split(labels, BATCH), strict=True):
             run.generator(some_latents, some_labels)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    def write(kind: str) -> None:
+    def write(kind: Literal["hdf5", "folder"]) -> None:
         ag.write_samples(
             run,
             run.counts(per_class),
@@ -89,7 +90,7 @@ def measure(run: ag.Run, scratch: Path, n_batches: int, n_rounds: int) -> dict[s
         size_mb = (scratch / "hdf5").stat().st_size / 1e6
         (scratch / "hdf5").unlink()
         shutil.rmtree(scratch / "folder")
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "images": n,
         "shape": list(run.train.images.shape[1:]),
         "training_images": len(run.train),

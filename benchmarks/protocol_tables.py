@@ -147,7 +147,7 @@ def _p_over_sizes() -> dict[tuple[str, str], float]:
             for each in document["comparisons"]
             if (each["arm"], each["baseline"], each["metric"]) == wanted
         )
-    adjusted = {}
+    adjusted: dict[tuple[str, str], float] = {}
     for found in of_set.values():
         adjusted.update(zip((key for key, _ in found), holm([p for _, p in found]), strict=True))
     return adjusted

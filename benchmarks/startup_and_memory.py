@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import _environment
 
@@ -32,7 +33,7 @@ def main() -> None:
         n = N_CLASSES * PER_CLASS
         write_hdf5(folder / "data.h5", _environment.noise(n, SIZE_PX, CHANNELS, N_CLASSES))
         data = str(folder / "data.h5")
-        result = {
+        result: dict[str, Any] = {
             "help_s": [command("--help")["seconds"] for _ in range(wish.rounds)],
             "inspect_s": [command("inspect", data)["seconds"] for _ in range(wish.rounds)],
             "fit": command("fit", data, "--out", str(folder / "run"), "--updates", "20", "--quiet"),

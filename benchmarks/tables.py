@@ -110,7 +110,7 @@ def judged_cells(rows: list[dict[str, Any]]) -> str:
 
 def _learned_from_more(rows: list[dict[str, Any]]) -> bool:
     """Whether the classifiers of samples alone had a benchmark's number of samples; older ones had those that were judged."""
-    more = {row.get("n_samples_learned", row["n_samples"]) > row["n_samples"] for row in rows}
+    more: set[bool] = {row.get("n_samples_learned", row["n_samples"]) > row["n_samples"] for row in rows}
     assert len(more) == 1, "a line of rows whose classifiers learned from different numbers of samples"
     return more.pop()
 
@@ -338,7 +338,9 @@ def filled(text: str) -> str:
     """A page with every marked table renewed."""
     for name, make in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda match, make=make: f"{match[1]}\n{make()}\n\n{match[2]}", text, flags=re.DOTALL)
+        found = re.search(pattern, text, flags=re.DOTALL)
+        if found:
+            text = f"{text[: found.start()]}{found[1]}\n{make()}\n\n{found[2]}{text[found.end() :]}"
     return text
 
 

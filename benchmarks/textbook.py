@@ -34,7 +34,8 @@ class ConditionalBatchNorm2d(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(n, c, h, w) to the same."""
         scale, shift = self.embed(labels).chunk(2, dim=1)
-        return scale[:, :, None, None] * self.norm(x) + shift[:, :, None, None]
+        normed: Tensor = scale[:, :, None, None] * self.norm(x) + shift[:, :, None, None]
+        return normed
 
 
 class Generator(nn.Module):
@@ -85,7 +86,8 @@ class Discriminator(nn.Module):
         for layer in self.down:
             x = F.leaky_relu(layer(x), 0.2)
         x = F.leaky_relu(self.last(self.with_stddev(x)), 0.2).sum(dim=(2, 3))
-        return self.to_logit(x)[:, 0] + (x * self.label(labels)).sum(dim=1)
+        logits: Tensor = self.to_logit(x)[:, 0] + (x * self.label(labels)).sum(dim=1)
+        return logits
 
     def with_stddev(self, x: Tensor) -> Tensor:
         """One channel more: the standard deviation over groups, averaged (the layer of Karras et al. 2018)."""
@@ -127,12 +129,12 @@ class Textbook:
         self.optimizer_d.zero_grad()
         logits = self.discriminator(self.augment(real), labels)
         loss_real = F.relu(1 - logits).mean()
-        loss_real.backward()
+        loss_real.backward()  # type: ignore[no-untyped-call]
         d_real = logits.sigmoid().mean().item()
         fake = self.generator(torch.randn(len(real), self.recipe.model.latent_dim, device=self.device), labels)
         logits = self.discriminator(self.augment(fake.detach()), labels)
         loss_fake = F.relu(1 + logits).mean()
-        loss_fake.backward()
+        loss_fake.backward()  # type: ignore[no-untyped-call]
         d_fake = logits.sigmoid().mean().item()
         self.optimizer_d.step()
 

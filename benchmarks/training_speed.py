@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from typing import Literal
 
 import _environment
 import torch
@@ -22,7 +23,7 @@ from augmentgan.gan.device import resolve_device
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
-CASES = {"28 px grey": (28, 1), "32 px RGB": (32, 3), "64 px RGB": (64, 3)}
+CASES: dict[str, tuple[int, Literal[1, 3]]] = {"28 px grey": (28, 1), "32 px RGB": (32, 3), "64 px RGB": (64, 3)}
 PROFILED = 50
 PRODUCT_SIDE = 2048
 KERNELS = ("convolution", "addmm", "aten::mm", "bmm", "matmul")
@@ -111,7 +112,7 @@ def gflop(step: Callable[[], object]) -> float:
 
     with FlopCounterMode(display=False) as counter:
         step()
-    return counter.get_total_flops() / 1e9
+    return float(counter.get_total_flops()) / 1e9
 
 
 def kernel_share(step: Callable[[], object], device: torch.device) -> dict[str, object]:
