@@ -205,11 +205,12 @@ def loops() -> str:
     lines = [f"| what | processor | {' | '.join(cases)} |", "|" + "---|" * (len(cases) + 2)]
     for name, what, where in (
         ("training-speed-intel", "training, over a textbook loop", "Xeon"),
+        ("training-speed-epyc", "training, over a textbook loop", "EPYC"),
         ("training-speed-h200", "the same on a GPU", "H200"),
         ("training-speed-intel-before", "the same before normalisation got one backward", "Xeon"),
         ("training-speed-cpu", "the same before normalisation got one backward", "EPYC"),
         ("classifier-speed-intel", "classifier training, over DataLoader and transforms", "Xeon"),
-        ("classifier-speed-cpu", "classifier training, over DataLoader and transforms", "EPYC"),
+        ("classifier-speed-epyc", "classifier training, over DataLoader and transforms", "EPYC"),
     ):
         result = read(name)
         found, peak = result["cases"], result.get("peak_gflops")
