@@ -75,7 +75,7 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             detail = " ".join(str(error).split())[:120]
-            mend = "ask for fewer or smaller images, another --device, or of a benchmark --processes 1"
+            mend = "ask for fewer or smaller images, another --device, or in a benchmark for --processes 1"
             typer.echo(printable(f"error: out of memory{f' ({detail})' if detail else ''}; {mend}"), err=True)
             sys.exit(1)
         show = getattr(error, "show", None)  # click's usage errors, whose class moved between typer's versions

@@ -36,7 +36,8 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
     """Split a set, honouring its own split and groups; a split that marks every row for training is none.
 
     Where there is no split, every class gives about `test_fraction` of its images, at least one, and keeps at least
-    one; much more than that only where every group of it is larger. (scikit-learn's StratifiedGroupKFold does not promise a rare class its test image.)
+    one; much more than that only where every group of it is larger. (scikit-learn's StratifiedGroupKFold does not promise
+    a rare class its test image.)
 
     Args:
         data: the set.

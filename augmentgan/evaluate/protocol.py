@@ -38,7 +38,7 @@ from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import fit
 from augmentgan.gan.training import Status
 from augmentgan.recipe import Recipe, ResolvedRecipe
-from augmentgan.sections import ResolvedBenchmarkSection
+from augmentgan.sections import BenchmarkSection, ResolvedBenchmarkSection
 
 
 @dataclass(frozen=True)
@@ -331,23 +331,15 @@ def _samples(
     on_status: Callable[[Status], object],
 ) -> LabelledImages:
     """Samples of a generator that is given these images and nothing else; it is learned, or continued, if need be."""
-    # the colours of the whole set, also where this draw happens to be grey
-    settings = ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={real.channels}"]
+    settings = [
+        "data.test_fraction=0",
+        "data.train_per_class=all",
+        f"data.channels={real.channels}",  # of the whole set, also where this draw happens to be grey
+        f"benchmark.repeats={BenchmarkSection().repeats}",  # more may be added later, and the same generator goes on
+    ]
     folder = out / FITS_FOLDER / name
     run = fit(real, recipe.with_settings(settings), folder, seed=seed, device=str(device), on_status=on_status)
     return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real.n_classes))
-
-
-def _n_generators(section: ResolvedBenchmarkSection, arms: Sequence[Arm]) -> int:
-    """How many a draw has: its own where an arm uses samples, and with `cross_fit` one a fold where a share of them is chosen."""
-    if not any(arm.uses_synthetic for arm in arms):
-        return 0
-    chooses = (
-        section.tune
-        and section.synthetic_share > 0
-        and any(arm.words[0] == "real" for arm in arms if arm.uses_synthetic)
-    )
-    return 1 + (section.validation_folds if section.cross_fit and chooses else 0)
 
 
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
@@ -404,7 +396,7 @@ def _report(
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
             "dropped": first[0].n_dropped,
-            "generators": len(draws) // len(sizes) * sum(_n_generators(recipe.benchmark, arms) for recipe in recipes),
+            "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
             "by_size": [
                 {"train_per_class": size, "mixing": _mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
                 for size, recipe in zip(sizes, recipes, strict=True)

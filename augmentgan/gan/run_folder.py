@@ -43,9 +43,6 @@ LOCK_FILE = ".lock"
 SAID_OF_IT = ("evaluate.json", "nearest.png", "benchmark.json", "benchmark.png", "report.html", "generator.onnx")
 """What other commands write into a run folder about its generator."""
 
-OF_NO_GENERATOR = {"name", "description", "benchmark.repeats"}
-"""Keys of a recipe that may differ when a run goes on: a benchmark from scratch may be given more repeats at any time."""
-
 BEFORE = {("objective", "class_weight"): 0.0}
 """What runs did whose recipe lacks a key, for today's default may be another."""
 
@@ -204,8 +201,7 @@ def _check_same(folder: Path, plan: Plan) -> None:
             if (before.get(section, {}).get(key) if key else before.get(section))
             != (now[section][key] if key else now[section])
         ]
-        changed = [key for key in changed if key not in OF_NO_GENERATOR]
-        if changed:
+        if set(changed) - {"name", "description"}:
             raise RunError(
                 f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {mend}"
             )

@@ -72,15 +72,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, digits
     assert (other.generate(3, seed=3).images != trained.generate(3).images).any()
 
 
-def test_settings_of_the_benchmark_that_no_generator_knows(trained, digits, small_recipe, tmp_path):
+@pytest.mark.parametrize(("key", "value"), [("repeats", 9), ("steps", 21)])
+def test_other_settings_of_the_benchmark_are_not_passed_over(trained, digits, small_recipe, tmp_path, key, value):
+    """No generator depends on them, but the run's own benchmark would not know of them."""
     folder = shutil.copytree(trained.folder, tmp_path / "run")
-
-    def again(setting):
-        return ag.fit(digits, small_recipe.with_settings([setting]), folder, seed=3, device="cpu")
-
-    assert again("benchmark.repeats=9").info == trained.info  # nothing was left to do
-    with pytest.raises(RunError, match=r"another recipe, or other defaults \(benchmark.steps\)"):
-        again("benchmark.steps=21")  # the run's own benchmark would not know of it
+    other = small_recipe.with_settings([f"benchmark.{key}={value}"])
+    with pytest.raises(RunError, match=rf"another recipe, or other defaults \(benchmark.{key}\)"):
+        ag.fit(digits, other, folder, seed=3, device="cpu")
 
 
 def test_out_of_time_is_a_clean_stop(digits, small_recipe, tmp_path):
