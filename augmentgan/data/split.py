@@ -197,22 +197,28 @@ def _draw(data: LabelledImages, units: Rows, test_fraction: float, seed: int) ->
                 f"class {data.class_names[label]!r} has only one distinct image or group; "
                 "at least 2 are needed, one to learn from and one to test on"
             )
-        gains = dict(zip(*np.unique(units[mine], return_counts=True), strict=True))
-        have = int((mine & in_test).sum())
         order = random.permutation(candidates)
         for unit in order:
-            if have + gains[unit] <= wanted[label] and not _empties(data, in_test, units == unit):
-                in_test |= units == unit
-                have += int(gains[unit])
-        lacking = int(wanted[label]) - have
-        if lacking <= have:
+            have = np.bincount(data.labels[in_test], minlength=data.n_classes)
+            if have[label] >= wanted[label]:
+                break
+            members = units == unit
+            gains = np.bincount(data.labels[members], minlength=data.n_classes)
+            # of every class that the group has images of: it must not fill up a common class for a rare one's sake
+            fits = (have + gains <= wanted)[gains > 0].all()
+            if fits and not _empties(data, in_test, members):
+                in_test |= members
+        have_mine = int((mine & in_test).sum())
+        lacking = int(wanted[label]) - have_mine
+        if lacking <= have_mine:
             continue
-        # less than half of what is wanted, and all that is left is larger: the smallest is taken where that comes nearer,
+        # less than half of what is wanted, and all that is left is too large: the smallest is taken where that comes nearer,
         # and in any case where there would be nothing
-        for unit in sorted(order, key=lambda each: gains[each]):
+        sizes = dict(zip(*np.unique(units[mine], return_counts=True), strict=True))
+        for unit in sorted(order, key=lambda each: (sizes[each], int((units == each).sum()))):
             if (mine & in_test & (units == unit)).any() or _empties(data, in_test, units == unit):
                 continue
-            if not have or gains[unit] < 2 * lacking:
+            if not have_mine or sizes[unit] < 2 * lacking:
                 in_test |= units == unit
             break
     return in_test

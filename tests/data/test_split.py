@@ -83,6 +83,22 @@ def test_a_large_group_does_not_fill_the_test_part(data, sizes, in_test, kind):
         assert others == [2, 1]
 
 
+@pytest.mark.parametrize(
+    ("with_first", "with_second"),
+    [(30, 0), (9, 0), (30, 9)],  # images of the largest class beside each of the rarest's two; 8 are wanted to test on
+)
+def test_a_rare_class_does_not_fill_up_a_common_ones_test_part(data, with_first, with_second):
+    group = np.arange(54)
+    group[:with_first] = group[52]
+    group[with_first : with_first + with_second] = group[53]
+    for seed in range(20):
+        split = split_rows(replace(data, group=group), test_fraction=0.2, seed=seed)
+        assert not set(group[split.test]) & set(group[split.train])
+        n, *others = np.bincount(data.labels[split.test]).tolist()
+        assert n == (with_second or 8)
+        assert others == [2, 1]
+
+
 def test_training_rows_that_the_given_test_part_holds_are_left_out(data):
     images = data.images.copy()
     images[3] = images[20]
