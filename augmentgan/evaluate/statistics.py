@@ -115,18 +115,62 @@ def _mean(
 ) -> Difference:
     """Mean of the values (n,) that each repeat gave its test images, weighed as in `paired_difference`."""
     n_repeats = len(tested)
+    found = _by_image(values, tested, balanced=balanced, classes=classes)
+    of_repeats = float(found.means.var(ddof=1)) / n_repeats
+    products = found.residual @ found.residual.T + found.assumed @ found.assumed.T
+    shared = float((products.sum() - np.trace(products)) / (n_repeats * (n_repeats - 1)))
+    of_image = found.residual.mean(axis=0) ** 2 + found.assumed.mean(axis=0) ** 2
+    of_images = float(of_image.sum())
+    variance = max(of_repeats + shared, of_repeats, of_images)
+    mean = float(found.means.mean())
+    by_class = [found.estimated & (found.labels == label) for label in np.unique(found.labels[found.estimated])]
+    freedoms = [max(int(mine.sum()) - 1, 1) for mine in by_class]
+    squares = sum(float(of_image[mine].sum()) ** 2 / freedom for mine, freedom in zip(by_class, freedoms, strict=True))
+    quantile = _Quantile(
+        n_repeats - 1,
+        _freedom(variance, of_repeats**2 / (n_repeats - 1) + squares, [n_repeats - 1, *freedoms]),
+        _freedom(sum(float(of_image[mine].sum()) for mine in by_class), squares, freedoms),
+        of_repeats / variance,
+    )
+    error = variance**0.5
+    reach = quantile(0.05) * error
+    return Difference(mean, mean - reach, mean + reach, quantile.p_value(abs(mean) / error))
+
+
+@dataclass(frozen=True)
+class _ByImage:
+    """What the repeats' means are made of, image by image.
+
+    Attributes:
+        means: (repeats,) of each repeat.
+        residual: (repeats, images) an image's distance to the mean of its class, as it weighs in the repeat's mean; 0 where it was not
+            tested on. Divided by n - 1 in all, so that products of two repeats estimate their covariance.
+        assumed: the same shape, what `_LEAST_SPREAD` adds.
+        labels: (images,) their classes.
+        estimated: (images,) whether the spread of an image was estimated. What is assumed of one that is alone in its class was not,
+            and costs no degrees of freedom.
+    """
+
+    means: Floats
+    residual: Floats
+    assumed: Floats
+    labels: Ints
+    estimated: Bools
+
+
+def _by_image(
+    values: Sequence[Floats], tested: Sequence[Outcomes], *, balanced: bool, classes: Sequence[Ints] | None
+) -> _ByImage:
+    n_repeats = len(tested)
     images, places = np.unique(np.concatenate([each.images for each in tested]), return_inverse=True)
     ends = np.cumsum([len(each.images) for each in tested])[:-1]
-    means = np.zeros(n_repeats)
-    residual = np.zeros((n_repeats, len(images)))
+    means, labels_of = np.zeros(n_repeats), np.zeros(len(images), dtype=np.int64)
+    residual, assumed, shares = (np.zeros((n_repeats, len(images))) for _ in range(3))
     alone = np.zeros((n_repeats, len(images)), dtype=bool)
-    assumed = np.zeros((n_repeats, len(images)))
-    label_of = np.zeros(len(images), dtype=np.int64)
-    shares = np.zeros((n_repeats, len(images)))
     spreads = []
     for r, place in enumerate(np.split(places, ends)):
         value, labels = values[r], tested[r].labels
-        label_of[place] = labels
+        labels_of[place] = labels
         counted = np.unique(labels) if classes is None else np.intersect1d(classes[r], labels)
         n_counted = np.isin(labels, counted).sum()
         for label in counted:
@@ -139,32 +183,11 @@ def _mean(
                 alone[r, place[mine]] = True
                 continue
             spreads.append(value[mine].var(ddof=1))
-            # divided by n - 1 in all, so that products of two repeats estimate their covariance
             residual[r, place[mine]] = share * (value[mine] - value[mine].mean()) / (n * (n - 1)) ** 0.5
             assumed[r, place[mine]] = share / n * (_LEAST_SPREAD / (n + 1)) ** 0.5
     stand_in = max(float(np.mean(spreads)) if spreads else 1.0, _LEAST_SPREAD)
     residual = np.where(alone, shares * stand_in**0.5, residual)
-    of_repeats = float(means.var(ddof=1)) / n_repeats
-    products = residual @ residual.T + assumed @ assumed.T
-    shared = float((products.sum() - np.trace(products)) / (n_repeats * (n_repeats - 1)))
-    of_image = residual.mean(axis=0) ** 2 + assumed.mean(axis=0) ** 2
-    of_images = float(of_image.sum())
-    variance = max(of_repeats + shared, of_repeats, of_images)
-    mean = float(means.mean())
-    # what is assumed of an image that is alone was not estimated, and costs no degrees of freedom
-    judged = shares.any(axis=0) & ~alone.any(axis=0)
-    by_class = [judged & (label_of == label) for label in np.unique(label_of[judged])]
-    freedoms = [max(int(mine.sum()) - 1, 1) for mine in by_class]
-    squares = sum(float(of_image[mine].sum()) ** 2 / freedom for mine, freedom in zip(by_class, freedoms, strict=True))
-    quantile = _Quantile(
-        n_repeats - 1,
-        _freedom(variance, of_repeats**2 / (n_repeats - 1) + squares, [n_repeats - 1, *freedoms]),
-        _freedom(sum(float(of_image[mine].sum()) for mine in by_class), squares, freedoms),
-        of_repeats / variance,
-    )
-    error = variance**0.5
-    reach = quantile(0.05) * error
-    return Difference(mean, mean - reach, mean + reach, quantile.p_value(abs(mean) / error))
+    return _ByImage(means, residual, assumed, labels_of, shares.any(axis=0) & ~alone.any(axis=0))
 
 
 def _freedom(variance: float, squares: float, least: Sequence[int]) -> float:
