@@ -187,7 +187,8 @@ def _by_image(
             assumed[r, place[mine]] = share / n * (_LEAST_SPREAD / (n + 1)) ** 0.5
     stand_in = max(float(np.mean(spreads)) if spreads else 1.0, _LEAST_SPREAD)
     residual = np.where(alone, shares * stand_in**0.5, residual)
-    return _ByImage(means, residual, assumed, labels_of, shares.any(axis=0) & ~alone.any(axis=0))
+    estimated = np.asarray(shares.any(axis=0) & ~alone.any(axis=0), dtype=np.bool_)
+    return _ByImage(means, residual, assumed, labels_of, estimated)
 
 
 def _freedom(variance: float, squares: float, least: Sequence[int]) -> float:

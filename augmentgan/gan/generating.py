@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -13,9 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import augmentgan
-from augmentgan.data.hdf5 import Hdf5Writer
-from augmentgan.data.image_folder import FolderWriter
-from augmentgan.data.spool import Rows, Spool, open_spool
+from augmentgan.data.spool import Rows, open_spool
 from augmentgan.data.writers import Format, open_writer
 from augmentgan.errors import DataError, OutputError
 from augmentgan.files import refuse_existing
@@ -114,10 +112,56 @@ def write_samples(
         raise DataError(f"labels {list(counts)!r:.60} are not all of the run's {len(run.class_names)}; see Run.counts")
     team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
-    size = run.recipe.data.size_px
-    shape = (size, size, run.recipe.data.channels)
     attributes = run.provenance(seed, command)
-    key = {
+    key = _key(run, attributes, counts, refuses, judges)
+    columns = {name: np.dtype(each) for name, each in COLUMNS.items()}
+    for judge in judges:
+        columns |= judge.columns
+    tally = _Tally(counts)
+
+    def tell(rows: Rows) -> None:
+        batch = SampleBatch(rows["images"], rows["labels"], rows["sample_index"])
+        tally.add(batch)
+        if on_batch:
+            on_batch(batch)
+
+    with contextlib.ExitStack() as stack:
+        outputs: list[_Output] = []  # the first process's; the others have none
+
+        def begin() -> None:
+            output = _Output(stack, run, out, format, key, attributes, columns, overwrite=overwrite)
+            outputs.append(output)
+            for rows in output.kept(counts):
+                tell(rows)
+
+        team.first_does(begin)
+        tally.as_the_first(team)
+        for batch in _missing(run, counts, seed, refuses, tally, team):
+            for output in outputs:
+                rows: Rows = {
+                    "images": batch.images,
+                    "labels": batch.labels,
+                    "sample_index": batch.sample_index,
+                    "score": np.full(len(batch.images), np.nan, dtype=np.float32),
+                    "nearest_real": nearest(batch.images)[0],
+                }
+                for judge in judges:
+                    rows |= judge(batch.images, batch.labels)
+                output.add(rows)
+                tell(rows)
+    team.wait()
+    return sum(counts.values())
+
+
+def _key(
+    run: Run,
+    attributes: Mapping[str, str | int | float],
+    counts: Mapping[int, int],
+    refuses: Refusal | None,
+    judges: Sequence[Judge],
+) -> dict[str, Any]:
+    """All that samples depend on: kept ones of another key are not gone on with."""
+    return {
         "model": attributes["model_fingerprint"],
         "truncation": run.recipe.model.truncation,
         "data": attributes["data_fingerprint"],
@@ -128,67 +172,90 @@ def write_samples(
         "device": next(run.generator.parameters()).device.type,
         "versions": {"augmentgan": augmentgan.__version__, "torch": torch.__version__},
     }
-    columns = {name: np.dtype(each) for name, each in COLUMNS.items()}
-    for judge in judges:
-        columns |= judge.columns
-    template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
-    template |= {name: np.empty(0, dtype) for name, dtype in columns.items()}
-    n_made, next_number = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
-    with contextlib.ExitStack() as stack:
-        sink: list[tuple[Spool, Hdf5Writer | FolderWriter]] = []  # the first process's; the others have none
 
-        def write(rows: Rows) -> None:
-            sink[0][1].append(**rows)
-            batch = SampleBatch(rows["images"], rows["labels"], rows["sample_index"])
-            for label in np.unique(batch.labels).tolist():
-                mine = batch.labels == label
-                n_made[label] += int(mine.sum())
-                next_number[label] = int(batch.sample_index[mine].max()) + 1
-            if on_batch:
-                on_batch(batch)
 
-        def begin() -> None:
-            spool = stack.enter_context(open_spool(out, key, template))
-            writer = open_writer(
-                out,
-                format,
-                shape=shape,
-                class_names=run.class_names,
-                attributes=attributes,
-                columns=columns,
-                overwrite=overwrite,
-                scratch=spool.folder,
-            )
-            stack.enter_context(writer)
-            sink.append((spool, writer))
-            for rows in spool.kept():
-                if not np.isin(rows["labels"], list(counts)).all():
-                    raise OutputError(f"{str(spool.folder)!r} holds samples of other classes; remove it")
-                write(rows)
+class _Tally:
+    """How far each class has come.
 
-        team.first_does(begin)
-        for tally in (n_made, next_number):
-            known = team.from_first(torch.tensor(list(tally.values()), dtype=torch.int64))
-            tally.update(zip(counts, known.tolist(), strict=True))
-        if refuses is None:
-            batches = run.sample(dict(counts), seed, sum(n_made.values()), team)
-        else:
-            batches = _accepted(run, counts, seed, refuses, dict(n_made), dict(next_number), team)
-        for batch in batches:
-            if team.first:
-                rows: Rows = {
-                    "images": batch.images,
-                    "labels": batch.labels,
-                    "sample_index": batch.sample_index,
-                    "score": np.full(len(batch.images), np.nan, dtype=np.float32),
-                    "nearest_real": nearest(batch.images)[0],
-                }
-                for judge in judges:
-                    rows |= judge(batch.images, batch.labels)
-                sink[0][0].add(rows)
-                write(rows)
-    team.wait()
-    return sum(counts.values())
+    Attributes:
+        made: samples written, by label.
+        next_number: the number of the next sample, by label.
+    """
+
+    def __init__(self, labels: Iterable[int]) -> None:
+        self.made, self.next_number = dict.fromkeys(labels, 0), dict.fromkeys(labels, 0)
+
+    def add(self, batch: SampleBatch) -> None:
+        """Count a batch that was written."""
+        for label in np.unique(batch.labels).tolist():
+            mine = batch.labels == label
+            self.made[label] += int(mine.sum())
+            self.next_number[label] = int(batch.sample_index[mine].max()) + 1
+
+    def as_the_first(self, team: Team) -> None:
+        """Know what the first process knows."""
+        for counted in (self.made, self.next_number):
+            known = team.from_first(torch.tensor(list(counted.values()), dtype=torch.int64))
+            counted.update(zip(counted, known.tolist(), strict=True))
+
+
+class _Output:
+    """The set that is being written, and its rows beside it for a continuation; both are settled when the stack unwinds."""
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack,
+        run: Run,
+        out: Path,
+        format: Format,
+        key: Mapping[str, Any],
+        attributes: Mapping[str, str | int | float],
+        columns: Mapping[str, np.dtype[Any]],
+        *,
+        overwrite: bool,
+    ) -> None:
+        size = run.recipe.data.size_px
+        shape = (size, size, run.recipe.data.channels)
+        template: Rows = {"images": np.empty((0, *shape), np.uint8), "labels": np.empty(0, np.int64)}
+        template |= {name: np.empty(0, dtype) for name, dtype in columns.items()}
+        self._spool = stack.enter_context(open_spool(out, key, template))
+        self._writer = open_writer(
+            out,
+            format,
+            shape=shape,
+            class_names=run.class_names,
+            attributes=attributes,
+            columns=columns,
+            overwrite=overwrite,
+            scratch=self._spool.folder,
+        )
+        stack.enter_context(self._writer)
+
+    def kept(self, labels: Container[int]) -> Iterator[Rows]:
+        """What an earlier call had finished, written anew; before anything is added.
+
+        Raises:
+            OutputError: rows of other labels.
+        """
+        for rows in self._spool.kept():
+            if not all(label in labels for label in np.unique(rows["labels"]).tolist()):
+                raise OutputError(f"{str(self._spool.folder)!r} holds samples of other classes; remove it")
+            self._writer.append(**rows)
+            yield rows
+
+    def add(self, rows: Rows) -> None:
+        """Write rows, and keep them."""
+        self._spool.add(rows)
+        self._writer.append(**rows)
+
+
+def _missing(
+    run: Run, counts: Mapping[int, int], seed: int | None, refuses: Refusal | None, tally: _Tally, team: Team
+) -> Iterator[SampleBatch]:
+    """The samples that are not written yet, in the order of their numbers."""
+    if refuses is None:
+        return run.sample(dict(counts), seed, sum(tally.made.values()), team)
+    return _accepted(run, counts, seed, refuses, dict(tally.made), dict(tally.next_number), team)
 
 
 def _accepted(
