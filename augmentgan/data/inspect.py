@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from augmentgan.data.decode import POLICIES
+from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.data.load import read_files, refusal, working_size
-from augmentgan.data.plan import plan_fit
+from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images
 from augmentgan.errors import AugmentGANError, DataError
@@ -77,96 +78,103 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
     """
     path, recipe = Path(path), recipe or Recipe()
     kind, source = read_source(path)
-    size_px, channels = recipe.data.given_size_px, recipe.data.given_channels
-    if isinstance(source, LabelledImages):
-        height, width, n_channels = source.images.shape[1:]
-        sizes = Counter({f"{width}x{height}": len(source)})
-        modes = Counter({"grey" if n_channels == 1 else "RGB": len(source)})
-        names = [f"row {row}" for row in range(len(source))]
-        source = working_size(source, size_px, channels, recipe.data.resize)
-        return _inspection(path, kind, source, names, sizes, modes, {}, 0, 0, None, None, recipe, seed)
-    found = read_files(source, size_px, channels, recipe.data.resize, stop_at_bad=False)
-    good = [probe for probe in found.probes if probe is not None]
-    return _inspection(
-        path,
-        kind,
-        found.data,
-        [os.path.relpath(file, source.root) for file in found.files],
-        Counter(f"{probe.width}x{probe.height}" for probe in good),
-        Counter(probe.mode for probe in good),
-        {os.path.relpath(file, source.root): reason for file, reason in sorted(found.bad.items())},
-        source.n_ignored,
-        len(source.loose),
-        found.dark,
-        refusal(source, found),
-        recipe,
-        seed,
-    )
-
-
-def _inspection(
-    path: Path,
-    kind: str,
-    data: LabelledImages | None,
-    names: list[str],
-    sizes: Counter[str],
-    modes: Counter[str],
-    bad: dict[str, str],
-    n_ignored: int,
-    n_loose: int,
-    dark: str | None,
-    problem: DataError | None,
-    recipe: Recipe,
-    seed: int,
-) -> Inspection:
-    counts: dict[str, int] = {}
-    test_counts: dict[str, int] = {}
-    within, across, examples = 0, 0, []
-    plan: dict[str, Any] | None = None
-    reason = None if problem is None else str(problem)
-    skip_bad_helps = False
+    found = _seen_arrays(source, recipe) if isinstance(source, LabelledImages) else _seen_files(source, recipe)
+    data, plan = found.data, None
+    reason = None if found.problem is None else str(found.problem)
+    within, across, examples = (0, 0, []) if data is None else _duplicates(data)
     if data is not None:
-        counts = dict(zip(data.class_names, data.counts.tolist(), strict=True))
-        if data.split is not None:
-            test_counts = dict(zip(data.class_names, data.part(TEST).counts.tolist(), strict=True))
-        within, across, rows = _duplicates(data)
-        examples = [[names[row] for row in group] for group in rows]
         try:
-            planned = plan_fit(data, recipe, seed)
-            settled, split = planned.recipe, planned.split
-            skip_bad_helps = reason is not None
-            plan = {
-                "size_px": settled.data.size_px,
-                "channels": settled.data.channels,
-                "resize": settled.data.resize,
-                "n_train": len(split.train),
-                "n_test": len(split.test),
-                "n_dropped": len(split.dropped),
-                "split": split.source,
-                "updates": settled.training.updates,
-                "scarce": planned.scarce,
-            }
+            plan = _fit_plan(plan_fit(data, recipe, seed))
         except AugmentGANError as error:
             reason = reason or str(error)
     return Inspection(
         data=str(path),
         kind=kind,
-        counts=counts,
-        test_counts=test_counts,
-        sizes=dict(sizes.most_common()),
-        modes=dict(modes.most_common()),
-        bad=bad,
-        n_ignored=n_ignored,
-        n_loose=n_loose,
+        counts={} if data is None else _by_class(data),
+        test_counts={} if data is None or data.split is None else _by_class(data.part(TEST)),
+        sizes=dict(found.sizes.most_common()),
+        modes=dict(found.modes.most_common()),
+        bad=found.bad,
+        n_ignored=found.n_ignored,
+        n_loose=found.n_loose,
         duplicates_within=within,
         duplicates_across=across,
-        duplicate_examples=examples,
+        duplicate_examples=[[found.names[row] for row in group] for group in examples],
         fit=plan,
         refusal=reason,
-        skip_bad_helps=skip_bad_helps,
-        dark=dark,
+        skip_bad_helps=found.problem is not None and plan is not None,
+        dark=found.dark,
         policies=POLICIES,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What reading a source brought to light.
+
+    Attributes:
+        data: what can be read of it, at the working size; None where that is nothing.
+        names: of its images, for the user.
+        sizes, modes: as in `Inspection`.
+        bad, n_ignored, n_loose, dark: as in `Inspection`; arrays have none of these.
+        problem: why it would be refused as it is.
+    """
+
+    data: LabelledImages | None
+    names: list[str]
+    sizes: Counter[str]
+    modes: Counter[str]
+    bad: dict[str, str] = field(default_factory=dict)
+    n_ignored: int = 0
+    n_loose: int = 0
+    dark: str | None = None
+    problem: DataError | None = None
+
+
+def _seen_arrays(source: LabelledImages, recipe: Recipe) -> _Seen:
+    height, width, n_channels = source.images.shape[1:]
+    return _Seen(
+        working_size(source, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize),
+        [f"row {row}" for row in range(len(source))],
+        Counter({f"{width}x{height}": len(source)}),
+        Counter({"grey" if n_channels == 1 else "RGB": len(source)}),
+    )
+
+
+def _seen_files(source: FileList, recipe: Recipe) -> _Seen:
+    settings = recipe.data
+    found = read_files(source, settings.given_size_px, settings.given_channels, settings.resize, stop_at_bad=False)
+    good = [probe for probe in found.probes if probe is not None]
+    return _Seen(
+        found.data,
+        [os.path.relpath(file, source.root) for file in found.files],
+        Counter(f"{probe.width}x{probe.height}" for probe in good),
+        Counter(probe.mode for probe in good),
+        bad={os.path.relpath(file, source.root): reason for file, reason in sorted(found.bad.items())},
+        n_ignored=source.n_ignored,
+        n_loose=len(source.loose),
+        dark=found.dark,
+        problem=refusal(source, found),
+    )
+
+
+def _by_class(data: LabelledImages) -> dict[str, int]:
+    return dict(zip(data.class_names, data.counts.tolist(), strict=True))
+
+
+def _fit_plan(plan: Plan) -> dict[str, Any]:
+    """`Inspection.fit`."""
+    return {
+        "size_px": plan.recipe.data.size_px,
+        "channels": plan.recipe.data.channels,
+        "resize": plan.recipe.data.resize,
+        "n_train": len(plan.split.train),
+        "n_test": len(plan.split.test),
+        "n_dropped": len(plan.split.dropped),
+        "split": plan.split.source,
+        "updates": plan.recipe.training.updates,
+        "scarce": plan.scarce,
+    }
 
 
 def _duplicates(data: LabelledImages) -> tuple[int, int, list[list[int]]]:
