@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -198,8 +199,7 @@ def _of_run(
 ) -> BenchmarkReport:
     section = run.recipe.with_benchmark(repeats=repeats, classifier=classifier).benchmark
     train, test = run.train, run.test
-    imbalanced = is_imbalanced(train.counts)
-    chosen = chosen_arms(arms, imbalanced=imbalanced)
+    chosen = chosen_arms(arms, imbalanced=is_imbalanced(train.counts))
     require_classifier(section.classifier, chosen)
     if not len(test):
         raise DataError(
@@ -218,7 +218,6 @@ def _of_run(
             "version": augmentgan.__version__,
         },
     )
-
     offered = samples_offered(section.synthetic_per_class, train.n_classes)
     samples = functools.cache(lambda: run.generate(offered))
     pieces = Repeats(
@@ -232,34 +231,46 @@ def _of_run(
         finished,
     )
     measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
-    by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in chosen}
-    comparisons = compare(by_arm, chosen, [per_class], imbalanced=imbalanced)
-    report = BenchmarkReport(
-        protocol={
-            **how_arms_are_trained(section, chosen),
-            "cross_fit": False,  # a run brings one generator
-            "generator": run.moment,
-            "sizes": {
-                "train": [len(train)],
-                "test": len(test),
-                "synthetic": offered * train.n_classes,
-                "train_per_class": [per_class],
-                "counts": [train.counts.tolist()],
-            },
-            "imbalanced": imbalanced,
-            "seed": seed,
-            "run": str(run.folder),
-            "command": command,
-            "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
-        },
-        runs=[row for each in measured for row, _ in each.values()],
-        comparisons=comparisons,
-        verdict=judge(comparisons, imbalanced=imbalanced),
-        class_names=list(run.class_names),
-        intervals=intervals(by_arm, chosen, [per_class]),
-    )
+    report = _report(run, section, chosen, measured, per_class, more={"seed": seed, "command": command})
     team.wait()  # until all have read the finished parts
     if team.first:
         write_json(run.folder / BENCHMARK_FILE, report.to_json())
         finished.clear()
     return report
+
+
+def _report(
+    run: Run,
+    section: ResolvedBenchmarkSection,
+    arms: Sequence[Arm],
+    measured: Sequence[dict[str, Measured]],
+    per_class: int,
+    *,
+    more: dict[str, Any],
+) -> BenchmarkReport:
+    train, imbalanced = run.train, is_imbalanced(run.train.counts)
+    by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in arms}
+    comparisons = compare(by_arm, arms, [per_class], imbalanced=imbalanced)
+    return BenchmarkReport(
+        protocol={
+            **how_arms_are_trained(section, arms),
+            "cross_fit": False,  # a run brings one generator
+            "generator": run.moment,
+            "sizes": {
+                "train": [len(train)],
+                "test": len(run.test),
+                "synthetic": samples_offered(section.synthetic_per_class, train.n_classes) * train.n_classes,
+                "train_per_class": [per_class],
+                "counts": [train.counts.tolist()],
+            },
+            "imbalanced": imbalanced,
+            "run": str(run.folder),
+            "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
+            **more,
+        },
+        runs=[row for each in measured for row, _ in each.values()],
+        comparisons=comparisons,
+        verdict=judge(comparisons, imbalanced=imbalanced),
+        class_names=list(run.class_names),
+        intervals=intervals(by_arm, arms, [per_class]),
+    )
