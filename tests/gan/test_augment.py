@@ -69,14 +69,29 @@ def test_gradients_pass():
     assert images.grad.sum().item() == pytest.approx(3 * 3 * (49 - 4))
 
 
-def test_draws_stay_within_the_recipe():
+def test_draws_fill_the_recipes_ranges():
     section = ResolvedAugmentSection(translation=0.25, cutout=0.5, colour=True)
     drawn = augment.draw(section, 2000, 8, torch.device("cpu"))
     assert set(drawn.shift.flatten().tolist()) == {-2, -1, 0, 1, 2}
-    assert drawn.hole_px == 4
     low, high = drawn.colour.min(dim=0).values, drawn.colour.max(dim=0).values
+    torch.testing.assert_close(low, torch.tensor([-0.5, 0, 0.5]), atol=0.05, rtol=0)
+    torch.testing.assert_close(high, torch.tensor([0.5, 2, 1.5]), atol=0.05, rtol=0)
     assert (low >= torch.tensor([-0.5, 0, 0.5])).all()
     assert (high <= torch.tensor([0.5, 2, 1.5])).all()
+
+
+@pytest.mark.parametrize(
+    ("cutout", "hole_px", "corners"),
+    [
+        (0.5, 4, range(-2, 7)),  # its centre lies on one of nine lines between pixels
+        (0.375, 3, range(-1, 7)),  # or on one of eight pixels
+    ],
+)
+def test_a_holes_centre_may_be_anywhere_on_the_image(cutout, hole_px, corners):
+    section = ResolvedAugmentSection(translation=0, cutout=cutout, colour=False)
+    drawn = augment.draw(section, 2000, 8, torch.device("cpu"))
+    assert drawn.hole_px == hole_px
+    assert sorted(set(drawn.hole.flatten().tolist())) == list(corners)
 
 
 def test_what_is_off_is_not_drawn():

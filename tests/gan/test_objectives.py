@@ -20,6 +20,31 @@ def test_minimax_is_minus_v():
     torch.testing.assert_close(objectives.non_saturating_generator(fake), -torch.log(d_fake).mean())
 
 
+@pytest.mark.parametrize(
+    ("loss", "smoothing", "of_discriminator", "of_generator"),
+    [
+        # inside the margin are one real and one fake logit: (0 + 2) / 2 + (0 + 1.5) / 2
+        ("hinge", 0.0, 1.75, 1.25),
+        # (1 + 4) / 4 + (9 + 0.25) / 4, and (16 + 0.25) / 4
+        ("least-squares", 0.0, 3.5625, 4.0625),
+        ("least-squares", 0.1, (1.21 + 3.61) / 4 + 2.3125, 4.0625),
+        ("wasserstein", 0.0, -1.75, 1.25),
+    ],
+)
+def test_losses_worked_out_by_hand(loss, smoothing, of_discriminator, of_generator):
+    objective = ObjectiveSection(loss=loss, label_smoothing=smoothing)
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([-3.0, 0.5])
+    assert objectives.discriminator_loss(objective, real, fake).item() == pytest.approx(of_discriminator)
+    assert objectives.generator_loss(objective, fake).item() == pytest.approx(of_generator)
+
+
+def test_lecam_holds_each_side_to_the_others_mean():
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([-3.0, 0.5])
+    anchors = torch.tensor([1.5, -0.5])  # of real and of fake
+    # real beyond the fake ones' mean: 2.5 and 0; fake below the real ones' mean: 4.5 and 1
+    assert objectives.lecam_penalty(real, fake, anchors).item() == pytest.approx((6.25 + 20.25 + 1) / 2)
+
+
 def test_discriminator_that_can_only_guess_pays_two_log_two():
     nothing = torch.zeros(8)
     assert objectives.minimax_discriminator(nothing, nothing).item() == pytest.approx(2 * math.log(2))
@@ -94,6 +119,12 @@ def test_penalties_on_a_linear_critic():
 def test_probabilities_are_probabilities(loss):
     d_real, d_fake = objectives.probabilities(ObjectiveSection(loss=loss), torch.randn(32) + 2, torch.randn(32) - 2)
     assert 0 <= d_fake < d_real <= 1
+
+
+def test_least_squares_reading_is_the_output_itself():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.5])
+    d_real, d_fake = objectives.probabilities(ObjectiveSection(loss="least-squares"), real, fake)
+    assert (d_real.item(), d_fake.item()) == (0.75, 0.25)
 
 
 def test_wasserstein_reading_is_half_where_the_critic_cannot_tell():
