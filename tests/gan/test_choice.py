@@ -23,6 +23,20 @@ def test_a_collapsed_look_is_not_taken():
     assert choice.takes(1500, 0.78, 0.9)
 
 
+def test_a_look_keeps_up_with_nine_tenths_of_the_best():
+    choice = Choice([])
+    assert choice.takes(500, 0.8, 0.9)
+    assert not choice.takes(1000, 0.71, 0.9)
+    assert choice.takes(1500, 0.73, 0.9)
+
+
+def test_a_look_sets_the_bar_only_when_its_samples_lie_near_real_images():
+    for near, sets_a_bar in ((1.2, True), (1.3, False)):
+        choice = Choice([])
+        choice.takes(500, 0.9, near)
+        assert choice.takes(1000, 0.5, 1.0) is not sets_a_bar
+
+
 def test_more_varied_than_real_sets_no_higher_bar():
     choice = Choice([])
     assert choice.takes(500, 1.6, 0.9)  # noise is varied
@@ -51,3 +65,4 @@ def test_classes_that_cannot_be_judged():
     assert choice.takes(500, None, 0.9)
     assert choice.takes(1000, None, 0.9)
     assert choice.updates == 1000
+    assert choice.takes(1500, 0.4, 0.9)  # and have set no bar

@@ -44,6 +44,32 @@ def test_pairs_belong_together_and_to_their_label():
     assert set(levels[3:]) <= {80, 120, 160}
 
 
+def test_every_pair_of_a_class_is_handed_out():
+    coverage, batches = coverage_of([60, 80, 100, 120, 140, 160])
+    coverage.match(Painter())
+    _, rows = coverage.draw(torch.zeros(200, dtype=torch.int64))
+    assert set(batches.images[rows][:, 0, 0, 0].tolist()) == {60, 100, 140}
+
+
+def test_latents_are_handed_out_with_the_noise_that_is_asked_for():
+    coverage, _ = coverage_of([60, 80], latent_noise=0.3)
+    coverage.match(Painter())
+    latents, _ = coverage.draw(torch.zeros(5000, dtype=torch.int64))
+    spread = (latents - coverage.latents[0]).std(dim=0)
+    torch.testing.assert_close(spread, torch.full((3,), 0.3), atol=0.02, rtol=0)
+
+
+def test_of_many_images_some_of_each_class_are_matched_and_others_the_next_time():
+    coverage, batches = coverage_of([100] * 600, latents_per_image=1)
+    pools = []
+    for _ in range(2):
+        coverage.match(Painter())
+        assert torch.bincount(batches.labels[coverage.rows]).tolist() == [128, 128]
+        assert len(coverage.latents) == 256
+        pools.append(set(coverage.rows.tolist()))
+    assert pools[0] != pools[1]
+
+
 def test_when_it_is_due():
     coverage, _ = coverage_of([1, 2], refresh_updates=50)
     assert [update for update in range(120) if coverage.due(update)] == [0, 50, 100]
