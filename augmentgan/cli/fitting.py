@@ -103,11 +103,11 @@ def fit(
         refuse_inside(data, folder)
         _refuse_resume(folder, resume=resume, overwrite=overwrite)
         chosen = recipe_for(recipe, settings, named)
-        if resume and not wishes:
+        if resume:
             from augmentgan.gan.run import recipe_of
 
-            chosen, of_run = recipe_of(folder)
-            seed = seed or of_run
+            of_run, seed_of_run = recipe_of(folder)
+            chosen, seed = chosen if wishes else of_run, seed or seed_of_run
         images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
 
     if dry_run:

@@ -51,11 +51,14 @@ def diversity(
     synthetic_labels: NDArray[np.int64],
     n_classes: int,
 ) -> Diversity:
-    """`div` and `near` of synthetic images (m, h, w, c) against real ones (n, h, w, c), class by class."""
+    """`div` and `near` of synthetic images (m, h, w, c) against real ones (n, h, w, c), class by class.
+
+    A real image that is there several times counts once: a copy has no distance to its like, and sets are evened out by copying.
+    """
     div, near = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
     for label in range(n_classes):
         ours = _flat(synthetic[synthetic_labels == label])
-        theirs = _flat(real[real_labels == label])
+        theirs = _flat(_distinct(real[real_labels == label]))
         if len(theirs) < 2 or len(ours) < 2:
             continue
         among_real = torch.cdist(theirs, theirs)
@@ -121,6 +124,11 @@ def _flat(images: NDArray[np.uint8]) -> Tensor:
     if len(images) > MAX_IMAGES_PER_CLASS:
         images = images[np.linspace(0, len(images) - 1, MAX_IMAGES_PER_CLASS).round().astype(np.int64)]
     return torch.from_numpy(images).flatten(1).float()
+
+
+def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    first = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)[1]
+    return images[np.sort(first)]
 
 
 def _mean_off_diagonal(distances: Tensor) -> float:

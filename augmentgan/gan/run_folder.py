@@ -192,6 +192,9 @@ def _check_same(folder: Path, plan: Plan) -> None:
     mend = "use --overwrite to start over or --out for another folder"
     if info["data_fingerprint"] != plan.fingerprint:
         raise RunError(f"run {str(folder)!r} was made from other data, split or seed; {mend}")
+    # not in the fingerprint where nothing of the data is drawn
+    if info["seed"] != plan.seed:
+        raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {mend}")
     before, now = info["recipe"], plan.recipe.model_dump()
     if before != now:
         changed = [

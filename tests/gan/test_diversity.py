@@ -32,6 +32,24 @@ def test_copies_are_near(real):
     assert diversity(*real, real[0], real[1], 2).near == pytest.approx(0, abs=1e-2)
 
 
+def test_a_real_image_that_is_there_twice_counts_once(real):
+    samples = np.random.default_rng(1).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+    once = diversity(*real, samples, real[1], 2)
+    for again in (slice(None), slice(10)):
+        images, labels = (np.concatenate([each, each[again]]) for each in real)
+        twice = diversity(images, labels, samples, real[1], 2)
+        assert twice.div_per_class.tolist() == once.div_per_class.tolist()
+        assert twice.near_per_class.tolist() == once.near_per_class.tolist()
+
+
+def test_of_many_images_those_compared_are_spread_over_the_class():
+    images = np.random.default_rng(0).integers(0, 256, (600, 4, 4, 1), dtype=np.uint8)
+    images[:300] = images[:300] // 64  # the first half is darker and more alike
+    labels = np.zeros(600, dtype=np.int64)
+    assert diversity(images, labels, images, labels, 1).div == 1
+    assert diversity(images, labels, images[:300], labels[:300], 1).div < 0.1
+
+
 def test_a_class_with_one_real_image_has_no_figure(real):
     keep = np.r_[0, np.flatnonzero(real[1] == 1)]
     found = diversity(real[0][keep], real[1][keep], *real, 2)

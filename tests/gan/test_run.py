@@ -102,6 +102,15 @@ def test_another_recipe_or_other_data_in_the_folder(trained, digits, small_recip
         ag.fit(digits.subset(range(60)), small_recipe, trained.folder, seed=3)
 
 
+def test_another_seed_in_the_folder(digits, small_recipe, tmp_path):
+    """Also where nothing of the data is drawn, and so the images are the same."""
+    recipe = small_recipe.with_settings(["data.test_fraction=0"])
+    ag.fit(digits, recipe, tmp_path / "run", seed=3, device="cpu")
+    with pytest.raises(RunError, match="seed 3, not 4"):
+        ag.fit(digits, recipe, tmp_path / "run", seed=4, device="cpu")
+    assert ag.fit(digits, recipe, tmp_path / "run", seed=3, device="cpu").finished
+
+
 def test_a_folder_that_is_no_run_is_never_replaced(digits, small_recipe, tree):
     with pytest.raises(OutputError, match="exists already"):
         ag.fit(digits, small_recipe, tree)
