@@ -59,12 +59,13 @@ def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, 
         DataError, RecipeError: the data or the recipe cannot be used.
     """
     recipe, seed = recipe or Recipe(), checked_seed(seed)
+    # first, for images that are nearly the same at the working size must not lie on both sides
+    data = working_size(data, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed, as_marked=as_marked)
     if recipe.data.train_per_class != "all":
         split = replace(split, train=draw_per_class(data.labels, split.train, recipe.data.train_per_class, seed))
     used = np.concatenate([split.train, split.test])
     marks = np.repeat(np.array([TRAIN, TEST]), [len(split.train), len(split.test)])
-    marked = replace(data.subset(used), split=marks)
-    images = working_size(marked, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
+    images = replace(data.subset(used), split=marks)
     resolved = recipe.resolve(facts(images.part(TRAIN)))
     return Plan(resolved, split, images, images.fingerprint(), seed)

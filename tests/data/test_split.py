@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
+from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import draw_per_class, join_test, split_rows
 from augmentgan.errors import DataError
 
@@ -179,6 +180,18 @@ def test_a_separate_test_set_takes_the_place_of_the_datas_own(data):
     joined = join_test(replace(data, split=split), replace(data, images=255 - data.images))
     assert (joined.images[: (split == 0).sum()] == data.images[split == 0]).all()
     assert joined.split.tolist() == [0] * int((split == 0).sum()) + [1] * 54
+
+
+def test_images_that_are_alike_only_at_the_working_size_never_straddle():
+    smooth = np.kron(np.random.default_rng(0).integers(60, 196, (20, 4, 4)), np.ones((1, 32, 32), dtype=np.int64))
+    checks = 40 * (np.indices((128, 128)).sum(axis=0) % 2) - 20
+    pairs = np.stack([smooth, smooth + checks], axis=1).reshape(40, 128, 128, 1).astype(np.uint8)
+    data = ag.LabelledImages(pairs, np.repeat([0, 1], 20), ("a", "b"))
+    recipe = ag.Recipe().with_settings(["data.size_px=64"])
+    for seed in range(3):
+        plan = plan_fit(data, recipe, seed)
+        assert len(plan.split.test)
+        assert not set(plan.split.test // 2) & set(plan.split.train // 2)
 
 
 def test_a_split_that_marks_every_row_for_training_is_none(data, tmp_path):
