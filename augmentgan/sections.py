@@ -142,7 +142,7 @@ class TrainingSection(Section):
 
     updates: Count | Auto = Field("auto", description="Generator updates.")
     batch_images: int = Field(
-        64, ge=4, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
+        64, ge=8, le=4096, multiple_of=4, description="Real images in a batch, and as many fake ones."
     )
     most_shown: int = Field(
         2000,

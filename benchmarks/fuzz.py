@@ -157,7 +157,7 @@ def make_corpus(folder: Path) -> Path:
     recipe = ag.Recipe().with_settings(
         [
             "training.updates=1",
-            "training.batch_images=4",
+            "training.batch_images=8",
             "model.generator_width=4",
             "model.discriminator_width=4",
             "model.latent_dim=4",

@@ -174,7 +174,7 @@ def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
             batch = recipe.training.batch_images
             raise TrainingError(
                 f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "
-                f"training.batch_images={max(4, batch // 8 * 4)} or a smaller data.size_px"
+                f"training.batch_images={max(8, batch // 8 * 4)} or a smaller data.size_px"
             ) from error
         raise
 

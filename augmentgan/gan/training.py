@@ -104,7 +104,9 @@ class Trainer:
         # whole groups: the minibatch statistic must not see chance beside choice
         n_groups = recipe.training.batch_images // GROUP
         share = recipe.coverage.share if recipe.coverage.weight else 0.0
-        self._n_matched = GROUP * max(1, round(share * n_groups)) if share else 0
+        # samples are made of free latents, so that some must play wherever not all are asked to be matched
+        most = n_groups if share == 1 else n_groups - 1
+        self._n_matched = GROUP * min(most, max(1, round(share * n_groups))) if share else 0
         self.precision = resolve_precision(training.precision, device)
         self.updates = self.chosen_updates = 0
         self.seconds = 0.0

@@ -80,6 +80,16 @@ def test_matched_latents_stand_beside_the_images_that_they_should_give(digits, s
     assert torch.equal(trainer.batches.labels[target_rows], labels[: len(target_rows)])
 
 
+@pytest.mark.parametrize(
+    ("batch", "share", "n_matched"), [(8, 0.5, 4), (8, 0.9, 4), (8, 1.0, 8), (8, 0.1, 4), (64, 0.5, 32)]
+)
+def test_some_latents_stay_free_in_the_smallest_batch(digits, small_recipe, batch, share, n_matched):
+    trainer = trainer_of(digits, small_recipe, f"training.batch_images={batch}", f"coverage.share={share}")
+    trainer.update()  # so that there are pairs
+    *_, latents, target_rows = trainer._drawn()
+    assert (len(latents), len(target_rows)) == (batch, n_matched)
+
+
 def test_the_coverage_term_is_in_the_generators_gradient(digits, small_recipe):
     trainer = trainer_of(digits, small_recipe, "coverage.weight=7")
     trainer.coverage.match(trainer.generator)
