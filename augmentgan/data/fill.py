@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,22 @@ def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] |
         raise DataError(f"--per-class {per_class!r} is no whole number")
     if per_class < 1:
         raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
-    return dict.fromkeys(labels_of(classes, class_names), per_class)
+    return dict.fromkeys(labels_of(classes, class_names), operator.index(per_class))
+
+
+def checked_counts(counts: Mapping[int, int], class_names: Sequence[str]) -> dict[int, int]:
+    """A {label: n} in plain ints, whatever whole numbers it was given in.
+
+    Raises:
+        DataError: a label that is no class, or a number below 0.
+    """
+    plain = {operator.index(label): operator.index(n) for label, n in counts.items()}
+    if not set(plain) <= set(range(len(class_names))):
+        raise DataError(f"labels {list(plain)!r:.60} are not all of the run's {len(class_names)}; see Run.counts")
+    for label, n in plain.items():
+        if n < 0:
+            raise DataError(f"class {class_names[label]!r}: {n} samples are asked for; give 0 or more")
+    return plain
 
 
 _LEVELLING = ("max", "auto", "all", "not majority", "minority", "not minority")

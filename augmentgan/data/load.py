@@ -46,12 +46,23 @@ def load(
         Images of shape (n, size_px, size_px, channels).
 
     Raises:
-        DataError: nothing there, or something that cannot be used.
+        DataError: nothing there, or something that cannot be used; or no size.
     """
+    check_size(size_px)
     _, source = read_source(Path(path))
     if isinstance(source, LabelledImages):
         return working_size(source, size_px, channels, resize)
     return _load_files(source, size_px, channels, resize, skip_bad, on_notice or (lambda line: None))
+
+
+def check_size(size_px: int | None) -> None:
+    """Check a wish about the side of images, where there is one.
+
+    Raises:
+        DataError: below 1.
+    """
+    if size_px is not None and size_px < 1:
+        raise DataError(f"size_px {size_px}: give 1 or more")
 
 
 def load_for(

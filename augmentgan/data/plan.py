@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,14 +43,14 @@ class Plan:
 
 
 def checked_seed(seed: int) -> int:
-    """The seed, where it is one.
+    """The seed as an int, whatever whole number it was given as, where it is one.
 
     Raises:
         DataError: below 0, or beyond 63 bits.
     """
     if not 0 <= seed < 2**63:
         raise DataError(f"seed {seed}: give 0 or more, in 63 bits")
-    return seed
+    return operator.index(seed)
 
 
 def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, *, as_marked: bool = False) -> Plan:

@@ -21,7 +21,7 @@ from augmentgan.data.arrays import numbered_classes
 from augmentgan.data.decode import GREY_MODES, Resize, to_square
 from augmentgan.data.digits import digits
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.data.load import working_size
+from augmentgan.data.load import check_size, working_size
 from augmentgan.data.split import draw_per_class
 from augmentgan.errors import DataError
 from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
@@ -119,7 +119,7 @@ def fetch(
         Images of shape (n, size_px, size_px, c).
 
     Raises:
-        DataError: an unknown name, a wish for no images, or a download that failed.
+        DataError: an unknown name, a wish for no images, no size, or a download that failed.
     """
     if name not in WELL_KNOWN:
         close = difflib.get_close_matches(name, WELL_KNOWN, n=1)
@@ -127,6 +127,7 @@ def fetch(
         raise DataError(f"set {name!r} is not known; {hint}")
     if per_class is not None and per_class < 1:
         raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
+    check_size(size_px)
     if name == "digits":
         data = digits()
         if per_class is not None:

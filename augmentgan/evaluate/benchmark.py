@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 import augmentgan
 from augmentgan.data.draws import parse_imbalance
 from augmentgan.data.images import LabelledImages
+from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
@@ -85,8 +87,8 @@ def run_benchmark(
         overwrite: start anew in a folder that holds another benchmark, for data.
 
     Raises:
-        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no process or workers of a team, or sizes that the
-            data cannot give.
+        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no seed, no process or workers of a team, or sizes
+            that the data cannot give.
         OutputError: the folder cannot be written, or `out` holds something that is no benchmark.
         RunError: `out` holds another benchmark, or another process is at work in the folder.
         TrainingError: a process was lost.
@@ -101,6 +103,7 @@ def run_benchmark(
         raise DataError(
             f"--processes {processes}: torchrun's {team.size} processes share the repeats already; leave it out"
         )
+    seed = checked_seed(seed)
     if isinstance(data_or_run, LabelledImages):
         return benchmark_from_scratch(
             data_or_run,
@@ -110,7 +113,7 @@ def run_benchmark(
             arms=arms,
             device=device,
             seed=seed,
-            train_per_class=train_per_class,
+            train_per_class=None if train_per_class is None else [operator.index(size) for size in train_per_class],
             imbalance=None if imbalance is None else parse_imbalance(imbalance),
             classifier=classifier,
             on_row=on_row or (lambda row: None),

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import augmentgan
+from augmentgan.data.fill import checked_counts
 from augmentgan.data.spool import Rows, open_spool
 from augmentgan.data.writers import Format, open_writer
 from augmentgan.errors import DataError, OutputError
@@ -103,13 +104,11 @@ def write_samples(
         The number of images written.
 
     Raises:
-        DataError: a label that the run does not know, or a class whose samples are nearly all refused.
+        DataError: a label that the run does not know, a number below 0, no seed, or a class whose samples are nearly all refused.
         OutputError: `out` exists or cannot be written, or another process is writing it.
         RunError: the run has no usable checkpoint.
     """
-    out = Path(out)
-    if not set(counts) <= set(range(len(run.class_names))):
-        raise DataError(f"labels {list(counts)!r:.60} are not all of the run's {len(run.class_names)}; see Run.counts")
+    out, counts = Path(out), checked_counts(counts, run.class_names)
     team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     attributes = run.provenance(seed, command)
@@ -254,7 +253,7 @@ def _missing(
 ) -> Iterator[SampleBatch]:
     """The samples that are not written yet, in the order of their numbers."""
     if refuses is None:
-        return run.sample(dict(counts), seed, sum(tally.made.values()), team)
+        return run.sample(counts, seed, sum(tally.made.values()), team)
     return _accepted(run, counts, seed, refuses, dict(tally.made), dict(tally.next_number), team)
 
 

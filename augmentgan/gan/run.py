@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import augmentgan
-from augmentgan.data.fill import exactly, filling
+from augmentgan.data.fill import checked_counts, exactly, filling
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import load_for
@@ -128,7 +128,7 @@ def fit(
             return team.any(out_of_time or (should_stop is not None and should_stop()))
 
         while True:
-            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), seed, where, team)
+            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), plan.seed, where, team)
             if has_checkpoint(folder):
                 restore_checkpoint(trainer, folder)
             slow_down(trainer, read_rollbacks(folder))
@@ -283,10 +283,16 @@ class Run:
         return filling(str(fill), self.train.counts, self.class_names, classes)
 
     def sample(
-        self, counts: dict[int, int], seed: int | None = None, start: int = 0, team: Team = ALONE
+        self, counts: Mapping[int, int], seed: int | None = None, start: int = 0, team: Team = ALONE
     ) -> Iterator[SampleBatch]:
-        """Batches of samples, class after class, without the first `start`; a number always gives the same image."""
-        return sample_batches(self.generator, counts, self.sampling_seed(seed), start, team)
+        """Batches of samples, class after class, without the first `start`; a number always gives the same image.
+
+        Raises:
+            DataError: a label that the run does not know, a number below 0, or no seed.
+            RunError: the run has no usable checkpoint.
+        """
+        wanted = checked_counts(counts, self.class_names)
+        return sample_batches(self.generator, wanted, self.sampling_seed(seed), start, team)
 
     def sampling_seed(self, seed: int | None = None) -> int:
         """The seed itself, or the run's where none is given.

@@ -60,6 +60,12 @@ def test_missing_path(tmp_path):
     refused(lambda: ag.load(tmp_path / "nowhere"), "nowhere", "does not exist", "folder")
 
 
+@pytest.mark.parametrize("size_px", [-7, 0])
+def test_no_size(tree, size_px):
+    refused(lambda: ag.load(tree, size_px=size_px), f"size_px {size_px}")
+    refused(lambda: ag.fetch("digits", size_px=size_px), f"size_px {size_px}")
+
+
 def test_empty_folder(tmp_path):
     refused(lambda: ag.load(tmp_path), str(tmp_path), "nothing", "class folders")
 

@@ -398,6 +398,11 @@ def test_wishes_it_cannot_meet(trained, digits, small_recipe, tmp_path):
         ag.run_benchmark(trained, repeats=1)
     with pytest.raises(DataError, match="arm 'reel' is not known"):
         ag.run_benchmark(trained, arms=["reel"])
+    for data in (trained, digits):
+        for seed in (-1, 2**64 - 1):
+            with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):
+                ag.run_benchmark(data, seed=seed, **({"out": tmp_path / "none"} if data is digits else {}))
+    assert not (tmp_path / "none").exists()
     untested = ag.fit(
         digits,
         small_recipe.with_settings(["data.test_fraction=0", "training.updates=1", "coverage.weight=0"]),

@@ -417,6 +417,13 @@ def test_the_recipes_size_counts_where_none_is_given(pool, quick, tmp_path):
     assert found["recipe"]["data"]["train_per_class"] == 10
 
 
+def test_sizes_and_seed_may_be_whole_numbers_of_numpy(pool, quick, tmp_path):
+    sizes, seed = np.array([3, 5]), np.int64(1)
+    report = measure(pool, tmp_path / "b", arms=["real"], train_per_class=sizes, seed=seed)
+    assert list(report.train_per_class) == [3, 5]
+    assert json.loads((tmp_path / "b" / "benchmark.json").read_text())["protocol"]["seed"] == 1
+
+
 def test_a_draw_that_happens_to_be_grey_has_samples_like_the_others(tmp_path, small_recipe):
     """One coloured image among grey ones makes the set a coloured one, in whichever draws it is."""
     data = ag.digits()

@@ -159,3 +159,9 @@ def test_labels_of_another_set_are_refused(trained, tmp_path):
         with pytest.raises(DataError, match="not all of the run's 10"):
             ag.write_samples(trained, counts, tmp_path / "s.h5")
     assert not (tmp_path / "s.h5").exists()
+
+
+def test_fewer_than_no_samples_are_refused(trained, tmp_path):
+    with pytest.raises(DataError, match="class '0': -3 samples are asked for"):
+        ag.write_samples(trained, {0: -3, 1: 5}, tmp_path / "s.h5")
+    assert not list(tmp_path.iterdir())

@@ -267,6 +267,24 @@ def test_a_number_that_is_no_seed_is_one_line(trained, digits, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_whole_numbers_of_numpy_are_numbers(digits, small_recipe, tmp_path):
+    settings = ["training.updates=2", "benchmark.steps=2", "benchmark.validation_folds=2"]
+    run = ag.fit(digits, small_recipe.with_settings(settings), tmp_path / "run", seed=np.int64(1), device="cpu")
+    wishes = [(run.counts(np.int64(5)), {}), (run.counts(1), {"seed": np.int64(3)}), ({np.int64(0): np.uint8(3)}, {})]
+    made = [ag.write_samples(run, counts, tmp_path / "s.h5", overwrite=True, **words) for counts, words in wishes]
+    assert made == [50, 10, 3]
+    (only,) = run.sample({np.int64(2): np.int64(4)}, np.int64(3))
+    assert np.array_equal(only.images, next(run.sample({2: 4}, 3)).images)
+    assert ag.run_benchmark(run, arms=["real"], seed=np.int64(0)).protocol["seed"] == 0
+
+
+def test_samples_of_no_class_or_fewer_than_none_are_refused(trained):
+    with pytest.raises(DataError, match=r"labels \[99\] are not all of the run's 10"):
+        trained.sample({99: 2})
+    with pytest.raises(DataError, match="class '0': -3 samples are asked for; give 0 or more"):
+        trained.sample({0: -3, 1: 5})
+
+
 def test_another_programs_run_json_is_no_run_and_notes_stay(digits, small_recipe, tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
