@@ -155,7 +155,8 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         row, which = int(self.rows[index]), int(self.is_synthetic[index])
-        image = torch.from_numpy(self._sets[which].images[row]).permute(2, 0, 1)  # (c, h, w)
+        # a copy, for the set may be read-only or a view that runs backwards, which torch does not take
+        image = torch.from_numpy(self._sets[which].images[row].copy()).permute(2, 0, 1)  # (c, h, w)
         shown = image.float() / 255 if self._transform is None else self._transform(image)
         if self._policy:
             return shown, self.soft_labels[index], self.weights[index]

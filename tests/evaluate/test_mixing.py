@@ -207,6 +207,18 @@ def test_dataset_in_a_plain_loop_with_torchvision(trained):
     assert 0 <= images.min() <= images.max() <= 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_dataset_of_arrays_that_torch_does_not_take():
+    """A view with colours in the other order, as of OpenCV's images, and one that nobody may write."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
+    pixels.flags.writeable = False
+    for images in (pixels[..., ::-1], pixels):
+        data = ag.LabelledImages(images, np.array([0, 0, 1, 1]), ("a", "b"))
+        image, label = ag.as_torch_dataset(data, data.subset([]), share=0)[2]
+        assert label == 1
+        assert np.array_equal((image * 255).round().permute(1, 2, 0).numpy(), images[2])
+
+
 def test_policy_goes_with_the_set(trained, tmp_path):
     """Written with teachers' columns, read back, and handed to a loop."""
     teachers = Teachers(trained.train, trained.recipe.benchmark, 0, torch.device("cpu"), n=2, soft=True)
