@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ _ENOUGH = 10
 """Held-out images that a threshold of one size of class rests on; `copy_threshold` needs as many."""
 _MOST_SIZES = 20
 """Sizes with a threshold of their own; in a set of hundreds of classes others share that of the next smaller size."""
+_PAIRS = 1 << 23
+"""Distances that are held at once, some 28 bytes each: all those of a large set's classes would be many gigabytes."""
 
 
 class CopyJudge:
@@ -58,17 +61,18 @@ class CopyJudge:
         for label in np.unique(labels).tolist():
             if self._n_train[label] > 1:
                 mine = labels == label
-                ratios[mine] = copy_ratios(self._roots(label, images[mine]))
+                ratios[mine] = np.concatenate([copy_ratios(roots) for roots in self._roots(label, images[mine])])
         return ratios
 
     def copies(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which images (n,) are near copies; none where there is nothing to judge by."""
         return np.asarray(self.ratios(images, labels) < self.thresholds[labels], dtype=np.bool_)
 
-    def _roots(self, label: int, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Distances (n, m) to the training images of a class."""
-        roots: NDArray[np.float64] = self._distances[label](images).double().sqrt().numpy()
-        return roots
+    def _roots(self, label: int, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+        """Distances to the training images of a class, of some rows of the images at a time."""
+        n = max(1, _PAIRS // int(self._n_train[label]))
+        for start in range(0, len(images), n):
+            yield self._distances[label](images[start : start + n]).double().sqrt_().numpy()
 
     def _thresholds(self, test: LabelledImages) -> NDArray[np.float64]:
         every = np.unique(self._n_train[self._n_train > 1])
@@ -76,14 +80,21 @@ class CopyJudge:
         sizes = every[spread].tolist()
         ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
         others: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
-        random = np.random.default_rng(0)
+        n_drawn = 0
         for label in np.flatnonzero(test.counts).tolist():
-            if self._n_train[label] < 2:
+            n_train = int(self._n_train[label])
+            if n_train < 2:
                 continue
-            roots = self._roots(label, test.images[test.labels == label])
+            draws: dict[int, np.random.Generator] = {}
             for size in sizes:
-                known = ratios if self._n_train[label] >= size else others
-                known[size].append(copy_ratios(_some_columns(roots, size, random)))
+                if size < n_train:
+                    draws[size] = _generator_after(n_drawn)
+                    n_drawn += int(test.counts[label]) * n_train
+            for roots in self._roots(label, test.images[test.labels == label]):
+                for size in sizes:
+                    known = ratios if n_train >= size else others
+                    chosen = _some_columns(roots, size, draws[size]) if size in draws else roots
+                    known[size].append(copy_ratios(chosen))
         found = [_threshold(ratios[size], others[size]) for size in sizes]
         return np.array([found[bisect_right(sizes, n) - 1] if n > 1 else np.nan for n in self._n_train.tolist()])
 
@@ -97,8 +108,18 @@ def _threshold(ratios: list[NDArray[np.float64]], others: list[NDArray[np.float6
 
 
 def _some_columns(roots: NDArray[np.float64], n: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Other n columns for each row, or all where there are no more."""
-    if roots.shape[1] <= n:
-        return roots
+    """Other n columns for each row, of more."""
     columns = random.random(roots.shape, dtype=np.float32).argpartition(n - 1, axis=1)[:, :n]
     return np.take_along_axis(roots, columns, axis=1)
+
+
+def _generator_after(n: int) -> np.random.Generator:
+    """A generator that has drawn n float32 already: so what is drawn does not depend on how rows are parted.
+
+    Two such draws take one step of PCG64, the second the half that the first has left.
+    """
+    steps = np.random.PCG64(0)
+    steps.advance(n // 2)
+    random = np.random.Generator(steps)
+    random.random(n % 2, dtype=np.float32)
+    return random

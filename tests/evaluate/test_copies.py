@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
-from augmentgan.evaluate.copies import CopyJudge
+from augmentgan.evaluate.copies import CopyJudge, _generator_after
 from augmentgan.evaluate.metrics import copy_threshold
+from augmentgan.gan.diversity import PixelDistances
 
 SIZES = np.array([100, 100, 100, 30, 30, 30, 30, 4, 4, 4])
 
@@ -80,6 +81,28 @@ def test_of_many_sizes_some_share_a_threshold(drawings, monkeypatch):
     shared = CopyJudge(train, test).thresholds
     assert shared[SIZES == 100] == pytest.approx(exact[SIZES == 100])
     assert len({*shared[SIZES < 100]}) == 1  # a class of 30 has that of the next smaller size
+
+
+@pytest.mark.parametrize("pairs", [1, 250, 999])
+def test_the_answers_do_not_depend_on_how_many_distances_are_held_at_once(drawings, monkeypatch, pairs):
+    train, test, fresh = drawings[1]
+    train = train.subset(np.arange(1, len(train)))  # 99 images in a class: odd numbers of draws too
+    whole = CopyJudge(train, test)
+    ratios = whole.ratios(fresh.images, fresh.labels)
+    monkeypatch.setattr("augmentgan.evaluate.copies._PAIRS", pairs)
+    held, distances = [], PixelDistances.__call__
+    monkeypatch.setattr(PixelDistances, "__call__", lambda *words: held.append(distances(*words)) or held[-1])
+    parts = CopyJudge(train, test)
+    assert np.array_equal(parts.thresholds, whole.thresholds)
+    assert np.array_equal(parts.ratios(fresh.images, fresh.labels), ratios)
+    assert all(each.numel() <= pairs or len(each) == 1 for each in held)
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 7])
+def test_columns_are_drawn_as_though_by_one_generator(n):
+    one = np.random.default_rng(0)
+    one.random(n, dtype=np.float32)
+    assert np.array_equal(_generator_after(n).random(5, dtype=np.float32), one.random(5, dtype=np.float32))
 
 
 def test_a_class_with_one_training_image_is_not_judged(drawings):
