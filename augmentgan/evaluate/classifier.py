@@ -57,18 +57,19 @@ class TrainingImages:
     """
 
     def __init__(self, arm: Arm, real: LabelledImages, synthetic: LabelledImages, share: float, device: torch.device):
-        n_classes = real.n_classes
+        self._n_classes = real.n_classes
         labels = torch.from_numpy(np.concatenate([real.labels, synthetic.labels]))
         order = torch.argsort(labels, stable=True)
         self.images = torch.from_numpy(np.concatenate([real.images, synthetic.images]))[order].to(device)
-        targets = F.one_hot(labels, n_classes).float()
-        if SOFT_LABELS in synthetic.extra and arm.uses_synthetic:
-            targets[len(real) :] = torch.from_numpy(synthetic.extra[SOFT_LABELS]).float()
-        self.targets = targets[order].to(device)
+        self._labels = labels[order].to(device)
+        self._soft_labels: Tensor | None = None
+        if SOFT_LABELS in synthetic.extra and arm.uses_synthetic and len(synthetic):
+            self._soft_labels = torch.from_numpy(synthetic.extra[SOFT_LABELS]).float().to(device)
+            self._sample = (order - len(real)).to(device)  # below 0 for real ones
         self.weights = torch.from_numpy(loss_weights(arm, real.counts)).float()[labels[order]].to(device)
         self.is_synthetic = order >= len(real)
         self._cumulative = {
-            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, n_classes, wish))[order].cumsum(0)
+            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, real.n_classes, wish))[order].cumsum(0)
             for wish in (share, 0.0)
         }
 
@@ -76,6 +77,14 @@ class TrainingImages:
         """N rows for a batch (CPU); real ones come first."""
         rows = stratified_rows(self._cumulative[share], n, random)
         return rows[torch.argsort(self.is_synthetic[rows].to(torch.int8), stable=True)]
+
+    def targets(self, rows: Tensor) -> Tensor:
+        """Class probabilities (n, k) of rows on the device; those of the whole set would fill gigabytes where classes are many."""
+        certain = F.one_hot(self._labels[rows], self._n_classes).float()
+        if self._soft_labels is None:
+            return certain
+        sample = self._sample[rows]
+        return torch.where((sample < 0)[:, None], certain, self._soft_labels[sample.clamp(min=0)])
 
 
 def train_classifier(
@@ -149,7 +158,7 @@ def train_classifier(
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
             rows = to_device(rows, device)
-            inputs, targets = look(rows), rows_of.targets[rows]
+            inputs, targets = look(rows), rows_of.targets(rows)
             if blend:
                 inputs, targets = blend_pairs(inputs, targets, blend)
             recording(learn, inputs, targets, rows_of.weights[rows])

@@ -11,6 +11,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
+from augmentgan.evaluate.classifier import TrainingImages
 from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, samples_offered, stratified_rows
 from augmentgan.evaluate.teachers import Teachers
 
@@ -49,6 +50,20 @@ def test_filling_gives_only_what_a_class_lacks():
     real, made, _ = masses("real+fill", share=1)  # as though the second had 40, each as often
     assert real == pytest.approx([0.5, 0.125])
     assert made == pytest.approx([0, 0.375])
+
+
+@pytest.mark.parametrize("arm", ["real", "real+synthetic"])
+def test_soft_labels_are_targets_of_samples_alone(arm):
+    labels = np.array([1, 0, 2])
+    soft = np.random.default_rng(0).dirichlet(np.ones(3), 3).astype(np.float32)
+    shades = np.arange(6, dtype=np.uint8)[:, None, None, None]  # by which a row is known again
+    real = ag.LabelledImages(shades[:3], labels, tuple("abc"))
+    synthetic = ag.LabelledImages(shades[3:], labels, tuple("abc"), extra={"soft_labels": soft})
+    rows_of = TrainingImages(Arm(arm), real, synthetic, 0.5, torch.device("cpu"))
+    certain = np.eye(3, dtype=np.float32)[labels]
+    expected = np.concatenate([certain, soft if arm == "real+synthetic" else certain])
+    rows = torch.tensor([4, 0, 5, 1, 3, 2, 0])
+    assert np.array_equal(rows_of.targets(rows), expected[rows_of.images[rows].flatten()])
 
 
 def test_weights_of_samples_shift_draws_inside_a_class_only():
