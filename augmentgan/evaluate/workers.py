@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -26,16 +27,27 @@ from augmentgan.errors import AugmentGANError, TrainingError
 MEMORY_EACH = 2 << 30
 """Bytes that a worker may need; one with a generator at 64 px takes somewhat more than half of it."""
 
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a Linux container says how much of the machine's memory is its own, in cgroup's second and first version."""
+
 Tell = Callable[[Any], object]
 Work = Callable[[int, Tell], object]
 
 
 def n_workers(n_jobs: int) -> int:
     """How many workers this machine has cores (those torch may use) and memory for: at least 1, at most one a job."""
-    fitting = n_jobs
+    return max(1, min(torch.get_num_threads(), n_jobs, *(memory // MEMORY_EACH for memory in _memories())))
+
+
+def _memories() -> list[int]:
+    """Bytes of the machine's memory and of a container's limit, as far as the system says."""
+    found = []
     with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system says how much memory it has
-        fitting = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MEMORY_EACH
-    return max(1, min(torch.get_num_threads(), fitting, n_jobs))
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for file in MEMORY_LIMITS:
+        with contextlib.suppress(ValueError, OSError):  # there is none, or it is "max"
+            found.append(int(file.read_text()))
+    return found
 
 
 def in_workers(

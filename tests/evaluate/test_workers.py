@@ -103,14 +103,29 @@ if __name__ == "__main__":
     assert not any(map(alive, pids))
 
 
-def test_how_many(monkeypatch):
+@pytest.fixture
+def four_cores_and_12_gib(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(workers.os, "sysconf", {"SC_PHYS_PAGES": 3 << 20, "SC_PAGE_SIZE": 4096}.get, raising=False)
+    monkeypatch.setattr(workers, "MEMORY_LIMITS", ())
+
+
+def test_how_many(four_cores_and_12_gib, monkeypatch):
     assert [n_workers(jobs) for jobs in (1, 3, 9)] == [1, 3, 4]
     monkeypatch.setattr(workers, "MEMORY_EACH", 5 << 30)
     assert n_workers(9) == 2  # 12 GiB
     monkeypatch.setattr(workers, "MEMORY_EACH", 50 << 30)
     assert n_workers(9) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "n"), [("max\n", 4), (f"{5 << 30}\n", 2), ("1\n", 1), ("9223372036854771712\n", 4), ("", 4), (None, 4)]
+)
+def test_no_more_than_a_container_has_memory_for(four_cores_and_12_gib, tmp_path, monkeypatch, limit, n):
+    if limit is not None:
+        (tmp_path / "limit").write_text(limit)
+    monkeypatch.setattr(workers, "MEMORY_LIMITS", (tmp_path / "none", tmp_path / "limit"))
+    assert n_workers(9) == n
 
 
 ARMS = ["real", "real+classic+synthetic"]
