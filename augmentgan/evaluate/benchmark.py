@@ -169,7 +169,8 @@ class Repeats:
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a repeat is left to train."""
-        return all_finished(self.finished, self.pieces[number].name, self.arms)
+        piece = self.pieces[number]
+        return all_finished(self.finished, piece.name, self.arms, imbalanced=piece.imbalanced)
 
     def updates(self, number: int) -> int:
         """None are left to do, whatever the repeat."""
@@ -202,7 +203,8 @@ def _of_run(
 ) -> BenchmarkReport:
     section = run.recipe.with_benchmark(repeats=repeats, classifier=classifier).benchmark
     train, test = run.train, run.test
-    chosen = chosen_arms(arms, imbalanced=is_imbalanced(train.counts))
+    imbalanced = is_imbalanced(train.counts)
+    chosen = chosen_arms(arms, imbalanced=imbalanced)
     require_classifier(section.classifier, chosen)
     if not len(test):
         raise DataError(
@@ -225,7 +227,17 @@ def _of_run(
     samples = functools.cache(lambda: run.generate(offered))
     pieces = Repeats(
         [
-            Piece(f"run-r{repeat}", repeat, per_class, train, test, np.arange(len(test)), samples, seed + repeat)
+            Piece(
+                f"run-r{repeat}",
+                repeat,
+                per_class,
+                train,
+                test,
+                np.arange(len(test)),
+                samples,
+                seed + repeat,
+                imbalanced=imbalanced,
+            )
             for repeat in range(section.repeats)
         ],
         chosen,

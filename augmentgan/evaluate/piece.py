@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.evaluate.arms import Arm, has_even_classes, is_imbalanced, minority_classes
+from augmentgan.evaluate.arms import Arm, has_even_classes, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.results import BenchmarkRow, score
@@ -42,6 +42,8 @@ class Piece:
         beside: gives samples of a generator that learned from a part of `real`, what is left without the validation fold of that
             number; None where shares are chosen with the samples of `synthetic`.
         seed: of the classifiers, and of the folds that settings are chosen on.
+        imbalanced: whether the benchmark compares arms with rivals that oversample; here a share of 0 is that rival, whatever this draw's own
+            counts are.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Piece:
     test_rows: NDArray[np.int64]
     synthetic: Callable[[], LabelledImages]
     seed: int
+    imbalanced: bool
     beside: Callable[[LabelledImages, int], LabelledImages] | None = None
 
 
@@ -65,21 +68,21 @@ def run_piece(
     on_fit: Callable[[], object],
 ) -> dict[str, Measured]:
     """Tune and train every arm that is not finished; all arms' rows, and what each did with every test image."""
-    imbalanced, even = is_imbalanced(piece.real.counts), has_even_classes(piece.real.counts)
+    even = has_even_classes(piece.real.counts)
     minority = minority_classes(piece.real.counts).tolist()
     measured: dict[str, Measured] = {}
     tuner: Tuner | None = None
     samples = functools.cache(lambda: apply_policy(piece.real, piece.synthetic(), section, piece.seed, device))
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
-        name = _part_name(piece.name, arm)
+        name = _part_name(piece.name, arm, imbalanced=piece.imbalanced)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             synthetic = samples() if arm.uses_synthetic else piece.real.subset([])
             if tuner is None and section.tune:
                 tuner = _tuner(piece, samples, section, device, finished, on_fit)
             setting = tuner.setting_of(arm) if tuner else Setting(share=section.synthetic_share)
-            candidate = simplest(arm, setting, imbalanced=imbalanced, even=even)
+            candidate = simplest(arm, setting, imbalanced=piece.imbalanced, even=even)
             if candidate not in trained:
                 started = time.perf_counter()
                 network = train_classifier(
@@ -125,7 +128,7 @@ def _tuner(
         section,
         piece.seed,
         device,
-        imbalanced=is_imbalanced(piece.real.counts),
+        imbalanced=piece.imbalanced,
         finished=finished,
         name=f"{piece.name}-tuning",
         on_fit=on_fit,
@@ -133,13 +136,15 @@ def _tuner(
     )
 
 
-def all_finished(finished: FinishedParts, name: str, arms: Sequence[Arm]) -> bool:
-    """Whether every arm of the piece of that name has been kept."""
-    return all(finished.get(_part_name(name, arm)) is not None for arm in arms)
+def all_finished(finished: FinishedParts, name: str, arms: Sequence[Arm], *, imbalanced: bool) -> bool:
+    """Whether every arm of the piece of that name has been kept, with the rivals that the benchmark has."""
+    return all(finished.get(_part_name(name, arm, imbalanced=imbalanced)) is not None for arm in arms)
 
 
-def _part_name(piece: str, arm: Arm) -> str:
-    return f"{piece}-{arm.name}"
+def _part_name(piece: str, arm: Arm, *, imbalanced: bool) -> str:
+    """With the arm's rival: sizes or repeats that are added may give it another, and what it chooses depends on it."""
+    rival = arm.without_synthetic(imbalanced=imbalanced)
+    return f"{piece}-{arm.name}" + ("" if rival is None else f"-over-{rival.name}")
 
 
 def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:

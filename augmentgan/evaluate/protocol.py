@@ -166,6 +166,7 @@ def benchmark_from_scratch(
             filed=filed,
             resolved=[_resolved(recipe, data.subset(draw.train), draw.per_class) for draw in draws[: len(sizes)]],
             seed=seed,
+            imbalanced=imbalanced,
             device=where,
             finished=FinishedParts(out, key),
         )
@@ -205,6 +206,7 @@ class FromScratch:
         filed: for each size, the number it is filed under.
         resolved: for each size, the recipe as its generators resolve it.
         seed: the first repeat's.
+        imbalanced: whether any draw is, which makes rivals oversample in all of them.
         device: where to train.
         finished: what has been done.
     """
@@ -217,6 +219,7 @@ class FromScratch:
     filed: Sequence[int]
     resolved: Sequence[ResolvedRecipe]
     seed: int
+    imbalanced: bool
     device: torch.device
     finished: FinishedParts
 
@@ -248,6 +251,7 @@ class FromScratch:
             test_rows=draw.test,
             synthetic=functools.cache(lambda: samples(_two_at_least(real), draw.name)),
             seed=seed,
+            imbalanced=self.imbalanced,
             beside=beside if self.recipe.benchmark.cross_fit else None,
         )
         section = self.resolved[number % len(self.resolved)].benchmark
@@ -255,7 +259,7 @@ class FromScratch:
 
     def is_finished(self, number: int) -> bool:
         """Whether nothing of a piece is left to train."""
-        return all_finished(self.finished, self.draws[number].name, self.arms)
+        return all_finished(self.finished, self.draws[number].name, self.arms, imbalanced=self.imbalanced)
 
     def updates(self, number: int) -> int:
         """Of the generator of a piece."""

@@ -400,6 +400,42 @@ def test_oversampling_is_trained_as_such_wherever_it_changes_anything(
     assert given == trained * 2
 
 
+@pytest.fixture
+def uneven(pool):
+    """Two classes of 40 and 16: [4, 4], [18, 13] and, imbalanced, [32, 13] of them are drawn at sizes 4, 18 and 32."""
+    return ag.LabelledImages(pool.images[24:80], np.repeat([1, 0], [16, 40]), ("a", "b"))
+
+
+def test_one_imbalanced_size_gives_every_size_the_rival_that_it_is_compared_with(uneven, quick, tmp_path, monkeypatch):
+    found, simplest = {}, piece.simplest
+
+    def spied(arm, setting, **words):
+        candidate = simplest(arm, setting, **words)
+        found.setdefault(arm.name, []).append(candidate.arm.name)
+        return candidate
+
+    monkeypatch.setattr(piece, "simplest", spied)
+    recipe = RECIPE.with_settings(["benchmark.tune=false", "benchmark.synthetic_share=0", "benchmark.steps=2"])
+    words = {"recipe": recipe, "arms": ["real+synthetic"]}
+    report = measure(uneven, tmp_path / "b", train_per_class=[4, 18, 32], **words)
+    assert report.protocol["imbalanced"]
+    # of even classes oversampling is no change
+    assert (
+        found["real+synthetic"] == found["real+oversampling"] == ["real", "real+oversampling", "real+oversampling"] * 2
+    )
+    found.clear()
+    assert not measure(uneven, tmp_path / "c", train_per_class=[4, 18], **words).protocol["imbalanced"]
+    assert found == {"real": ["real"] * 4, "real+synthetic": ["real"] * 4}
+
+
+def test_a_size_that_makes_a_benchmark_imbalanced_may_be_added_later(uneven, quick, tmp_path):
+    words = {"recipe": RECIPE.with_settings(["benchmark.synthetic_share=0"]), "arms": ["real+synthetic"]}
+    measure(uneven, tmp_path / "b", train_per_class=[18], **words)
+    added = measure(uneven, tmp_path / "b", train_per_class=[18, 32], **words)
+    at_once = measure(uneven, tmp_path / "c", train_per_class=[18, 32], **words)
+    assert [replace(row, time_s=0) for row in added.runs] == [replace(row, time_s=0) for row in at_once.runs]
+
+
 def test_what_belongs_to_data_is_refused_for_a_run(trained):
     for words in ({"train_per_class": [5]}, {"on_progress": print}):
         with pytest.raises(DataError, match=f"{next(iter(words))} is for a benchmark from scratch"):
