@@ -24,6 +24,7 @@ from augmentgan.evaluate.arms import Arm, has_even_classes
 from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, PROTOCOL_FILE
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.piece import part_name
 from augmentgan.evaluate.tuning import simplest
 from augmentgan.gan.run_folder import RUN_FILE, read_info
 
@@ -104,7 +105,7 @@ def row_of(parts: FinishedParts, draw: str, counts: np.ndarray, arm: Arm) -> dic
 
 def _tested(parts: FinishedParts, draw: str, arm: Arm) -> dict[str, Any]:
     """The row of an arm on test images."""
-    kept = parts.get(f"{draw}-{arm.name}")
+    kept = parts.get(part_name(draw, arm, imbalanced=False))
     if kept is None:
         raise CannotTellError(f"{arm.name} is not finished")
     row: dict[str, Any] = kept["row"]

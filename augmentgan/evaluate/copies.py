@@ -80,21 +80,16 @@ class CopyJudge:
         sizes = every[spread].tolist()
         ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
         others: dict[int, list[NDArray[np.float64]]] = {size: [] for size in sizes}
-        n_drawn = 0
         for label in np.flatnonzero(test.counts).tolist():
             n_train = int(self._n_train[label])
             if n_train < 2:
                 continue
-            draws: dict[int, np.random.Generator] = {}
-            for size in sizes:
-                if size < n_train:
-                    draws[size] = _generator_after(n_drawn)
-                    n_drawn += int(test.counts[label]) * n_train
+            # a stream for each size, so that what is drawn does not depend on how rows are parted
+            randoms = {size: np.random.default_rng([label, size]) for size in sizes}
             for roots in self._roots(label, test.images[test.labels == label]):
                 for size in sizes:
                     known = ratios if n_train >= size else others
-                    chosen = _some_columns(roots, size, draws[size]) if size in draws else roots
-                    known[size].append(copy_ratios(chosen))
+                    known[size].append(copy_ratios(_some_columns(roots, size, randoms[size])))
         found = [_threshold(ratios[size], others[size]) for size in sizes]
         return np.array([found[bisect_right(sizes, n) - 1] if n > 1 else np.nan for n in self._n_train.tolist()])
 
@@ -108,18 +103,8 @@ def _threshold(ratios: list[NDArray[np.float64]], others: list[NDArray[np.float6
 
 
 def _some_columns(roots: NDArray[np.float64], n: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Other n columns for each row, of more."""
+    """Other n columns for each row, or all where there are no more."""
+    if roots.shape[1] <= n:
+        return roots
     columns = random.random(roots.shape, dtype=np.float32).argpartition(n - 1, axis=1)[:, :n]
     return np.take_along_axis(roots, columns, axis=1)
-
-
-def _generator_after(n: int) -> np.random.Generator:
-    """A generator that has drawn n float32 already: so what is drawn does not depend on how rows are parted.
-
-    Two such draws take one step of PCG64, the second the half that the first has left.
-    """
-    steps = np.random.PCG64(0)
-    steps.advance(n // 2)
-    random = np.random.Generator(steps)
-    random.random(n % 2, dtype=np.float32)
-    return random

@@ -75,7 +75,7 @@ def run_piece(
     samples = functools.cache(lambda: apply_policy(piece.real, piece.synthetic(), section, piece.seed, device))
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
-        name = _part_name(piece.name, arm, imbalanced=piece.imbalanced)
+        name = part_name(piece.name, arm, imbalanced=piece.imbalanced)
         kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
         if kept is None:
             synthetic = samples() if arm.uses_synthetic else piece.real.subset([])
@@ -138,11 +138,11 @@ def _tuner(
 
 def all_finished(finished: FinishedParts, name: str, arms: Sequence[Arm], *, imbalanced: bool) -> bool:
     """Whether every arm of the piece of that name has been kept, with the rivals that the benchmark has."""
-    return all(finished.get(_part_name(name, arm, imbalanced=imbalanced)) is not None for arm in arms)
+    return all(finished.get(part_name(name, arm, imbalanced=imbalanced)) is not None for arm in arms)
 
 
-def _part_name(piece: str, arm: Arm, *, imbalanced: bool) -> str:
-    """With the arm's rival: sizes or repeats that are added may give it another, and what it chooses depends on it."""
+def part_name(piece: str, arm: Arm, *, imbalanced: bool) -> str:
+    """Under which a finished arm is kept: with its rival, for sizes or repeats that are added may give it another, and what it chooses depends on it."""
     rival = arm.without_synthetic(imbalanced=imbalanced)
     return f"{piece}-{arm.name}" + ("" if rival is None else f"-over-{rival.name}")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
-from augmentgan.evaluate.copies import CopyJudge, _generator_after
+from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.metrics import copy_threshold
 from augmentgan.gan.diversity import PixelDistances
 
@@ -96,13 +96,6 @@ def test_the_answers_do_not_depend_on_how_many_distances_are_held_at_once(drawin
     assert np.array_equal(parts.thresholds, whole.thresholds)
     assert np.array_equal(parts.ratios(fresh.images, fresh.labels), ratios)
     assert all(each.numel() <= pairs or len(each) == 1 for each in held)
-
-
-@pytest.mark.parametrize("n", [0, 1, 6, 7])
-def test_columns_are_drawn_as_though_by_one_generator(n):
-    one = np.random.default_rng(0)
-    one.random(n, dtype=np.float32)
-    assert np.array_equal(_generator_after(n).random(5, dtype=np.float32), one.random(5, dtype=np.float32))
 
 
 def test_a_class_with_one_training_image_is_not_judged(drawings):
