@@ -187,11 +187,13 @@ def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -
         left, top = (width - side) // 2, (height - side) // 2
         image = image.crop((left, top, left + side, top + side))
     elif width != height and resize == "pad":
-        side = max(width, height)
-        left, top = (side - width) // 2, (side - height) // 2
-        pixels = np.asarray(image)
-        edges = ((top, side - height - top), (left, side - width - left), (0, 0))[: pixels.ndim]
-        image = Image.fromarray(np.pad(pixels, edges, mode="edge"))
+        # scaled first: padded first, an image of one pixel's width would become the square of its height
+        longer = max(width, height)
+        width, height = (max(1, round(side * size_px / longer)) for side in (width, height))
+        pixels = np.asarray(_scaled(image, width, height))
+        left, top = (size_px - width) // 2, (size_px - height) // 2
+        edges = ((top, size_px - height - top), (left, size_px - width - left), (0, 0))[: pixels.ndim]
+        return np.pad(pixels, edges, mode="edge").reshape(size_px, size_px, channels)
     return np.asarray(_scaled(image, size_px, size_px)).reshape(size_px, size_px, channels)
 
 

@@ -1,5 +1,7 @@
 """The stated policies for unusual images, each on a file that needs it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,6 +126,38 @@ def test_not_square(tmp_path, resize):
         assert {(255, 0, 0), (0, 255, 0), (0, 0, 255)} <= colours
     if resize == "pad":
         assert (found[0] == found[12]).all()  # the edge's pixels continue
+
+
+@pytest.mark.parametrize(
+    ("shape", "scaled"), [((12, 48), (4, 16)), ((48, 12), (16, 4)), ((3, 8), (6, 16)), ((31, 9), (16, 5))]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_padded_image_keeps_its_proportions(shape, scaled, channels):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = (255 * (x / shape[1] + y / shape[0]) / 2).astype(np.uint8)[..., None].repeat(channels, axis=2)
+    found = decode.resize_array(image, 16, channels, "pad")
+    (top, height), (left, width) = (((16 - side) // 2, side) for side in scaled)
+    content = found[top : top + height, left : left + width]
+    assert (content == decode.stretch_array(image, height, width)).all()
+    assert (found[:top] == found[top]).all()  # the edge's pixels continue
+    assert (found[top + height :] == found[top + height - 1]).all()
+    assert (found[:, :left] == found[:, left : left + 1]).all()
+    assert (found[:, left + width :] == found[:, left + width - 1 : left + width]).all()
+
+
+@pytest.mark.parametrize("shape", [(4000, 1), (1, 4000)])
+def test_padding_a_thin_image_takes_no_square_of_its_length(shape):
+    levels = np.repeat(np.array([0, 255], dtype=np.uint8), 2000).reshape(*shape, 1).repeat(3, axis=2)
+    tracemalloc.start()
+    try:
+        found = decode.resize_array(levels, 16, 3, "pad")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    halves = found if shape[1] == 1 else found.swapaxes(0, 1)
+    assert (halves[:7] == 0).all()
+    assert (halves[9:] == 255).all()
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
