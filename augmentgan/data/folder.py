@@ -59,12 +59,19 @@ def split_folders(root: Path) -> dict[str, Path]:
     """The parts of a tree by their names in lower case, where it has `train/` and another part and nothing else on top.
 
     Raises:
-        DataError: the folder cannot be read; something that is no part lies beside `train/` with its classes and another part; or the
-            parts have names that are not known, such as `seg_train/` and `seg_test/`, and would be learned as classes.
+        DataError: the folder cannot be read; something that is no part lies beside `train/` with its classes and another part; two parts
+            differ in upper and lower case alone; or the parts have names that are not known, such as `seg_train/` and
+            `seg_test/`, and would be learned as classes.
     """
     folders = _entries(root)[0]
     _refuse_unknown_parts(root, folders)
-    by_name = {folder.name.lower(): folder for folder in folders}
+    by_name: dict[str, Path] = {}
+    for folder in folders:
+        other = by_name.setdefault(folder.name.lower(), folder)
+        if other is not folder and folder.name.lower() in SPLIT_WORDS:
+            raise DataError(
+                f"folder {str(root)!r} holds {other.name!r} and {folder.name!r}; put all of that part in one"
+            )
     parts = {name: folder for name, folder in by_name.items() if name in SPLIT_WORDS}
     if len(parts) < 2 or not {"train", "training"} & set(parts):
         return {}

@@ -210,6 +210,13 @@ def test_a_stranger_beside_train_and_test_is_no_class(tree, tmp_path):
     refused(lambda: ag.load(root), "test, train", "'samples', which is no part", "move it")
 
 
+def test_a_part_that_is_spelled_in_two_ways_is_not_dropped(tree, tmp_path):
+    root = parts(tree, tmp_path / "both", "train", "Train", "test")
+    if len(list(root.iterdir())) < 3:
+        pytest.skip("this system takes both names for one")
+    refused(lambda: ag.load(root), "'Train' and 'train'", "in one")
+
+
 def test_classes_may_be_called_train_and_test(tree, tmp_path):
     for old, new in (("class_0", "train"), ("class_1", "test"), ("class_2", "bus")):
         (tree / old).rename(tree / new)
