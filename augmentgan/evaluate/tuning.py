@@ -219,19 +219,21 @@ def validation_folds(real: LabelledImages, n_folds: int, seed: int) -> NDArray[n
     """
     units = connected_rows(real)
     fold = np.full(len(real), -1, dtype=np.int64)
+    members_of = np.split(np.argsort(units, kind="stable"), np.cumsum(np.bincount(units))[:-1])
+    in_fold = np.zeros((n_folds, real.n_classes), dtype=np.int64)
     random = np.random.default_rng(seed)
-    for label in np.argsort(real.counts, kind="stable"):
+    counts = real.counts
+    for label in np.argsort(counts, kind="stable"):
         mine = np.flatnonzero(real.labels == label)
         free = random.permutation(np.unique(units[mine[fold[mine] < 0]]))
         if len(np.unique(units[mine])) < 2:
             continue
-        sizes = np.bincount(fold[mine][fold[mine] >= 0], minlength=n_folds)
         for unit in free:
-            smallest = int(np.argmin(sizes))
-            members = units == unit
-            left = real.counts - np.bincount(real.labels[members | (fold == smallest)], minlength=real.n_classes)
-            if (left[real.counts > 0] == 0).any():
+            smallest = int(np.argmin(in_fold[:, label]))
+            members = members_of[unit]
+            with_unit = in_fold[smallest] + np.bincount(real.labels[members], minlength=real.n_classes)
+            if ((with_unit == counts) & (counts > 0)).any():
                 continue  # a group of several classes, and of one of them it has all that would be left
             fold[members] = smallest
-            sizes[smallest] += int((members & (real.labels == label)).sum())
+            in_fold[smallest] = with_unit
     return fold
