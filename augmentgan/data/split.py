@@ -52,14 +52,14 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
         train, test = (np.flatnonzero(data.split == which) for which in (TRAIN, TEST))
         return Split(train, test, np.arange(0), "data")
     _check_classes(data)
+    if test_fraction == 0 and not data.is_split:
+        return Split(np.arange(len(data)), np.arange(0), np.arange(0), "drawn")
     units = _units(data)
     if data.split is not None and data.is_split:
         test = np.flatnonzero(data.split == TEST)
         straddles = np.isin(units, units[test]) & (data.split == TRAIN)
         train = np.flatnonzero((data.split == TRAIN) & ~straddles)
         split = Split(train, test, np.flatnonzero(straddles), "data")
-    elif test_fraction == 0:
-        split = Split(np.arange(len(data)), np.arange(0), np.arange(0), "drawn")
     else:
         in_test = _draw(data, units, test_fraction, seed)
         split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test), np.arange(0), "drawn")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
+from augmentgan.data import split
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import draw_per_class, join_test, split_rows
 from augmentgan.errors import DataError
@@ -30,6 +31,16 @@ def test_every_row_once_and_every_class_on_both_sides(data):
 def test_the_seed_decides(data):
     first, again, other = (split_rows(data, test_fraction=0.2, seed=seed) for seed in (1, 1, 2))
     assert first.test.tolist() == again.test.tolist() != other.test.tolist()
+
+
+def test_where_nothing_is_split_no_double_is_sought(data, monkeypatch):
+    monkeypatch.setattr(split, "near_duplicates", lambda *_: pytest.fail("it was"))
+    for marks in (None, np.zeros(54, dtype=np.int64)):
+        found = split_rows(replace(data, split=marks), test_fraction=0, seed=0)
+        assert found.train.tolist() == list(range(54))
+        assert (len(found.test), len(found.dropped), found.source) == (0, 0, "drawn")
+    with pytest.raises(DataError, match="'c' has 1 image"):
+        split_rows(data.subset(range(53)), test_fraction=0, seed=0)
 
 
 def test_identical_images_never_straddle(data):
