@@ -24,6 +24,8 @@ from augmentgan.errors import DataError
 from augmentgan.files import parse_json, refuse_existing, whole_file
 
 _CHUNK_BYTES = 512 * 1024
+"""At most, but for a single row: a chunk that HDF5 cannot hold in its cache of 1 MiB is written anew with every few rows."""
+_COLUMN_ROWS = 8192
 _CHUNKS_AT_ONCE = 4
 """Growing and writing every column costs about the same for few rows as for many."""
 
@@ -219,10 +221,10 @@ class Hdf5Writer:
             self._disk = stack.enter_context(_CalmFile(part, "w+b"))
             stack.callback(self._disk.check)  # after HDF5 has closed, before the file is taken for whole
             self._file = stack.enter_context(h5py.File(self._disk, "w"))
-            self._create("labels", np.int64, (), 8192, "gzip")
-            for name, dtype in self._columns.items():
+            for name, dtype in {"labels": np.int64, **self._columns}.items():
                 base, shape = np.dtype(dtype).subdtype or (np.dtype(dtype), ())
-                self._create(name, base, shape, 8192, "gzip")
+                rows = max(1, min(_COLUMN_ROWS, _CHUNK_BYTES // np.dtype(dtype).itemsize))
+                self._create(name, base, shape, rows, "gzip")
             self._file.attrs["class_names"] = json.dumps(list(self._class_names))
             for key, value in self._attributes.items():
                 self._file.attrs[key] = value

@@ -37,6 +37,22 @@ def test_rows_written_in_any_pieces_are_the_same_rows(tmp_path):
     assert (found.extra["score"] == np.arange(700)).all()
 
 
+def test_a_chunk_of_a_wide_column_fits_the_cache(tmp_path):
+    soft = np.random.default_rng(0).random((60, 1000), dtype=np.float32)
+    columns = {"soft_labels": soft, "huge": soft.repeat(200, axis=1), "weight": soft[:, 0]}
+    data = ag.LabelledImages(np.zeros((60, 4, 4, 1), np.uint8), np.arange(60) % 2, ("a", "b"), extra=columns)
+    write_hdf5(tmp_path / "set.h5", data)
+    with h5py.File(tmp_path / "set.h5") as file:
+        assert {name: file[name].chunks[0] for name in ("labels", *columns)} == {
+            "labels": 8192,
+            "soft_labels": 131,  # of 4,000 bytes, in 512 KiB
+            "huge": 1,
+            "weight": 8192,
+        }
+        for name, values in columns.items():
+            np.testing.assert_array_equal(file[name][:], values)
+
+
 def test_nothing_remains_of_a_file_whose_writing_failed(tmp_path):
     with (
         pytest.raises(TypeError, match="broadcast"),
