@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -24,6 +25,7 @@ MAX_TABLE_BYTES = 256 * 2**20
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 _FILE_COLUMNS = ("file_name", "path")
+_HEADER_BYTES = 2**20
 _DIGITS = 18
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -58,7 +60,7 @@ def metadata_files(root: Path) -> dict[Path, int | None]:
         The split of each file's rows, None for the root's; empty where there are none, or none with labels.
 
     Raises:
-        DataError: a metadata file that cannot be read.
+        DataError: a metadata file that cannot be opened, or whose first line names both columns and that cannot be read.
     """
     at_root = _labelled_metadata(root)
     if at_root is not None:
@@ -213,12 +215,16 @@ def _delimiter(text: str) -> str:
     return next((each for each in ";\t" if "label" in [word.strip('" ') for word in first.split(each)]), ",")
 
 
-def _text(path: Path) -> str:
+def _content(path: Path, n_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_TABLE_BYTES + 1)
+            return file.read(n_bytes)
     except OSError as error:
         raise DataError(f"table {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
+
+
+def _text(path: Path) -> str:
+    content = _content(path, MAX_TABLE_BYTES + 1)
     if len(content) > MAX_TABLE_BYTES:
         raise DataError(f"table {str(path)!r} is over {MAX_TABLE_BYTES // 2**20} MiB; keep path and label only")
     try:
@@ -231,6 +237,10 @@ def _labelled_metadata(folder: Path) -> Path | None:
     for name in _METADATA:
         file = folder / name
         if file.is_file() and not file.is_symlink():
+            # another program's file of that name is no concern of ours, and it may be written in whatever way
+            header = _content(file, _HEADER_BYTES).lstrip().split(b"\n", 1)[0].decode(errors="replace")
+            if not {"file_name", "label"} <= set(re.findall(r"\w+", header.lower())):
+                return None
             first = next((record for _, record in _records(file)), {})
             return file if "label" in first and "file_name" in first else None
     return None

@@ -166,6 +166,36 @@ def test_metadata_without_labels_leaves_the_class_folders(tree):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", b"id,caf\xe9\n1,2\n"),
+        ("metadata.csv", b"# made on Monday\nfile,camera,place\na.png,1,\n"),
+        ("metadata.csv", b"file_name,labels\na.png\n"),
+        ("metadata.jsonl", b"no JSON\n"),
+    ],
+)
+def test_metadata_of_another_program_lies_beside_the_class_folders(tree, name, content):
+    before = ag.load(tree).fingerprint()
+    (tree / name).write_bytes(content)
+    told = []
+    assert ag.load(tree, on_notice=told.append).fingerprint() == before
+    assert told == [f"1 files that belong to no class ignored; the first: {name!r}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("metadata.csv", b"file_name,label\na.png,caf\xe9\n", ["not UTF-8"]),
+        ("metadata.csv", b"\n File_Name;Label\na.png\n", ["line 2"]),
+        ("metadata.jsonl", b'{"file_name": "a.png", "label": 1\n', ["line 1", "not JSON"]),
+    ],
+)
+def test_metadata_that_would_have_labels_is_not_passed_over(tree, name, content, words):
+    (tree / name).write_bytes(content)
+    refused(tree, name, *words)
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("{", ["line 2", "not JSON"]),
