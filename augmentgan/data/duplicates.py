@@ -7,6 +7,8 @@ the test for identical pixels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,9 +33,8 @@ def near_duplicates(
     Returns:
         int64 (p, 2), sorted; within one set each pair once, the smaller row first.
     """
-    one, is_flat = _standardised(first)
-    other, is_other_flat = (one, is_flat) if second is None else _standardised(second)
-    coarse_one, coarse_other = _block_means(one), _block_means(other)
+    one, coarse_one, is_flat = standardised = _standardised(first)
+    other, coarse_other, is_other_flat = standardised if second is None else _standardised(second)
     bound = near**2 * coarse_one.shape[1] * (1 + 1e-4)
     sizes = (coarse_other**2).sum(axis=1)
     found = []
@@ -53,12 +54,21 @@ def near_duplicates(
     return np.concatenate(found or [np.empty((0, 2), dtype=np.int64)]).astype(np.int64)
 
 
-def _standardised(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    pixels = images.astype(np.float32)
-    pixels -= pixels.mean(axis=(1, 2, 3), keepdims=True)
-    spread = pixels.std(axis=(1, 2, 3), keepdims=True)
-    pixels /= np.maximum(spread, _FLAT)
-    return pixels, spread.reshape(-1) < _FLAT
+def _standardised(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Each image with mean 0 and standard deviation 1, its block means, and whether it is flat; in parts, to save memory."""
+    pixels = np.empty(images.shape, dtype=np.float32)
+    is_flat = np.empty(len(images), dtype=np.bool_)
+    coarse = []
+    at_once = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:]))
+    for some in (slice(k, k + at_once) for k in range(0, len(images), at_once)):
+        part = pixels[some]
+        part[...] = images[some]
+        part -= part.mean(axis=(1, 2, 3), keepdims=True)
+        spread = part.std(axis=(1, 2, 3), keepdims=True)
+        part /= np.maximum(spread, _FLAT)
+        is_flat[some] = spread.reshape(-1) < _FLAT
+        coarse.append(_block_means(part))
+    return pixels, np.concatenate(coarse), is_flat
 
 
 def _block_means(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,5 +1,7 @@
 """The rule for near duplicates finds doubles and leaves different images alone."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,20 @@ def test_no_pair_is_lost_whatever_the_size(side):
     found = near_duplicates(images)
     assert {tuple(pair) for pair in found} == every_pair(images)
     assert len(found) >= 5
+
+
+def test_beside_the_standardised_images_no_copy_of_them_is_made():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (300, 8, 8, 3), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    images[299], images[150] = images[0], images[100]
+    tracemalloc.start()
+    try:
+        found = near_duplicates(images)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.tolist() == [[0, 299], [100, 150]]
+    assert peak < 1.75 * 4 * images.size
 
 
 def test_flat_images_are_left_to_the_test_for_identical_pixels():
