@@ -252,6 +252,8 @@ def test_more_repeats_and_arms_of_the_generators_that_are_there(tmp_path, small_
     before = (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns
     report = measure(few, tmp_path / "b", repeats=3, arms=["synthetic", "real+synthetic"], **words)
     assert {row.repeat for row in report.runs if row.arm == "real+synthetic"} == {0, 1, 2}
+    fits = [ag.Run(tmp_path / "b" / "fits" / f"4-r{repeat}") for repeat in range(3)]
+    assert [run.info["seed"] for run in fits] == [0, 1, 2]
     assert (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns == before
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import filelock
 import h5py
@@ -15,7 +16,7 @@ from augmentgan.data import spool
 from augmentgan.errors import DataError, OutputError
 from augmentgan.gan import sampling
 from augmentgan.gan.distributed import Team
-from augmentgan.gan.generating import Refusal
+from augmentgan.gan.generating import Refusal, _key
 
 PER_CLASS = 25
 SAMPLE_ROWS = sampling.sample_rows
@@ -165,3 +166,24 @@ def test_fewer_than_no_samples_are_refused(trained, tmp_path):
     with pytest.raises(DataError, match="class '0': -3 samples are asked for"):
         ag.write_samples(trained, {0: -3, 1: 5}, tmp_path / "s.h5")
     assert not list(tmp_path.iterdir())
+
+
+def test_kept_rows_are_gone_on_with_only_where_nothing_that_they_depend_on_has_changed(trained):
+    teachers = SimpleNamespace(rule="weight by teachers", columns={})
+    run, counts = trained, trained.counts(2)
+    truncated = ag.Run(run.folder)
+    truncated.recipe = run.recipe.model_copy(update={"model": run.recipe.model.model_copy(update={"truncation": 0.5})})
+    keys = [
+        _key(run, run.provenance(3, None), counts, None, ()),
+        _key(run, run.provenance(4, None), counts, None, ()),
+        _key(run, run.provenance(3, None), trained.counts(3), None, ()),
+        _key(run, run.provenance(3, None), counts, EVEN, ()),
+        _key(run, run.provenance(3, None), counts, None, (teachers,)),
+        _key(run, {**run.provenance(3, None), "model_fingerprint": "another"}, counts, None, ()),
+        _key(run, {**run.provenance(3, None), "data_fingerprint": "another"}, counts, None, ()),
+        _key(truncated, run.provenance(3, None), counts, None, ()),
+    ]
+    assert all(keys[i] != keys[k] for i in range(len(keys)) for k in range(i))
+    assert keys[0] == _key(run, run.provenance(3, "the same by another command"), counts, None, ())
+    assert keys[0]["versions"]["torch"] == torch.__version__
+    assert keys[0]["device"] == "cpu"

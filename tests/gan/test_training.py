@@ -7,6 +7,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import TrainingError
+from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
 from augmentgan.gan.device import resolve_device, resolve_precision
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
@@ -185,3 +186,41 @@ def test_precision():
     assert resolve_device("cpu") == CPU
     assert resolve_precision("float32", CPU) == torch.float32
     assert resolve_precision("bfloat16", CPU) == torch.bfloat16
+
+
+def test_the_discriminator_learns_to_tell_real_from_generated(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe, "augment.translation=0", "augment.cutout=0", "augment.colour=false")
+    labels, rows, *_ = trainer._drawn()
+    real = trainer.batches.real_images(rows)
+    for _ in range(30):
+        _, logits_real, logits_fake = trainer._discriminator_update(real, -real, labels)
+    assert logits_real.mean() > logits_fake.mean()
+
+
+@pytest.mark.parametrize(
+    "setting", ["objective.r1_weight=10", "objective.lecam_weight=10", "objective.class_weight=10"]
+)
+def test_a_penalty_moves_the_discriminator(digits, small_recipe, setting):
+    learned = []
+    for settings in ([], [setting]):
+        torch.manual_seed(0)
+        trainer = trainer_of(digits, small_recipe, "objective.class_weight=0.1", *settings)
+        torch.manual_seed(1)
+        trainer.update()
+        learned.append(weights(trainer.discriminator))
+    assert not torch.equal(*learned)
+
+
+def test_a_checkpoint_keeps_what_cannot_be_learned_again(digits, small_recipe, tmp_path):
+    trainer = trainer_of(digits, small_recipe, "objective.lecam_weight=1")
+    for _ in range(3):
+        trainer.update()
+    trainer.seconds, trainer.chosen_updates = 12.5, 2
+    save_checkpoint(trainer, tmp_path)
+    other = trainer_of(digits, small_recipe, "objective.lecam_weight=1")
+    restore_checkpoint(other, tmp_path)
+    assert (other.updates, other.seconds, other.chosen_updates) == (3, 12.5, 2)
+    assert trainer.anchors.any()
+    assert torch.equal(other.anchors, trainer.anchors)
+    for name in ("generator", "discriminator", "average", "chosen"):
+        assert torch.equal(weights(getattr(other, name)), weights(getattr(trainer, name)))
