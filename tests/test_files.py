@@ -38,6 +38,43 @@ def test_a_crash_leaves_the_earlier_folder(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_is_written_may_be_read_as_any_other_file(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with whole_file(tmp_path / "a.txt") as part:
+            part.write_text("a")
+        with whole_folder(tmp_path / "out") as part:
+            (part / "a.txt").write_text("a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_that_a_crash_left_aside_comes_back(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    with whole_folder(path) as part:
+        (part / "a.txt").write_text("first")
+    replace, renamed = os.replace, []
+
+    def crash_between(source, target):
+        if renamed:
+            raise Crash
+        renamed.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", crash_between)
+    with pytest.raises(Crash), whole_folder(path, overwrite=True) as part:
+        (part / "a.txt").write_text("second")
+    monkeypatch.undo()
+    assert not path.exists()
+    with pytest.raises(OutputError, match="exists already"), whole_folder(path):
+        pass
+    assert (path / "a.txt").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_what_exists_is_not_replaced(tmp_path):
     path = tmp_path / "out"
     path.mkdir()

@@ -130,6 +130,12 @@ def test_a_class_of_copies_cannot_be_tested(data):
         split_rows(replace(data, images=images), test_fraction=0.2, seed=0)
 
 
+def test_a_given_split_must_leave_something_of_every_class_to_learn_from(data):
+    split = (data.labels == 2).astype(np.int64)
+    with pytest.raises(DataError, match="class 'c' has no training image left"):
+        split_rows(replace(data, split=split), test_fraction=0.2, seed=0)
+
+
 def test_draws_are_nested(data):
     rows = np.arange(54)
     few, more = (set(draw_per_class(data.labels, rows, n, seed=5)) for n in (5, 11))

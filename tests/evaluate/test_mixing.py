@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 import augmentgan as ag
 from augmentgan.errors import DataError
-from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm
+from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm, is_imbalanced, minority_classes
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.classifier import TrainingImages
 from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, samples_offered, stratified_rows
@@ -118,12 +118,30 @@ def test_teachers_weigh_drop_and_label(trained):
         ("real+real", "once each"),
         ("real+synthetic+fill", "exclude each other"),
         ("real+class-weights+fill", "exclude each other"),
+        ("real+class-weights+synthetic", "exclude each other"),
+        ("real+oversampling+class-weights", "exclude each other"),
+        ("real+mixup+cutmix", "exclude each other"),
         ("synthetic+classic", "real first"),
     ],
 )
 def test_arms_that_make_no_sense(name, message):
     with pytest.raises(DataError, match=message):
         Arm(name)
+
+
+@pytest.mark.parametrize(
+    ("counts", "imbalanced", "minority"),
+    [
+        ([10, 10, 0], False, []),
+        ([14, 10], False, []),
+        ([15, 10], True, []),
+        ([20, 10], True, []),
+        ([21, 10, 0], True, [1]),
+    ],
+)
+def test_what_counts_as_imbalanced_and_as_rare(counts, imbalanced, minority):
+    assert is_imbalanced(np.array(counts)) is imbalanced
+    assert minority_classes(np.array(counts)).tolist() == minority
 
 
 def test_the_rival_of_an_arm_differs_in_the_synthetic_images_alone():

@@ -263,6 +263,17 @@ def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
         measure(pool, tmp_path)
 
 
+def test_test_images_are_known_again_in_another_repeat(pool, quick, tmp_path, monkeypatch):
+    """Intervals ask which images the repeats share."""
+    seen, run = [], protocol.run_piece
+    monkeypatch.setattr(protocol, "run_piece", lambda piece, *words: seen.append(piece) or run(piece, *words))
+    recipe = RECIPE.with_settings(["benchmark.tune=false"])
+    measure(pool, tmp_path / "b", train_per_class=[4], arms=["real"], recipe=recipe)
+    assert len(seen) == 2
+    for each in seen:
+        assert np.array_equal(pool.images[each.test_rows], each.test.images)
+
+
 def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
     """Neither itself, nor a copy, nor one of its group, nor a brightened and compressed double."""
     random = np.random.default_rng(0)

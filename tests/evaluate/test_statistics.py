@@ -223,3 +223,10 @@ def test_calibration_error():
     assert calibration_error(even, labels) == pytest.approx(0)
     too_sure = np.tile([0.9, 0.1], (1000, 1))
     assert calibration_error(too_sure, labels) == pytest.approx(0.4)
+
+
+def test_confidences_are_compared_in_fifteen_bins():
+    sure = np.array([0.66, 0.68])  # two of fifteen bins, one of five
+    probabilities = np.repeat(np.stack([sure, 1 - sure], axis=1), 10, axis=0)
+    right_then_wrong = np.repeat([0, 1], 10)
+    assert calibration_error(probabilities, right_then_wrong) == pytest.approx((0.34 + 0.68) / 2)

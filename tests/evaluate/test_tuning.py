@@ -152,6 +152,10 @@ def test_every_arm_has_its_own_candidates_and_each_is_scored_once(tuner):
     before = len(given)
     make().setting_of(Arm("real+classic+synthetic"))
     assert len(given) == before  # all of it was kept
+    of_arm = {arm.name: [setting for each, *_, setting in given if each == arm] for arm, *_ in given}
+    assert {setting.weight_decay for setting in of_arm["real"]} == {0.05, 0.5}
+    assert {setting.strength for setting in of_arm["real+classic"]} == {0.5, 1.0}  # none is "real"
+    assert {setting.share for setting in of_arm["real+synthetic"]} == {0.25, 0.5}
 
 
 def test_harmful_augmentation_and_samples_are_left_out(tuner):

@@ -36,6 +36,7 @@ def test_latents_are_standard_normal_and_addressable():
     assert latents.std() == pytest.approx(1, abs=0.02)
     assert (latents_of(7, 2, np.array([4321, 12]), 16) == latents[[4321, 12]]).all()
     assert not np.allclose(latents_of(7, 3, np.arange(5), 16), latents[:5])
+    assert len(np.unique(latents)) > 0.99 * latents.size  # streams of neighbouring samples do not overlap
 
 
 @pytest.mark.parametrize("shares", [[0.1] * 10, [0.02] * 5 + [0.18] * 5])
