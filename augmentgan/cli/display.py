@@ -118,7 +118,7 @@ class TrainingDisplay:
         lines = [
             f"loss     D {status.loss_d:.3f}   G {status.loss_g:.3f}",
             f"D(x)     {_needle(status.d_real)} {status.d_real:.2f}",
-            f"D(G(z))  {_needle(status.d_fake)} {status.d_fake:.2f}   | marks 0.5: D can only guess",
+            f"D(G(z))  {_needle(status.d_fake)} {status.d_fake:.2f}   equal: D cannot tell; the bar marks 0.5",
             *([f"samples  {self._quality}"] if self._quality else []),
         ]
         self._live.update(Group(self._progress, Text("\n".join(lines))))

@@ -55,6 +55,8 @@ def _lines(found: Evaluation) -> list[str]:
     # these names mean Inception's features and no others
     on_inception = found.features == EXTRACTORS["inception"]
     frechet, kernel = ("FID", "KID") if on_inception else ("frechet distance", "kernel distance")
+    told = found.memorised_fraction is not None
+    of_copies = "1 % is what held-out real images give" if told else "ten held-out test images are needed to tell"
     lines = [
         f"{found.n_samples} samples against the training images; features: {found.features}",
         f"{frechet:18} {found.frechet_distance:.3f}   (0: alike)",
@@ -62,7 +64,7 @@ def _lines(found: Evaluation) -> list[str]:
         f"precision, recall  {found.precision:.2f}, {found.recall:.2f}   (1: plausible; 1: every real image within reach)",
         f"density, coverage  {found.density:.2f}, {found.coverage:.2f}   (1 and 1: alike)",
         f"label agreement    {_percent(found.label_agreement)}   (classifiers of real images see the class asked for)",
-        f"near copies        {_percent(found.memorised_fraction)}   (1 % is what held-out real images give)",
+        f"near copies        {_percent(found.memorised_fraction)}   ({of_copies})",
         f"accuracy           {_percent(found.synthetic_only_accuracy)} trained on {found.n_samples_learned} samples alone, "
         f"{_percent(found.real_only_accuracy)} on the real images (balanced, test images)",
     ]

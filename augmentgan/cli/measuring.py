@@ -58,7 +58,12 @@ def benchmark(
     imbalance: Annotated[
         str | None, typer.Option(help="With DATA: 50:1, step:50:1 or long-tail:100:1; which classes are rare is drawn.")
     ] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these arms, separated by commas; real and each one's rival without samples are run with them."
+        ),
+    ] = None,
     classifier: Annotated[str | None, typer.Option(help="small-cnn, resnet18 or pretrained.")] = None,
     out: OutOption = None,
     recipe: RecipeOption = None,

@@ -86,7 +86,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         try:
             plan = _fit_plan(plan_fit(data, recipe, seed))
         except AugmentGANError as error:
-            reason = reason or str(error)
+            reason = str(error) if reason is None else f"{reason}; and without those: {error}"
     return Inspection(
         data=str(path),
         kind=kind,

@@ -65,7 +65,13 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
         split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test), np.arange(0), "drawn")
     left = np.bincount(data.labels[split.train], minlength=data.n_classes)
     for label in np.flatnonzero(left < 1):
-        raise DataError(f"class {data.class_names[label]!r} has no training image left after the split; add images")
+        name, dropped = data.class_names[label], int((data.labels[split.dropped] == label).sum())
+        if dropped:
+            raise DataError(
+                f"class {name!r}: all of its {dropped} training images are, or nearly are, test images too, or of their groups; "
+                "test on other images"
+            )
+        raise DataError(f"class {name!r} has no training image left after the split; add images")
     return split
 
 

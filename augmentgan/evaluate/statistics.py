@@ -94,7 +94,8 @@ def paired_difference(
         one.right.astype(np.float64) - other.right.astype(np.float64)
         for one, other in zip(treated, baseline, strict=True)
     ]
-    return _mean(differences, treated, balanced=balanced, classes=classes)
+    found = _mean(differences, treated, balanced=balanced, classes=classes)
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))  # no difference of accuracies is larger
 
 
 def accuracy_with_interval(arm: Sequence[Outcomes], *, balanced: bool) -> Difference:

@@ -136,6 +136,12 @@ def test_a_given_split_must_leave_something_of_every_class_to_learn_from(data):
         split_rows(replace(data, split=split), test_fraction=0.2, seed=0)
 
 
+def test_a_class_that_is_tested_on_all_that_it_would_learn_from(data):
+    both = join_test(data, data)
+    with pytest.raises(DataError, match="class 'a': all of its 40 training images are, or nearly are, test images too"):
+        split_rows(both, test_fraction=0.2, seed=0)
+
+
 def test_draws_are_nested(data):
     rows = np.arange(54)
     few, more = (set(draw_per_class(data.labels, rows, n, seed=5)) for n in (5, 11))

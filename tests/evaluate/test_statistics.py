@@ -214,6 +214,14 @@ def test_holm_keeps_the_whole_family():
     assert 0.03 <= wrong <= 0.07  # some false alarm in ten true nulls, once in twenty
 
 
+def test_no_interval_of_a_difference_reaches_beyond_all_or_nothing():
+    labels = np.arange(6) % 2
+    some, other = np.array([True, True, False, True, False, True]), np.array([False, True, True, False, False, True])
+    arms = [[Outcomes(right, labels, np.arange(6)) for right in pair] for pair in ((some, other), (other, other))]
+    found = paired_difference(*arms, balanced=True)
+    assert -1 <= found.low < found.mean < found.high <= 1
+
+
 def test_calibration_error():
     labels = np.arange(1000) % 2
     sure = np.stack([1.0 - labels, labels], axis=1)
