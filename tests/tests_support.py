@@ -47,7 +47,12 @@ def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
         "cross_fit": False,
         "classifier": "small-cnn",
         "multiplicity": "each by itself",
-        "sizes": {"test": 30, "synthetic": 60, "train_per_class": list(sizes)},
+        "sizes": {
+            "test": 30,
+            "synthetic": 60,
+            "train_per_class": list(sizes),
+            "counts": [[size] * n_classes for size in sizes],
+        },
         "imbalanced": imbalanced,
         "split": "redrawn for every repeat",
         "same_training_images": [],

@@ -206,9 +206,11 @@ def arms_table(report: BenchmarkReport, train_per_class: int, *, wide: bool = Tr
     Without `wide`, only balanced accuracy is shown, and eighty columns hold the table. Of the columns of differences there are the two
     that matter most; the page has all.
     """
+    from augmentgan.evaluate.results import images_a_class
+
     protocol = report.protocol
     table = _table(
-        f"{train_per_class} real training images a class, {protocol['sizes']['test']} real test images, "
+        f"{images_a_class(protocol, train_per_class)} real training images a class, {protocol['sizes']['test']} real test images, "
         f"{protocol['repeats']} repeats, {protocol['classifier']}; %"
     )
     metrics = ["balanced_accuracy", *(["macro_f1", "worst_recall", "ece"] if wide else [])]
@@ -235,13 +237,15 @@ def recall_table(report: BenchmarkReport, most: int = 20) -> Table:
 
     A class without test images has no recall, and comes after all others.
     """
+    from augmentgan.evaluate.results import images_a_class
+
     size = report.verdict.train_per_class or report.train_per_class[0]
     before, after = (report.mean_recall(arm, size) for arm in (report.verdict.baseline, report.verdict.arm))
     changes = [x - y for x, y in zip(after, before, strict=True)]
     order = sorted(
         range(len(changes)), key=lambda label: math.inf if math.isnan(changes[label]) else -abs(changes[label])
     )[:most]
-    table = _table(f"recall a class, {size} real training images a class; %")
+    table = _table(f"recall a class, {images_a_class(report.protocol, size)} real training images a class; %")
     for name in ("class", report.verdict.baseline, report.verdict.arm, "change"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for label in sorted(order):

@@ -1,12 +1,4 @@
-"""The arms of a benchmark. An arm's name is its definition: words joined by "+", each with one meaning.
-
-    real            the real training images, each equally often
-    oversampling    classes drawn evenly: the images of a rare class come up more often
-    class-weights   images drawn as they are, the loss of a rare class weighs more
-    classic         classical augmentation (its strength is tuned; see `augmentation`)
-    mixup, cutmix   pairs of images blended (torchvision v2) beside what else the arm does
-    synthetic       part of every batch is synthetic, classes drawn evenly; alone: nothing but synthetic images
-    fill            synthetic images only for what a class lacks to be as large as the largest, classes drawn evenly
+"""The arms of a benchmark. An arm's name is its definition: words joined by "+", each with one meaning (`MEANINGS`).
 
 Where all classes have the same number of training images, "real" and "real+oversampling" are the same thing.
 """
@@ -41,7 +33,19 @@ IMBALANCED_ARMS = (
 IMBALANCED_FROM = 1.5
 """A set counts as imbalanced where its largest class has at least this many times the images of its smallest."""
 
-WORDS = ("real", "oversampling", "class-weights", "classic", "mixup", "cutmix", "synthetic", "fill")
+MEANINGS = {
+    "real": "the real training images, each equally often",
+    "oversampling": "classes drawn evenly: the images of a rare class come up more often",
+    "class-weights": "images drawn as they are, the loss of a rare class weighs more",
+    "classic": "classical augmentation, its strength tuned",
+    "mixup": "pairs of images blended",
+    "cutmix": "a part of an image replaced by another's",
+    "synthetic": "part of every batch is synthetic, classes drawn evenly; alone: nothing but synthetic images",
+    "fill": "synthetic images only for what a class lacks to be as large as the largest, classes drawn evenly",
+}
+"""What each word of an arm's name means, in the order in which they stand; see `augmentation` and `mixing` for how it is done."""
+
+WORDS = tuple(MEANINGS)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +17,13 @@ BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
 """The figures of a row that are one number."""
+
+
+def images_a_class(protocol: Mapping[str, Any], train_per_class: int) -> str:
+    """Real training images a class in words, of the first draw of a size: "20", or "3 to 167" where classes differ."""
+    sizes = protocol["sizes"]
+    counts = [n for n in sizes["counts"][sizes["train_per_class"].index(train_per_class)] if n]
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 @dataclass(frozen=True)

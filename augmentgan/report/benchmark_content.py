@@ -10,8 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from augmentgan.errors import DataError, RunError
-from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.results import BENCHMARK_FILE
+from augmentgan.evaluate.arms import MEANINGS, Arm
+from augmentgan.evaluate.results import BENCHMARK_FILE, images_a_class
 from augmentgan.files import read_json
 from augmentgan.gan.run import Run
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
@@ -89,6 +89,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
         "sizes": [_at_size(document, size) for size in sizes],
         "columns": list(columns),
         "who_is_who": _who_is_who(columns),
+        "words": _words(document["protocol"]["arms"]),
         "figures": [name.replace("_", " ") for name in _FIGURES],
         "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
         "command": document["protocol"].get("command"),
@@ -118,7 +119,7 @@ def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
     before, after = (_mean_recall(here, arm) for arm in pair)
     changed = plot_recall(document["class_names"], before, after, pair) if pair[0] != pair[1] else None
     return {
-        "train_per_class": size,
+        "a_class": images_a_class(document["protocol"], size),
         "rows": rows,
         "differences": [
             (title, cells)
@@ -150,6 +151,12 @@ def _who_is_who(columns: dict[str, dict[str, str]]) -> str | None:
         of_rival.setdefault(rival, []).append(arm)
     named = (f"{rival} for {' and '.join(arms)}" for rival, arms in of_rival.items())
     return f"The same without samples is {', '.join(named)}" if of_rival else None
+
+
+def _words(arms: list[str]) -> list[tuple[str, str]]:
+    """The words of the arms' names, and what they mean."""
+    used = {word for arm in arms for word in Arm(arm).words}
+    return [(word, meaning) for word, meaning in MEANINGS.items() if word in used]
 
 
 def equivalent_lines(document: dict[str, Any]) -> list[str]:

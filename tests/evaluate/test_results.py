@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from augmentgan.errors import ExtraError
-from augmentgan.evaluate.results import METRICS, BenchmarkReport, BenchmarkRow, Verdict, score
+from augmentgan.evaluate.results import METRICS, BenchmarkReport, BenchmarkRow, Verdict, images_a_class, score
 
 
 @pytest.fixture
@@ -38,3 +38,9 @@ def test_a_score_has_every_metric_and_classes_without_test_images_do_not_count()
     assert found["balanced_accuracy"] == pytest.approx(5 / 6)
     assert found["worst_recall"] == pytest.approx(2 / 3)
     assert found["accuracy"] == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize(("counts", "said"), [([20, 20], "20"), ([3, 11, 0, 6], "3 to 11")])
+def test_images_a_class_of_an_uneven_set(counts, said):
+    protocol = {"sizes": {"train_per_class": [50, 6], "counts": [[50], counts]}}
+    assert images_a_class(protocol, 6) == said

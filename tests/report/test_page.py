@@ -87,6 +87,7 @@ def test_the_page_of_a_benchmark_from_scratch(from_scratch):
     text = " ".join(" ".join(page.text).split())
     assert report.verdict.text in text
     assert text.index(report.verdict.text) < text.index("Learning curve") < text.index("Samples above their nearest")
+    assert re.search("classic ?: classical augmentation", text)
     for size in (4, 8):
         assert f"{size} real training images a class" in text
         for metric in ("macro_f1", "worst_recall", "ece"):
