@@ -8,6 +8,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import DataError, ExtraError, OutputError, RunError
+from augmentgan.evaluate import benchmark
 from augmentgan.evaluate.arms import ARMS, Arm, chosen_arms
 from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.comparing import equivalents, judge
@@ -55,6 +56,38 @@ def test_the_document_is_the_contracts(measured):
         assert (each["train_per_class"], each["metric"]) == (row["train_per_class"], "balanced_accuracy")
         assert each["mean"] == pytest.approx(report.summary()[each["arm"]][0])
         assert each["ci95"][0] <= each["mean"] <= each["ci95"][1]
+
+
+def test_what_is_kept_of_a_benchmark_depends_on_generator_settings_and_seed(measured, monkeypatch):
+    run, _ = measured
+    keys = []
+
+    class Asked(Exception):
+        pass
+
+    def asked(folder, key):
+        keys.append(key)
+        raise Asked
+
+    monkeypatch.setattr(benchmark, "FinishedParts", asked)
+    for words in ({}, {"seed": 1}, {"classifier": "resnet18"}, {"repeats": 5}):
+        with pytest.raises(Asked):
+            ag.run_benchmark(run, **words)
+    monkeypatch.setattr(benchmark, "model_fingerprint", lambda generator: "another")
+    with pytest.raises(Asked):
+        ag.run_benchmark(run)
+    first, seed, classifier, repeats, generator = keys
+    assert all(each != first for each in (seed, classifier, generator))
+    assert repeats == first  # more of them go on with what there is
+
+
+def test_as_many_samples_are_offered_as_is_said(measured, monkeypatch):
+    run, report = measured
+    generate, offered = ag.Run.generate, []
+    monkeypatch.setattr(ag.Run, "generate", lambda run, n: offered.append(n) or generate(run, n))
+    ag.run_benchmark(ag.Run(run.folder, "cpu"), arms=["synthetic"])
+    said = report.protocol["sizes"]["synthetic"]
+    assert [n * run.train.n_classes for n in offered] == [said]
 
 
 def test_it_repeats_itself(measured):

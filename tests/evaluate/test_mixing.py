@@ -13,7 +13,7 @@ from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm, is_imbalanced, 
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.classifier import TrainingImages
 from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, samples_offered, stratified_rows
-from augmentgan.evaluate.teachers import Teachers
+from augmentgan.evaluate.teachers import Teachers, apply_policy
 
 
 def masses(name, share=0.5, counts=(40, 10), weights=None):
@@ -90,6 +90,15 @@ def test_draws_follow_the_masses_in_every_batch():
         assert 9 <= (rows < 5).sum() <= 11  # half of the mass, half of the batch
         seen += torch.bincount(rows, minlength=15)
     assert torch.allclose(seen / seen.sum(), mass.float(), atol=0.015)
+
+
+def test_the_recipes_policy_is_applied_where_it_asks_for_teachers(trained):
+    synthetic = trained.generate(3)
+    section = trained.recipe.benchmark
+    assert apply_policy(trained.train, synthetic, section, 0, torch.device("cpu")) is synthetic
+    asks = section.model_copy(update={"teachers": 1, "soft_labels": True})
+    judged = apply_policy(trained.train, synthetic, asks, 0, torch.device("cpu"))
+    assert {"weight", "soft_labels"} <= judged.extra.keys()
 
 
 def test_teachers_weigh_drop_and_label(trained):

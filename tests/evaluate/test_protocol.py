@@ -1,7 +1,7 @@
 """The protocol from scratch: nested draws, one test set for all arms, nothing done twice, and attempts to leak."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, OutputError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
+from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.protocol import draws_of
 
 
@@ -261,6 +262,21 @@ def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ag.AugmentGANError, match="exists already"):
         measure(pool, tmp_path)
+
+
+def test_what_an_arm_has_chosen_is_what_it_is_trained_with(pool, quick, tmp_path, monkeypatch):
+    chosen, trained, train = Setting(0.123, strength=0.7, share=0.4), [], piece.train_classifier
+
+    def recorded(*words):
+        trained.append(words[-1])
+        return train(*words)
+
+    monkeypatch.setattr(tuning.Tuner, "setting_of", lambda tuner, arm: chosen)
+    monkeypatch.setattr(piece, "train_classifier", recorded)
+    report = measure(pool, tmp_path / "b", train_per_class=[4], arms=["real+classic+synthetic"])
+    assert all(row.setting == asdict(chosen) for row in report.runs)
+    assert {each.weight_decay for each in trained} == {0.123}
+    assert (chosen.strength, chosen.share) in {(each.strength, each.share) for each in trained}
 
 
 def test_test_images_are_known_again_in_another_repeat(pool, quick, tmp_path, monkeypatch):
