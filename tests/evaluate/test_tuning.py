@@ -214,3 +214,11 @@ def test_a_group_of_several_classes_never_takes_all_of_one(digits):
         for number in (0, 1):
             assert set(digits.labels[fold != number]) == set(range(10))
         assert (fold[group == 0] == -1).all()
+
+
+def test_every_class_counts_alike_in_validation(tuner, digits):
+    make, _, _ = tuner
+    kept = np.r_[np.flatnonzero(digits.labels == 0)[:4], np.flatnonzero(digits.labels > 0)]
+    uneven = digits.subset(kept)
+    weights = make(uneven)._weights()
+    assert np.bincount(uneven.labels, weights).tolist() == pytest.approx([0.1] * 10)

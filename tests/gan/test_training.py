@@ -224,3 +224,27 @@ def test_a_checkpoint_keeps_what_cannot_be_learned_again(digits, small_recipe, t
     assert torch.equal(other.anchors, trainer.anchors)
     for name in ("generator", "discriminator", "average", "chosen"):
         assert torch.equal(weights(getattr(other, name)), weights(getattr(trainer, name)))
+
+
+def test_optimisers_are_the_recipes(digits, small_recipe):
+    trainer = trainer_of(
+        digits,
+        small_recipe,
+        "training.learning_rate_generator=1e-4",
+        "training.learning_rate_discriminator=3e-4",
+        "training.beta1=0.3",
+        "training.beta2=0.9",
+    )
+    for optimizer, rate in ((trainer.optimizer_generator, 1e-4), (trainer.optimizer_discriminator, 3e-4)):
+        (group,) = optimizer.param_groups
+        assert float(group["lr"]) == pytest.approx(rate)
+        assert group["betas"] == (0.3, 0.9)
+
+
+def test_the_averages_memory_is_the_recipes(digits, small_recipe):
+    trainer = trainer_of(digits, small_recipe, "training.average_decay=0")
+    trainer.update()
+    assert torch.equal(weights(trainer.average), weights(trainer.generator))
+    longer = trainer_of(digits, small_recipe, "training.average_decay=0.999")
+    longer.update()
+    assert not torch.equal(weights(longer.average), weights(longer.generator))
