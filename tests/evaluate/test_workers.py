@@ -73,7 +73,7 @@ def test_an_interruption_stops_them(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         in_workers(partial(hang, tmp_path), range(2), 2, on_message=stop, on_done=nothing)
-    assert not any(alive(path.read_text()) for path in tmp_path.glob("*.pid"))
+    assert not any(alive(path.stem) for path in tmp_path.glob("*.pid"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
@@ -96,7 +96,7 @@ if __name__ == "__main__":
             time.sleep(0.05)
         process.kill()
         process.wait()
-        pids = [path.read_text() for path in tmp_path.glob("*.pid")]
+        pids = [path.stem for path in tmp_path.glob("*.pid")]
         assert len(pids) == 2, process.stderr.read()
         while any(map(alive, pids)) and time.monotonic() < deadline:
             time.sleep(0.05)
