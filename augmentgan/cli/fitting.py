@@ -64,7 +64,7 @@ def fit(
     max_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop cleanly after, such as 90s, 10m or 2h.")
     ] = None,
-    updates: Annotated[int | None, typer.Option(metavar="N", help="Generator updates.")] = None,
+    updates: Annotated[int | None, typer.Option(metavar="N", help="Generator updates; more make a run longer.")] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write a TensorBoard log, in the run folder.")
     ] = False,
@@ -102,12 +102,13 @@ def fit(
         folder = out or Path("runs") / name_of(data)
         refuse_inside(data, folder)
         _refuse_resume(folder, resume=resume, overwrite=overwrite)
-        chosen = recipe_for(recipe, settings, named)
         if resume:
             from augmentgan.gan.run import recipe_of
 
             of_run, seed_of_run = recipe_of(folder)
-            chosen, seed = chosen if wishes else of_run, seed or seed_of_run
+            chosen, seed = recipe_for(recipe or of_run, settings, named), seed or seed_of_run
+        else:
+            chosen = recipe_for(recipe, settings, named)
         images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
 
     if dry_run:

@@ -99,20 +99,22 @@ def open_run(folder: Path | None, device: str) -> Run:
     return run
 
 
-def recipe_for(recipe: str | None, settings: Sequence[str] | None, named: Mapping[str, tuple[str, object]]) -> Recipe:
+def recipe_for(
+    recipe: str | Recipe | None, settings: Sequence[str] | None, named: Mapping[str, tuple[str, object]]
+) -> Recipe:
     """The recipe of a command line: a name or file, then --set, then options that stand for a key; a mistake names what was typed.
 
     Args:
-        recipe: --recipe.
+        recipe: --recipe, or the one that takes its place.
         settings: --set.
         named: the key and the value of each such option; one whose value is None was not given.
 
     Raises:
         RecipeError: as `load_recipe`.
     """
-    from augmentgan.recipe import load_recipe
+    from augmentgan.recipe import Recipe, load_recipe
 
-    chosen = load_recipe(recipe, settings or [])
+    chosen = recipe.with_settings(settings or []) if isinstance(recipe, Recipe) else load_recipe(recipe, settings or [])
     for option, (key, value) in named.items():
         if value is not None:
             try:

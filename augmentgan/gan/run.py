@@ -76,7 +76,10 @@ def fit(
     on_rollback: Callable[[Rollback], object] | None = None,
     team: Team = ALONE,
 ) -> Run:
-    """Learn a class-conditional generator; an unfinished run in `out` with the same data and recipe is continued.
+    """Learn a class-conditional generator; a run in `out` with the same data and recipe is continued.
+
+    More `training.updates` than a run was planned for make it longer. Where all classes play equally often (`class_shares`) it becomes the run that it
+    would have been with that plan.
 
     Args:
         data: labelled images, or where they are, to be read as the recipe wants them; their own split and groups are honoured.
@@ -410,7 +413,7 @@ def _learn(
         if stops:
             break
     if writes:
-        write_state(folder, "finished" if trainer.updates == training.updates else "stopped", choice.updates)
+        write_state(folder, "finished" if trainer.updates == training.updates else "stopped", trainer.chosen_updates)
 
 
 def _look(

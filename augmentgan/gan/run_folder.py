@@ -101,11 +101,11 @@ def locked(folder: Path, what: str) -> Iterator[None]:
 
 
 def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, device: torch.device) -> None:
-    """Fill the run folder, or check that the run in it is this one.
+    """Fill the run folder, or check that the run in it is this one, of as many updates or fewer.
 
     Raises:
         OutputError: it cannot be written.
-        RunError: the folder holds a run of other data or another recipe.
+        RunError: the folder holds a run of other data or another recipe, or a longer one.
     """
     for litter in folder.glob(".*.part"):  # a killed process could not remove its own
         remove(litter)
@@ -116,6 +116,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         else:
             _check_same(folder, plan)
             if has_checkpoint(folder):
+                _prolong(folder, plan.recipe.training.updates)
                 return
             # what went wrong before there was a checkpoint must not be forgotten with the rest
             kept = {name: value for name, value in read_info(folder).items() if name == "rollbacks"}
@@ -195,19 +196,36 @@ def _check_same(folder: Path, plan: Plan) -> None:
     # not in the fingerprint where nothing of the data is drawn
     if info["seed"] != plan.seed:
         raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {mend}")
-    before, now = info["recipe"], plan.recipe.model_dump()
-    if before != now:
-        changed = [
-            f"{section}.{key}" if isinstance(now[section], dict) else section
-            for section in now
-            for key in (now[section] if isinstance(now[section], dict) else [""])
-            if (before.get(section, {}).get(key) if key else before.get(section))
-            != (now[section][key] if key else now[section])
-        ]
-        if set(changed) - {"name", "description"}:
+    changed = _changed(info["recipe"], plan.recipe.model_dump())
+    if changed == ["training.updates"]:
+        planned, wanted = info["recipe"]["training"]["updates"], plan.recipe.training.updates
+        if wanted < planned:
             raise RunError(
-                f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {mend}"
+                f"run {str(folder)!r} was made for {planned} updates, not {wanted}; --resume goes on with those, or {mend}"
             )
+    elif changed:
+        raise RunError(
+            f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {mend}"
+        )
+
+
+def _prolong(folder: Path, updates: int) -> None:
+    """Plan so many updates for a run, unless it has that plan."""
+    info = read_info(folder)
+    if info["recipe"]["training"]["updates"] != updates:
+        info["recipe"]["training"]["updates"] = updates
+        write_json(folder / RUN_FILE, {**info, "state": "stopped"})
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The `section.key` of two resolved recipes that differ; what they are called does not count."""
+    return [
+        f"{section}.{key}"
+        for section, settings in now.items()
+        if isinstance(settings, dict)
+        for key, value in settings.items()
+        if before.get(section, {}).get(key) != value
+    ]
 
 
 def read_info(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,16 @@ def test_fitting_again_says_that_nothing_was_left(place):
 
 def test_resume_needs_no_setting_again(place):
     assert "nothing was left to do" in run("fit", "data", "--resume", cwd=place).stdout
+
+
+def test_a_run_can_be_made_longer(place):
+    shutil.copytree(place / "runs" / "data", place / "long")
+    before = json.loads((place / "long" / "run.json").read_text())["recipe"]["training"]["updates"]
+    done = run(
+        "fit", "data", "--resume", "--updates", str(before + 3), "--out", "long", cwd=place
+    )  # other settings: the run's
+    assert f"finished after {before + 3} updates" in done.stdout
+    shutil.rmtree(place / "long")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError
+from augmentgan.gan.choice import Choice
 from augmentgan.gan.run import newest_run
 from augmentgan.gan.watch import Rollback
 
@@ -63,6 +64,33 @@ def test_stopped_and_continued_ends_with_the_same_bytes(trained, digits, small_r
     for name in expected:
         assert torch.equal(expected[name], found[name]), name
     assert (finished.generate(5).images == trained.generate(5).images).all()
+
+
+def test_a_longer_run_is_the_one_that_was_planned_so(trained, digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    short = ag.fit(digits, small_recipe.with_settings(["training.updates=13"]), folder, seed=3, device="cpu")
+    assert short.finished
+    assert short.chosen_look["updates"] == 13
+    longer = ag.fit(digits, small_recipe, folder, seed=3, device="cpu", max_time_s=1e-6)
+    assert (longer.info["state"], longer.recipe.training.updates) == ("stopped", 40)
+    longer = ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    assert longer.finished
+    expected, found = weights(trained.folder), weights(folder)
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+    assert longer.info["chosen_updates"] == trained.info["chosen_updates"]
+    with pytest.raises(RunError, match="for 40 updates, not 13; --resume goes on"):
+        ag.fit(digits, small_recipe.with_settings(["training.updates=13"]), folder, seed=3, device="cpu")
+
+
+def test_a_look_that_was_the_last_of_a_shorter_plan_stays_chosen(digits, small_recipe, tmp_path, monkeypatch):
+    """Where none of the later ones is taken; by the longer plan it would not have been made."""
+    folder, takes = tmp_path / "run", Choice.takes
+    monkeypatch.setattr(Choice, "takes", lambda self, updates, *seen: updates <= 25 and takes(self, updates, *seen))
+    ag.fit(digits, small_recipe.with_settings(["training.updates=25"]), folder, seed=3, device="cpu")
+    longer = ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    assert longer.finished
+    assert longer.info["chosen_updates"] == longer.chosen_look["updates"] == 25
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, digits, small_recipe, tmp_path):
