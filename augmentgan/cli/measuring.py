@@ -78,7 +78,7 @@ def benchmark(
     check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
     device: DeviceOption = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With DATA: start anew instead of continuing what is there.")
+        bool, typer.Option("--overwrite", help="Start anew instead of continuing what is there.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -95,7 +95,6 @@ def benchmark(
                 "--test": test,
                 "--test-fraction": test_fraction,
                 "--skip-bad": skip_bad,
-                "--overwrite": overwrite,
             }
         )
         opened = open_run(run, device)
@@ -109,6 +108,7 @@ def benchmark(
             quiet=quiet,
             classifier=classifier,
             processes=processes,
+            overwrite=overwrite,
         )
     else:
         if run is not None:
@@ -154,6 +154,7 @@ def measure(
     quiet: bool = False,
     classifier: str | None = None,
     processes: int | None = None,
+    overwrite: bool = False,
 ) -> BenchmarkReport:
     """The benchmark of a run with a progress bar, and its plot beside its JSON."""
     from augmentgan.cli.display import progress
@@ -182,6 +183,7 @@ def measure(
             command=command_line(),
             team=team,
             processes=processes,
+            overwrite=overwrite,
         )
         if team.first:
             save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")

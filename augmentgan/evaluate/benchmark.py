@@ -64,8 +64,8 @@ def run_benchmark(
     """Benchmark a run's generator on its held-out real images, or a data set from scratch; writes benchmark.json.
 
     From scratch, every repeat has its own training draw, generator, samples and classifiers, and its own split where the data has none, so
-    that the spread includes all of their luck. An interrupted benchmark goes on where it stopped: generators and classifiers that
-    were finished are not trained again.
+    that the spread includes all of their luck. Generators and classifiers that were finished are not trained again: an interrupted benchmark goes on
+    where it stopped, and more repeats or arms can be added.
 
     Args:
         data_or_run: a run with test images, or labelled images.
@@ -84,7 +84,7 @@ def run_benchmark(
         team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
         processes: how many repeats and sizes a team of one works on at once, each in a process of its own; None: on the CPU as many as
             there are cores and memory for, elsewhere one. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
-        overwrite: start anew in a folder that holds another benchmark, for data.
+        overwrite: start anew, also in a folder that holds another benchmark; a run's other benchmarks keep what they have finished.
 
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, no seed, no process or workers of a team, or sizes
@@ -129,7 +129,6 @@ def run_benchmark(
         ("imbalance", imbalance),
         ("out", out),
         ("on_progress", on_progress),
-        ("overwrite", overwrite or None),
     ):
         if value is not None:
             raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
@@ -138,7 +137,17 @@ def run_benchmark(
         # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
         team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
         return _of_run(
-            run, repeats, arms, device, seed, classifier, on_row or (lambda row: None), command, team, processes
+            run,
+            repeats,
+            arms,
+            device,
+            seed,
+            classifier,
+            on_row or (lambda row: None),
+            command,
+            team,
+            processes,
+            overwrite=overwrite,
         )
 
 
@@ -200,6 +209,8 @@ def _of_run(
     command: str | None,
     team: Team,
     processes: int | None,
+    *,
+    overwrite: bool,
 ) -> BenchmarkReport:
     section = run.recipe.with_benchmark(repeats=repeats, classifier=classifier).benchmark
     train, test = run.train, run.test
@@ -223,6 +234,8 @@ def _of_run(
             "version": augmentgan.__version__,
         },
     )
+    if overwrite:
+        team.first_does(finished.clear)
     offered = samples_offered(section.synthetic_per_class, train.n_classes)
     samples = functools.cache(lambda: run.generate(offered))
     pieces = Repeats(
@@ -247,10 +260,8 @@ def _of_run(
     )
     measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
     report = _report(run, section, chosen, measured, per_class, more={"seed": seed, "command": command})
-    team.wait()  # until all have read the finished parts
     if team.first:
         write_json(run.folder / BENCHMARK_FILE, report.to_json())
-        finished.clear()
     return report
 
 

@@ -1,4 +1,4 @@
-"""Parts of a benchmark that are done, so that an interrupted one goes on where it stopped: a small JSON file a part."""
+"""Parts of a benchmark that are done, so that an interrupted one goes on where it stopped and a wider one adds to it: a small JSON file a part."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FinishedParts:
         write_json(self._path(name), {"key": self._key, "value": value}, indent=None)
 
     def clear(self) -> None:
-        """Remove all parts of this key: the benchmark is whole."""
+        """Remove all parts of this key: the benchmark is to start anew."""
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # parts of another key are left, or there were none
             self._folder.parent.rmdir()

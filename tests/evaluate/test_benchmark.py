@@ -85,7 +85,7 @@ def test_as_many_samples_are_offered_as_is_said(measured, monkeypatch):
     run, report = measured
     generate, offered = ag.Run.generate, []
     monkeypatch.setattr(ag.Run, "generate", lambda run, n: offered.append(n) or generate(run, n))
-    ag.run_benchmark(ag.Run(run.folder, "cpu"), arms=["synthetic"])
+    ag.run_benchmark(ag.Run(run.folder, "cpu"), arms=["synthetic"], overwrite=True)
     said = report.protocol["sizes"]["synthetic"]
     assert [n * run.train.n_classes for n in offered] == [said]
 
@@ -102,7 +102,7 @@ def test_every_repeat_chooses_on_folds_of_its_own(measured, monkeypatch):
     run, _ = measured
     folds, found = tuning.validation_folds, []
     monkeypatch.setattr(tuning, "validation_folds", lambda *words: found.append(folds(*words)) or found[-1])
-    ag.run_benchmark(run)
+    ag.run_benchmark(run, overwrite=True)
     assert len(found) == 2
     assert not np.array_equal(*found)
 
@@ -125,37 +125,46 @@ def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch
             monkeypatch.setattr(module, "train_classifier", lambda *words: counted(*words, stop_after=stop_after))
 
     watch(None)
-    ag.run_benchmark(run)
+    ag.run_benchmark(run, overwrite=True)
     in_all = len(trained)
-    for stop_after in (3, in_all // 2):
+    assert in_all
+    for stop_after, overwrite in ((3, True), (in_all // 2, False)):
         watch(stop_after)
         with pytest.raises(KeyboardInterrupt):
-            ag.run_benchmark(run)
-        assert (run.folder / "benchmark.parts").exists()
+            ag.run_benchmark(run, overwrite=overwrite)
     done_before = 3 // 2 * 2 + in_all // 2  # of the first three fits, one candidate's two folds were whole
     watch(None)
     again = ag.run_benchmark(run)
     assert len(trained) <= in_all - done_before + 2  # an interrupted candidate loses its first fold, twice
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
     assert again.verdict == report.verdict
-    assert not (run.folder / "benchmark.parts").exists()
+
+
+def test_a_finished_benchmark_of_a_run_can_be_added_to(measured, monkeypatch):
+    """Also after one of fewer arms: nothing that was finished is trained again, and nothing of it is lost."""
+    from augmentgan.evaluate import piece, tuning
+
+    run, report = measured
+    ag.run_benchmark(run)
+    ag.run_benchmark(run, arms=["real"])
+    assert {row["arm"] for row in json.loads((run.folder / "benchmark.json").read_text())["runs"]} == {"real"}
+    with monkeypatch.context() as patched:
+        for module in (piece, tuning):
+            patched.setattr(module, "train_classifier", None)
+        whole = ag.run_benchmark(run)
+    assert [row.accuracy for row in whole.runs] == [row.accuracy for row in report.runs]
+    more = ag.run_benchmark(run, arms=["real"], repeats=3)
+    assert [row.accuracy for row in more.runs[:2]] == [row.accuracy for row in report.runs if row.arm == "real"]
 
 
 def test_another_setting_leaves_alone_what_is_finished(measured):
     run, _ = measured
-
-    def stop(row):
-        if row.repeat == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        ag.run_benchmark(run, arms=["real"], on_row=stop)
+    ag.run_benchmark(run, arms=["real"], overwrite=True)
     parts = {path: path.read_bytes() for path in (run.folder / "benchmark.parts").rglob("*.json")}
     assert parts
-    ag.run_benchmark(run, arms=["real"], seed=7)
-    assert {path: path.read_bytes() for path in (run.folder / "benchmark.parts").rglob("*.json")} == parts
-    ag.run_benchmark(run, arms=["real"])
-    assert not (run.folder / "benchmark.parts").exists()
+    for overwrite in (False, True):
+        ag.run_benchmark(run, arms=["real"], seed=7, overwrite=overwrite)
+        assert all(path.read_bytes() == content for path, content in parts.items())
 
 
 def test_two_at_once_do_not_measure_one_run(measured):
@@ -208,16 +217,16 @@ def test_a_finished_arm_comes_back(measured):
     assert _restored({"row": {**row, "accuracy": "high"}, "predicted": [0, 9, 1]}, 3, 10) is None
 
 
+def _is_of_seed_0(path):
+    return json.loads(path.read_text())["key"]["seed"] == 0
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "value": 1}'])
 def test_a_damaged_record_of_finished_classifiers_is_passed_over(measured, content):
     run, report = measured
 
-    def stop(row):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        ag.run_benchmark(run, arms=["real"], on_row=stop)
-    (kept,) = (run.folder / "benchmark.parts").rglob("run-r0-real.json")
+    ag.run_benchmark(run, arms=["real"])
+    (kept,) = (path for path in (run.folder / "benchmark.parts").rglob("run-r0-real.json") if _is_of_seed_0(path))
     kept.write_text(content)
     assert [row.accuracy for row in ag.run_benchmark(run, arms=["real"]).runs] == [
         row.accuracy for row in report.runs if row.arm == "real"

@@ -159,7 +159,7 @@ def test_two_processes_write_what_one_writes(place, two, extra):
 def test_two_processes_share_a_benchmarks_repeats(place, two):
     command = ["benchmark", "--run", "two", "--repeats", "3", "--arms", "real,synthetic", "--device", "cpu", "--json"]
     shared = json.loads(finished(torchrun(*command, cwd=place)))
-    alone = ag.run_benchmark(two, repeats=3, arms=["real", "synthetic"], device="cpu").to_json()
+    alone = ag.run_benchmark(two, repeats=3, arms=["real", "synthetic"], device="cpu", overwrite=True).to_json()
     assert [row["repeat"] for row in shared["runs"]] == [0, 0, 1, 1, 2, 2]
     timeless = [[{**row, "time_s": 0} for row in report["runs"]] for report in (shared, alone)]
     assert timeless[0] == json.loads(json.dumps(timeless[1]))
