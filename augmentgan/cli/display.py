@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from augmentgan.cli.layout import scarce_note
+from augmentgan.cli.layout import named, scarce_note
 from augmentgan.errors import printable
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
     if len(plan.split.dropped):
         lines.append(
             f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, or nearly"
+        )
+    if plan.short:
+        lines.append(
+            f"note     {named(plan.short)}: fewer than {recipe.data.train_per_class} images to learn from; all of them are used"
         )
     scarce = scarce_note(plan.scarce)
     if scarce is not None:
@@ -143,11 +147,11 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
     """A progress bar in a terminal; in a pipe a line every ten seconds. Gives a function of the number done."""
     console = Console(stderr=True)
     if quiet or not moves(console):
-        last = time.monotonic()
+        last = started = time.monotonic()
 
         def line(done: int) -> None:
             nonlocal last
-            if not quiet and time.monotonic() - last > 10:
+            if not quiet and (time.monotonic() - last > 10 or (done == total and last > started)):
                 last = time.monotonic()
                 print(f"{done}/{total} {noun}", file=sys.stderr)
 

@@ -23,10 +23,14 @@ def hanging(line: str, indent: int) -> str:
     )
 
 
-def scarce_note(scarce: Mapping[str, int], most: int = 5) -> str | None:
+def scarce_note(scarce: Mapping[str, int]) -> str | None:
     """What is to be said of classes with very few training images."""
     if not scarce:
         return None
-    named = ", ".join(f"{name} ({n})" for name, n in list(scarce.items())[:most])
-    more = f" and {len(scarce) - most} more" if len(scarce) > most else ""
-    return f"{named}{more}: samples of so few images hold little that is new; benchmark says what they are worth"
+    return f"{named(scarce)}: samples of so few images hold little that is new; benchmark says what they are worth"
+
+
+def named(counts: Mapping[str, int], most: int = 5) -> str:
+    """Classes with their counts, the first `most` of them."""
+    more = f" and {len(counts) - most} more" if len(counts) > most else ""
+    return ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:most]) + more

@@ -38,8 +38,17 @@ class Plan:
     @property
     def scarce(self) -> dict[str, int]:
         """Classes with fewer than `FEW_IMAGES` training images, and how many they have."""
+        return self._smaller_than(FEW_IMAGES)
+
+    @property
+    def short(self) -> dict[str, int]:
+        """Classes that have not as many training images as were asked for, and how many they have; all of them are used."""
+        wanted = self.recipe.data.train_per_class
+        return {} if wanted == "all" else self._smaller_than(wanted)
+
+    def _smaller_than(self, least: int) -> dict[str, int]:
         counts = self.data.part(TRAIN).counts.tolist()
-        return {name: n for name, n in zip(self.data.class_names, counts, strict=True) if n < FEW_IMAGES}
+        return {name: n for name, n in zip(self.data.class_names, counts, strict=True) if n < least}
 
 
 def checked_seed(seed: int) -> int:

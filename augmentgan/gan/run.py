@@ -210,6 +210,10 @@ class Run:
         try:
             self.data = read_hdf5(self.folder / DATA_FILE, self.info["class_names"])
         except DataError as error:
+            if not has_checkpoint(self.folder):
+                raise RunError(
+                    f"run {str(self.folder)!r} was ended before it held anything; the same augmentgan fit starts it again"
+                ) from error
             raise RunError(f"run {str(self.folder)!r} has lost its images: {error}") from error
         size_px, channels = self.recipe.data.size_px, self.recipe.data.channels
         if self.data.images.shape[1:] != (size_px, size_px, channels):

@@ -1,9 +1,11 @@
 """The tables of a benchmark in a terminal."""
 
+from types import SimpleNamespace
+
 from rich.console import Console
 from tests_support import made_up_report
 
-from augmentgan.cli.display import arms_table, recall_table
+from augmentgan.cli.display import arms_table, progress, recall_table
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
 
 
@@ -34,3 +36,12 @@ def test_a_class_without_test_images_has_no_recall():
     assert ["class", "2", "90.0", "20.0", "-70.0"] in rows
     shown = [row[1] for row in map(str.split, lines_of(recall_table(report, most=3))) if row[:1] == ["class"]][1:]
     assert shown == ["0", "2", "3"]  # it takes the place of none that has
+
+
+def test_progress_in_a_pipe_ends_with_all(monkeypatch, capsys):
+    clock = iter([0, 1, 12, 12, 13, 13])
+    monkeypatch.setattr("augmentgan.cli.display.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with progress(3, "images", quiet=False) as advance:
+        for done in (1, 2, 3):
+            advance(done)
+    assert capsys.readouterr().err.splitlines() == ["2/3 images", "3/3 images"]

@@ -1,6 +1,7 @@
 """`inspect` says what is there and what fit would do, and is right about it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -51,6 +52,21 @@ def test_it_tells_of_classes_with_very_few_training_images(tmp_path):
     assert plan.scarce == {"class_1": 3}  # one of four is held out
     assert ag.inspect(tmp_path / "data").fit["scarce"] == plan.scarce
     assert any("class_1 (3)" in line for line in plan_lines(plan, tmp_path))
+
+
+def test_it_tells_of_classes_with_fewer_images_than_are_wanted():
+    data = ag.digits()
+    uneven = data.subset(
+        np.flatnonzero((data.labels > 0) | (np.arange(len(data)) < 200))
+    )  # about twenty zeros, 180 ones
+    plan = plan_fit(uneven, ag.Recipe().with_settings(["data.train_per_class=50"]))
+    n_zeros = int(plan.data.part(0).counts[0])
+    assert n_zeros < 50
+    assert plan.short == {"0": n_zeros}
+    assert f"note     0 ({n_zeros}): fewer than 50 images to learn from; all of them are used" in plan_lines(
+        plan, Path()
+    )
+    assert plan_fit(uneven).short == {}
 
 
 def test_the_share_of_samples_follows_the_images_to_learn_from():

@@ -109,6 +109,18 @@ def test_other_settings_of_the_benchmark_are_not_passed_over(trained, digits, sm
         ag.fit(digits, other, folder, seed=3, device="cpu")
 
 
+def test_killed_before_it_held_anything(trained, digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(trained.folder / "run.json", folder)
+    with pytest.raises(RunError, match="ended before it held anything; the same augmentgan fit starts it again"):
+        ag.Run(folder, "cpu")
+    assert ag.fit(digits, small_recipe, folder, seed=3, device="cpu").finished
+    (folder / "data.h5").unlink()
+    with pytest.raises(RunError, match="has lost its images"):
+        ag.Run(folder, "cpu")
+
+
 def test_out_of_time_is_a_clean_stop(digits, small_recipe, tmp_path):
     run = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu", max_time_s=1e-6)
     assert run.info["state"] == "stopped"
