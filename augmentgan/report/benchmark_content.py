@@ -91,7 +91,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
         "who_is_who": _who_is_who(columns),
         "words": _words(document["protocol"]["arms"]),
         "figures": [name.replace("_", " ") for name in _FIGURES],
-        "curve": _drawn(plot_learning_curve(document)) if len(sizes) > 1 else None,
+        "curve": _drawn(plot_learning_curve(document, narrow=True)) if len(sizes) > 1 else None,
         "command": document["protocol"].get("command"),
     }
 
@@ -117,16 +117,16 @@ def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
     verdict = document["verdict"]
     pair = (verdict["baseline"], verdict["arm"])
     before, after = (_mean_recall(here, arm) for arm in pair)
-    changed = plot_recall(document["class_names"], before, after, pair) if pair[0] != pair[1] else None
+    changed = plot_recall(document["class_names"], before, after, pair, narrow=True) if pair[0] != pair[1] else None
     return {
         "a_class": images_a_class(document["protocol"], size),
         "rows": rows,
         "differences": [
-            (title, cells)
+            (title, compared)
             for title, cells in (("balanced accuracy", "over"), ("minority recall", "minority"))
-            if any(any(row[cells]) for row in rows)
+            if (compared := [(row["arm"], row[cells]) for row in rows if any(row[cells])])
         ],
-        "arms_plot": _drawn(plot_arms(here)),
+        "arms_plot": _drawn(plot_arms(here, narrow=True)),
         "recall_plot": None if changed is None else _drawn(changed),
     }
 

@@ -1,4 +1,7 @@
-"""Plots, as matplotlib figures that know no global state; readable without colour."""
+"""Plots, as matplotlib figures that know no global state; readable without colour.
+
+`narrow` ones are made for a page that is also read on a phone: panels stand one below the other, and all of it fits the screen.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,29 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
+_WIDTH, _NARROW_WIDTH = 9.0, 5.0
+"""Inches."""
+
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "D", "^", "x", "v", "P", "*", "<")
 """Lines and markers tell the arms apart without colour: four and nine have no common factor, so that their pairs come again after 36 arms."""
 
 
-def plot_arms(document: dict[str, Any]) -> Figure:
+def plot_arms(document: dict[str, Any], *, narrow: bool = False) -> Figure:
     """Balanced accuracy of every classifier of every arm, and each arm's difference with its paired interval.
 
     Args:
         document: benchmark.json.
+        narrow: for a phone.
     """
     arms = document["protocol"]["arms"]
     baseline = _shown_baseline(document["verdict"]["baseline"], arms)
-    figure = Figure(figsize=(9, 0.5 * len(arms) + 1.6), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, (left, right) = _panels(2, (0.3 if narrow else 0.5) * len(arms) + (1.0 if narrow else 1.6), narrow)
     places = np.arange(len(arms))[::-1]
     found = {
         each["arm"]: each
@@ -44,12 +51,12 @@ def plot_arms(document: dict[str, Any]) -> Figure:
             low, high = (100 * bound for bound in found[arm]["ci95"])
             right.plot([low, high], [place, place], "-", color=_DARK, linewidth=2)
             right.plot([100 * found[arm]["mean_difference"]], [place], "o", color=_DARK)
-    left.set_yticks(places, arms)
     left.set_xlabel("balanced accuracy, %\n(dots: classifiers, bar: mean)")
     right.axvline(0, color=_MIDDLE, linestyle="--", linewidth=1)
     right.set_xlabel(f"points over {baseline}\n(line: 95 % interval)")
-    right.set_ylim(-0.6, len(arms) - 0.4)
     for axes in (left, right):
+        axes.set_yticks(places, arms if narrow or axes is left else [""] * len(arms))
+        axes.set_ylim(-0.6, len(arms) - 0.4)
         _plain(axes)
     return figure
 
@@ -74,15 +81,14 @@ def bars_of(document: dict[str, Any]) -> dict[tuple[str, int], tuple[float, floa
     }
 
 
-def plot_learning_curve(document: dict[str, Any]) -> Figure:
+def plot_learning_curve(document: dict[str, Any], *, narrow: bool = False) -> Figure:
     """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean."""
     arms = [
         arm for arm in document["protocol"]["arms"] if arm != "synthetic"
     ]  # so far below that it flattens the others
     sizes = sorted({row["train_per_class"] for row in document["runs"]})
     bars = bars_of(document)
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = _panels(1, 3.8 if narrow else 4.2, narrow)
     for k, arm in enumerate(arms):
         means, low, high = 100 * np.array([bars[arm, size] for size in sizes], dtype=np.float64).T
         reach = [means - low, high - means]
@@ -106,7 +112,10 @@ def plot_learning_curve(document: dict[str, Any]) -> Figure:
     axes.set_xlabel("real training images a class  (bars: 95 % intervals)")
     axes.set_ylabel("balanced accuracy, %")
     if len(arms) > 5:  # too many to find room among the curves
-        figure.legend(loc="outside right center", frameon=False, fontsize="small")
+        if narrow:
+            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+        else:
+            figure.legend(loc="outside right center", frameon=False, fontsize="small")
     else:
         axes.legend(frameon=False, fontsize="small")
     _plain(axes)
@@ -114,27 +123,31 @@ def plot_learning_curve(document: dict[str, Any]) -> Figure:
 
 
 def plot_recall(
-    names: Sequence[str], before: Sequence[float], after: Sequence[float], titles: tuple[str, str]
+    names: Sequence[str],
+    before: Sequence[float],
+    after: Sequence[float],
+    titles: tuple[str, str],
+    *,
+    narrow: bool = False,
 ) -> Figure:
     """Recall a class before (circle) and after (diamond), in label order, at most 40 classes that changed most."""
     order = sorted(np.argsort(-np.abs(np.nan_to_num(np.subtract(after, before))))[:40].tolist(), reverse=True)
-    figure = Figure(figsize=(9, 0.3 * len(order) + 1.2), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = _panels(1, (0.25 if narrow else 0.3) * len(order) + 1.2, narrow)
     for place, label in enumerate(order):
         pair = [100 * before[label], 100 * after[label]]
         axes.plot(pair, [place, place], "-", color=_LIGHT, linewidth=2, zorder=1)
         axes.plot(pair[:1], [place], "o", color="white", markeredgecolor=_DARK, markersize=7)
         axes.plot(pair[1:], [place], "D", color=_DARK, markersize=6)
     axes.set_yticks(range(len(order)), [_label(names[label]) for label in order])
-    axes.set_xlabel(f"recall, %  (circle: {titles[0]}, diamond: {titles[1]})")
+    gap = "\n" if narrow else "  "
+    axes.set_xlabel(f"recall, %{gap}(circle: {titles[0]},{gap if narrow else ' '}diamond: {titles[1]})")
     _plain(axes)
     return figure
 
 
-def plot_training(events: Sequence[dict[str, Any]]) -> Figure:
+def plot_training(events: Sequence[dict[str, Any]], *, narrow: bool = False) -> Figure:
     """Losses, D(x) and D(G(z)) with the 0.5 of the theory, and the quality figures, over the updates."""
-    figure = Figure(figsize=(9, 2.8), layout="constrained")
-    losses, probabilities, quality = figure.subplots(1, 3)
+    figure, (losses, probabilities, quality) = _panels(3, 1.9 if narrow else 2.8, narrow)
     _curves(losses, events, {"loss_d": "loss of D", "loss_g": "loss of G"})
     _curves(probabilities, events, {"d_real": "D(x)", "d_fake": "D(G(z))"})
     probabilities.axhline(0.5, color=_MIDDLE, linestyle=":", linewidth=1)
@@ -168,6 +181,18 @@ def as_svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _panels(n: int, height: float, narrow: bool) -> tuple[Figure, NDArray[Any]]:
+    """A figure with so many panels of that height in inches: side by side, or one below the other."""
+    if not narrow:
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        return figure, figure.subplots(1, n, squeeze=False)[0]
+    figure = Figure(figsize=(_NARROW_WIDTH, n * height), layout="constrained")
+    panels = figure.subplots(n, 1, squeeze=False)[:, 0]
+    for axes in panels:
+        axes.tick_params(labelsize="small")
+    return figure, panels
 
 
 def _label(name: str) -> str:

@@ -136,6 +136,7 @@ def test_a_browser_shows_the_page(from_scratch, tmp_path, width_px):
       box.textContent = JSON.stringify({
         loaded: [...document.images].map(each => each.complete && each.naturalWidth > 0),
         drawn: [...document.querySelectorAll("svg")].map(each => each.getBoundingClientRect().height > 50),
+        right: Math.max(...[...document.querySelectorAll("svg, img")].map(each => each.getBoundingClientRect().right)),
         width: document.documentElement.scrollWidth, window: innerWidth,
         verdict: document.querySelector(".verdict").getBoundingClientRect().top,
       }); document.body.append(box); });</script>"""
@@ -153,6 +154,7 @@ def test_a_browser_shows_the_page(from_scratch, tmp_path, width_px):
     assert all(seen["loaded"])
     assert all(seen["drawn"])
     assert seen["width"] <= seen["window"]
+    assert seen["right"] <= seen["window"]  # no picture has to be scrolled to
     assert seen["verdict"] < 200
     browse(f"--screenshot={tmp_path / 'shot.png'}")
     levels = np.asarray(Image.open(tmp_path / "shot.png").convert("L"))
