@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
+from augmentgan.data import duplicates
 from augmentgan.data.duplicates import near_duplicates
 
 
@@ -78,3 +79,17 @@ def test_beside_the_standardised_images_no_copy_of_them_is_made():
 def test_flat_images_are_left_to_the_test_for_identical_pixels():
     flat = np.full((4, 8, 8, 3), 200, np.uint8)
     assert near_duplicates(flat).shape == (0, 2)
+
+
+def test_frames_of_a_film(monkeypatch):
+    """All look alike, about half of the pairs are near doubles, and many so nearly that rounding could decide."""
+    random = np.random.default_rng(0)
+    scene = random.integers(40, 200, (1, 12, 12, 3)).astype(float)
+    noise = random.uniform(2, 4.5, (150, 1, 1, 1)) * random.standard_normal((150, 12, 12, 3))
+    frames = (scene + noise).clip(0, 255).astype(np.uint8)
+    expected = every_pair(frames)
+    assert 0.3 < len(expected) / (150 * 149 / 2) < 0.7
+    monkeypatch.setattr(duplicates, "_ROWS_MULTIPLIED", 64)  # several parts
+    assert {tuple(pair) for pair in near_duplicates(frames)} == expected
+    monkeypatch.setattr(duplicates, "_DENSE", 2.0)  # never by a product
+    assert {tuple(pair) for pair in near_duplicates(frames)} == expected
