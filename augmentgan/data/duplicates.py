@@ -90,7 +90,8 @@ def _squared_distances(
     for some in (slice(k, k + at_once) for k in range(0, len(columns), at_once)):
         part = other[columns[some]]
         found[:, some] = np.einsum("md,md->m", part, part) - 2 * one @ part.T
-    return found + np.einsum("nd,nd->n", one, one)[:, None]
+    found += np.einsum("nd,nd->n", one, one)[:, None]
+    return found
 
 
 def _standardised(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
+from augmentgan.data.plan import checked_seed
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
@@ -110,11 +111,12 @@ def evaluate_run(
         on_step: called with the number of classifiers trained so far, of `n_classifiers(run)`.
 
     Raises:
-        DataError: fewer than 10 samples a class asked for, an extractor that is not known or whose weights cannot be had.
+        DataError: fewer than 10 samples a class asked for, no seed, an extractor that is not known or whose weights cannot be had.
         ExtraError: the extractor's extra is not installed.
         OutputError: the run folder cannot be written.
         RunError: another process is at work in it.
     """
+    seed = checked_seed(seed)
     with only_writer(run.folder):  # first, for a folder that cannot be written would cost minutes
         train = run.train
         judged, learned = samples_to_judge(run, per_class)

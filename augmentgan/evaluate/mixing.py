@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from augmentgan.data.images import TRAIN, LabelledImages
+from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 
@@ -203,7 +204,7 @@ def as_torch_dataset(
             (image, label).
 
     Raises:
-        DataError: a share outside [0, 1), sets that do not fit together, or a policy that the synthetic set does not carry.
+        DataError: a share outside [0, 1), no seed, sets that do not fit together, or a policy that the synthetic set does not carry.
     """
     real = real.part(TRAIN)
     if not 0 <= share < 1:
@@ -222,4 +223,4 @@ def as_torch_dataset(
         )
     if share and not len(synthetic):
         raise DataError(f"share is {share} but the synthetic set is empty; generate some or use share=0")
-    return MixedDataset(real, synthetic, share, transform, seed, policy)
+    return MixedDataset(real, synthetic, share, transform, checked_seed(seed), policy)

@@ -150,6 +150,8 @@ def test_of_a_run(trained, tmp_path, monkeypatch):
     for few in (0, 3):
         with pytest.raises(DataError, match=f"--per-class {few}: at least 10"):
             ag.evaluate_run(run, per_class=few)
+    with pytest.raises(DataError, match="seed -1"):
+        ag.evaluate_run(run, per_class=12, seed=-1)
 
 
 def test_classes_that_cannot_be_judged_do_not_dilute_copies(world):

@@ -295,6 +295,8 @@ def test_sets_that_do_not_fit(trained):
         ag.as_torch_dataset(renamed, synthetic)
     with pytest.raises(DataError, match="empty"):
         ag.as_torch_dataset(real, synthetic.subset([]))
+    with pytest.raises(DataError, match="seed -1"):
+        ag.as_torch_dataset(real, synthetic, seed=-1)
     assert len(ag.as_torch_dataset(real, synthetic.subset([]), 0)) == len(real)  # what that message advises
 
 
