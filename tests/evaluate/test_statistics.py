@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from augmentgan.evaluate.statistics import (
     Outcomes,
@@ -118,6 +118,56 @@ def test_disjoint_test_images_give_the_plain_paired_t():
     # the same variance; Satterthwaite may count more degrees of freedom than the repeats alone, never fewer
     assert found.high - found.low <= plain[1] - plain[0] + 1e-9
     assert found.high - found.low >= 0.7 * (plain[1] - plain[0])
+
+
+def by_hand(values):
+    """Half the interval of a mean over (repeats, images) of one class, all repeats on the same images, from the module's docstring."""
+    n_repeats, n = values.shape
+    covariance = np.cov(values)
+    assumed = 0.25 / (n + 1)
+    of_repeats = values.mean(axis=1).var(ddof=1) / n_repeats
+    shared = (covariance[~np.eye(n_repeats, dtype=bool)].mean() + assumed) / n
+    of_images = (values.mean(axis=0).var(ddof=1) + assumed) / n
+    parts = {"both": of_repeats + shared, "repeats": of_repeats, "images": of_images}
+    variance = max(parts.values())
+    satterthwaite = variance**2 / (of_repeats**2 / (n_repeats - 1) + of_images**2 / (n - 1))
+    share, its_own = of_repeats / variance, 1 / (n_repeats - 1)
+    freedoms = (max(satterthwaite, n_repeats - 1), n_repeats - 1, n - 1)
+    quantile = np.dot([1 - its_own, its_own * share, its_own * (1 - share)], t.ppf(0.975, freedoms))
+    return quantile * variance**0.5, max(parts, key=parts.get)
+
+
+@pytest.mark.parametrize("n_repeats", [2, 3, 5])
+@pytest.mark.parametrize("largest", ["both", "repeats", "images"])
+def test_an_interval_worked_out_by_hand(n_repeats, largest):
+    """Whichever of the three estimates of the variance is the largest."""
+    random, n = np.random.default_rng(n_repeats), 24
+    often = np.linspace(0.35, 0.65, n_repeats)[:, None]
+    if largest == "both":  # an image is easy or hard in every repeat
+        right = random.random(n) < often
+    elif largest == "repeats":  # easy in some and hard in others
+        right = (np.arange(n) + n * np.arange(n_repeats)[:, None] // n_repeats) % n < often * n
+    else:  # all repeats are as good
+        right = random.permuted(np.tile(np.arange(n) < n // 2, (n_repeats, 1)), axis=1)
+    reach, found = by_hand(right.astype(float))
+    assert found == largest
+    whole = accuracy_with_interval(outcomes(right, np.zeros(n, dtype=np.int64)), balanced=False)
+    assert whole.mean == pytest.approx(right.mean())
+    assert whole.high - whole.mean == pytest.approx(min(reach, 1 - right.mean()))
+    assert whole.mean - whole.low == pytest.approx(min(reach, right.mean()))
+
+
+def test_an_image_alone_in_its_class_varies_like_the_others_and_costs_no_degree_of_freedom():
+    labels = np.array([0] * 10 + [1])
+    gains = np.array([1, -1] * 5)
+    treated, baseline = np.append(gains > 0, True), np.append(gains < 0, False)
+    found = difference(np.tile(treated, (5, 1)), np.tile(baseline, (5, 1)), labels)
+    of_ten, spread = 0.25 * (gains.var(ddof=1) + 0.25 / 11) / 10, gains.var(ddof=1)
+    variance = of_ten + 0.25 * spread
+    freedoms = (9 * (variance / of_ten) ** 2, 9)
+    reach = np.dot([0.75, 0.25], t.ppf(0.975, freedoms)) * variance**0.5
+    assert found.mean == pytest.approx(0.5)
+    assert found.low == pytest.approx(0.5 - reach)
 
 
 def test_a_real_effect_is_found():
