@@ -207,12 +207,13 @@ def test_resume_needs_no_setting_again(place):
 
 
 def test_a_run_can_be_made_longer(place):
-    shutil.copytree(place / "runs" / "data", place / "long")
-    before = json.loads((place / "long" / "run.json").read_text())["recipe"]["training"]["updates"]
-    done = run(
-        "fit", "data", "--resume", "--updates", str(before + 3), "--out", "long", cwd=place
-    )  # other settings: the run's
-    assert f"finished after {before + 3} updates" in done.stdout
+    """Its other settings and its seed need not be said again."""
+    made = json.loads(run("fit", "data", *SET, "--seed", "5", "--out", "long", "--json", cwd=place).stdout)
+    longer = str(made["updates"] + 3)
+    assert (
+        f"finished after {longer} updates"
+        in run("fit", "data", "--resume", "--updates", longer, "--out", "long", cwd=place).stdout
+    )
     shutil.rmtree(place / "long")
 
 

@@ -107,6 +107,23 @@ def test_every_repeat_chooses_on_folds_of_its_own(measured, monkeypatch):
     assert not np.array_equal(*found)
 
 
+def test_all_arms_of_a_repeat_take_the_same_steps_from_the_same_weights(measured, monkeypatch):
+    from augmentgan.evaluate import piece
+
+    run = ag.Run(measured[0].folder, "cpu")
+    run.recipe = run.recipe.with_benchmark(tune=False)  # no arm may choose to do without samples
+    train, given = piece.train_classifier, []
+
+    def watched(arm, real, synthetic, section, steps, seed, *rest):
+        given.append((seed, arm.name, steps))
+        return train(arm, real, synthetic, section, steps, seed, *rest)
+
+    monkeypatch.setattr(piece, "train_classifier", watched)
+    ag.run_benchmark(run, seed=3, overwrite=True)
+    assert sorted((seed, name) for seed, name, _ in given) == sorted((seed, name) for seed in (3, 4) for name in ARMS)
+    assert {steps for *_, steps in given} == {run.recipe.benchmark.steps}
+
+
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch):
     from augmentgan.evaluate import piece, tuning
 

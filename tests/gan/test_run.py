@@ -66,6 +66,15 @@ def test_stopped_and_continued_ends_with_the_same_bytes(trained, digits, small_r
     assert (finished.generate(5).images == trained.generate(5).images).all()
 
 
+def test_what_was_logged_after_the_checkpoint_is_logged_again_and_once(trained, digits, small_recipe, tmp_path):
+    folder = tmp_path / "run"
+    ag.fit(digits, small_recipe, folder, seed=3, device="cpu", max_time_s=1e-6)
+    with (folder / "events.jsonl").open("a") as file:  # as a process does that is killed before its next checkpoint
+        file.write(json.dumps({**trained.events()[0], "updates": 7}) + "\n")
+    finished = ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    assert [event["updates"] for event in finished.events()] == [1, 10, 20, 30, 40]
+
+
 def test_a_longer_run_is_the_one_that_was_planned_so(trained, digits, small_recipe, tmp_path):
     folder = tmp_path / "run"
     short = ag.fit(digits, small_recipe.with_settings(["training.updates=13"]), folder, seed=3, device="cpu")

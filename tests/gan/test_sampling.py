@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+import augmentgan as ag
 from augmentgan.gan import sampling
+from augmentgan.gan.batches import class_shares
 from augmentgan.gan.sampling import latents_of
 
 
@@ -47,6 +49,20 @@ def test_statistics_are_those_of_the_mixture_that_was_learned_from(trained, monk
     labels = torch.cat([labels for _, labels in batches])
     assert (torch.bincount(labels, minlength=10) / len(labels)).tolist() == pytest.approx(shares, abs=0.002)
     assert all(len(batch.unique()) > 5 for _, batch in batches)  # every batch holds a mixture
+
+
+def test_a_runs_generator_is_calibrated_by_what_it_learned_from(trained, monkeypatch):
+    calibrated = []
+    monkeypatch.setattr("augmentgan.gan.run.calibrate_for_sampling", lambda *words: calibrated.append(words))
+    run = ag.Run(trained.folder, "cpu")
+    run.data = run.data.subset(np.flatnonzero((run.data.labels > 0) | (np.arange(len(run.data)) % 4 == 0)))
+    training = run.recipe.training.model_copy(update={"most_shown": 10})
+    run.recipe = run.recipe.model_copy(update={"training": training})
+    assert run.generator is run.generator  # made once
+    ((_, shares, seed),) = calibrated
+    assert seed == run.seed
+    assert torch.equal(shares, class_shares(run.train.counts, training))
+    assert shares[0] < 0.9 * shares[1]
 
 
 def test_generating_leaves_torchs_random_state_alone(trained):

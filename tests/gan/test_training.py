@@ -7,6 +7,7 @@ import torch
 
 import augmentgan as ag
 from augmentgan.errors import TrainingError
+from augmentgan.gan import augment
 from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
 from augmentgan.gan.device import resolve_device, resolve_precision
 from augmentgan.gan.training import Trainer
@@ -140,6 +141,18 @@ def test_both_players_lower_the_class_loss(digits, small_recipe):
 def test_without_weight_no_classes_are_named(digits, small_recipe):
     assert trainer_of(digits, small_recipe, "objective.class_weight=0").discriminator.to_classes is None
     assert trainer_of(digits, small_recipe, "objective.class_weight=0.1").discriminator.to_classes is not None
+
+
+def test_each_player_learns_through_the_augmentation(digits, small_recipe, monkeypatch):
+    """With one that shows nothing of an image, real is as fake, and the generator hears nothing."""
+    trainer = trainer_of(digits, small_recipe, "coverage.weight=0", "objective.class_weight=0")
+    monkeypatch.setattr(augment, "apply", lambda drawn, images: 0 * images)
+    generator = weights(trainer.generator)
+    for _ in range(3):
+        trainer.update()
+    status = trainer.status()
+    assert status.d_real == pytest.approx(status.d_fake, abs=1e-6)
+    assert torch.equal(generator, weights(trainer.generator))
 
 
 def test_the_average_follows_with_a_ramp(digits, small_recipe):
