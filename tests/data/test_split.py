@@ -172,6 +172,25 @@ def test_a_class_of_near_doubles_costs_the_others_no_protection(data):
         assert len({52, 53} & set(split.test.tolist())) == 1
 
 
+def test_near_doubles_in_another_class_cannot_tie_a_whole_class_together(data):
+    """Both images of a class are nearly one of another class; they are split all the same, and others hold together."""
+    images = data.images.copy()
+    images[52:] = images[0] ^ np.array([1, 2], dtype=np.uint8)[:, None, None, None]
+    images[2] = images[1] ^ 1
+    for seed in range(20):
+        found = split_rows(replace(data, images=images), test_fraction=0.2, seed=seed)
+        assert np.bincount(data.labels[found.test])[2] == 1
+        assert len({1, 2} & set(found.test.tolist())) != 1
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.9, 0.99])
+def test_something_of_every_class_is_left_to_learn_from(data, fraction):
+    for seed in range(5):
+        found = split_rows(data, test_fraction=fraction, seed=seed)
+        assert (np.bincount(data.labels[found.train], minlength=3) >= 1).all()
+        assert np.bincount(data.labels[found.test])[0] == pytest.approx(40 * fraction, abs=1)
+
+
 def test_the_same_where_the_data_bring_their_split(data):
     images = data.images.copy()
     images[20:30] = images[0:10]

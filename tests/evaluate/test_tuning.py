@@ -161,6 +161,16 @@ def test_every_arm_has_its_own_candidates_and_each_is_scored_once(tuner):
     assert {setting.share for setting in of_arm["real+synthetic"]} == {0.25, 0.5}
 
 
+@pytest.mark.parametrize("blend", ["mixup", "cutmix"])
+def test_blending_takes_the_setting_of_the_arm_without_it(tuner, blend):
+    make, given, _ = tuner
+    found = make()
+    setting = found.setting_of(Arm("real+classic"))
+    before = len(given)
+    assert found.setting_of(Arm(f"real+classic+{blend}")) == setting
+    assert len(given) == before
+
+
 def test_harmful_augmentation_and_samples_are_left_out(tuner):
     make, _, quality = tuner
     plain = Setting(0.05, strength=0.0, share=0.0)
