@@ -118,6 +118,10 @@ class AugmentSection(Section):
 
     translation: float = Field(0.125, ge=0, le=0.5, description="Largest shift, as a share of the side.")
     cutout: float = Field(0.3, ge=0, lt=1, description="Side of the square that is blanked, as a share of the side.")
+    affine: Annotated[float, Field(ge=0, le=0.5)] | Auto = Field(
+        "auto",
+        description="Rotate, scale and shear: largest change of an entry of a 2x2 map; auto: 0.2 where classes differ tenfold, otherwise 0.",
+    )
     colour: bool | Auto = Field("auto", description="Vary brightness, saturation and contrast; auto: RGB only.")
 
 
@@ -254,6 +258,7 @@ class ResolvedModelSection(ModelSection):
 class ResolvedAugmentSection(AugmentSection):
     """`AugmentSection` without "auto"."""
 
+    affine: Annotated[float, Field(ge=0, le=0.5)]
     colour: bool
 
 

@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--processes", type=int, default=1, help="repeats at once, a core each")
     parser.add_argument("--classifier")
+    parser.add_argument("--arms", help="only these, separated by commas")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=float, help="stop after so many seconds; the same command continues")
@@ -81,7 +82,7 @@ def main() -> None:
         recipe=recipe,
         out=wish.work / name,
         repeats=wish.repeats,
-        arms=case.arms,
+        arms=wish.arms.split(",") if wish.arms else case.arms,
         train_per_class=case.train_per_class,
         imbalance=case.imbalance,
         classifier=wish.classifier,

@@ -43,7 +43,7 @@ LOCK_FILE = ".lock"
 SAID_OF_IT = ("evaluate.json", "nearest.png", "benchmark.json", "benchmark.png", "report.html", "generator.onnx")
 """What other commands write into a run folder about its generator."""
 
-BEFORE = {("objective", "class_weight"): 0.0}
+BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0}
 """What runs did whose recipe lacks a key, for today's default may be another."""
 
 FORMAT = 1

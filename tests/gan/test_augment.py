@@ -11,7 +11,9 @@ IMAGES = torch.rand(3, 3, 8, 8) * 2 - 1
 
 
 def only(**chosen):
-    return Augmentation(**{"shift": None, "reach_px": 4, "hole": None, "hole_px": 0, "colour": None, **chosen})
+    return Augmentation(
+        **{"shift": None, "reach_px": 4, "hole": None, "hole_px": 0, "colour": None, "affine": None, **chosen}
+    )
 
 
 def test_a_shift_moves_pixels_and_leaves_grey():
@@ -50,6 +52,16 @@ def test_colour_is_brightness_then_saturation_then_contrast():
     torch.testing.assert_close(augment.apply(drawn, IMAGES), expected)
 
 
+def test_an_affine_map_says_where_each_place_looks():
+    maps = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]], [[-1.0, 0.0], [0.0, 2.0]]])
+    moved = augment.apply(only(affine=maps), IMAGES)
+    torch.testing.assert_close(moved[0], IMAGES[0])
+    torch.testing.assert_close(moved[1], IMAGES[1].mT)
+    mirrored = IMAGES[2].flip(2).unflatten(1, (4, 2)).mean(dim=2)  # and half as high, between what is grey
+    torch.testing.assert_close(moved[2, :, 2:6], mirrored)
+    assert (moved[2, :, [0, 7]] == 0).all()
+
+
 def test_gradients_are_those_of_what_was_done():
     images = IMAGES.double().requires_grad_()
     drawn = only(
@@ -62,6 +74,12 @@ def test_gradients_are_those_of_what_was_done():
     assert torch.autograd.gradgradcheck(lambda x: augment.apply(drawn, x).square(), images)
 
 
+def test_the_gradient_of_an_affine_map_goes_back_where_it_came_from():
+    images = IMAGES.double().requires_grad_()
+    drawn = only(affine=torch.eye(2, dtype=torch.double) + 0.3 * torch.rand(3, 2, 2, dtype=torch.double))
+    assert torch.autograd.gradcheck(lambda x: augment.apply(drawn, x), images)
+
+
 def test_gradients_pass():
     images = IMAGES.clone().requires_grad_()
     drawn = only(shift=torch.tensor([[1, 1]] * 3), hole=torch.tensor([[2, 2]] * 3), hole_px=2)
@@ -70,8 +88,12 @@ def test_gradients_pass():
 
 
 def test_draws_fill_the_recipes_ranges():
-    section = ResolvedAugmentSection(translation=0.25, cutout=0.5, colour=True)
+    section = ResolvedAugmentSection(translation=0.25, cutout=0.5, affine=0.3, colour=True)
     drawn = augment.draw(section, 2000, 8, torch.device("cpu"))
+    off = (drawn.affine - torch.eye(2)).flatten(1)
+    torch.testing.assert_close(off.min(dim=0).values, torch.full((4,), -0.3), atol=0.01, rtol=0)
+    torch.testing.assert_close(off.max(dim=0).values, torch.full((4,), 0.3), atol=0.01, rtol=0)
+    assert off.abs().max() <= 0.3 + 1e-6
     assert set(drawn.shift.flatten().tolist()) == {-2, -1, 0, 1, 2}
     low, high = drawn.colour.min(dim=0).values, drawn.colour.max(dim=0).values
     torch.testing.assert_close(low, torch.tensor([-0.5, 0, 0.5]), atol=0.05, rtol=0)
@@ -88,12 +110,12 @@ def test_draws_fill_the_recipes_ranges():
     ],
 )
 def test_a_holes_centre_may_be_anywhere_on_the_image(cutout, hole_px, corners):
-    section = ResolvedAugmentSection(translation=0, cutout=cutout, colour=False)
+    section = ResolvedAugmentSection(translation=0, cutout=cutout, affine=0, colour=False)
     drawn = augment.draw(section, 2000, 8, torch.device("cpu"))
     assert drawn.hole_px == hole_px
     assert sorted(set(drawn.hole.flatten().tolist())) == list(corners)
 
 
 def test_what_is_off_is_not_drawn():
-    section = ResolvedAugmentSection(translation=0, cutout=0, colour=False)
+    section = ResolvedAugmentSection(translation=0, cutout=0, affine=0, colour=False)
     assert augment.apply(augment.draw(section, 3, 8, torch.device("cpu")), IMAGES).equal(IMAGES)
