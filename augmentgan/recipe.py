@@ -127,7 +127,6 @@ class Recipe(Section):
         _settle(tree["model"], "generator_width", _automatic_width(size_px))
         _settle(tree["model"], "discriminator_width", _automatic_width(size_px))
         _settle(tree["augment"], "colour", channels == 3)
-        _settle(tree["augment"], "affine", 0.2 if facts.has_rare_classes else 0.0)
         _settle(tree["training"], "updates", _automatic_updates(size_px, facts.n_images))
         _settle(tree["benchmark"], "steps", _automatic_steps(facts.n_classes))
         share, until = _automatic_mixing(facts)

@@ -118,9 +118,8 @@ class AugmentSection(Section):
 
     translation: float = Field(0.125, ge=0, le=0.5, description="Largest shift, as a share of the side.")
     cutout: float = Field(0.3, ge=0, lt=1, description="Side of the square that is blanked, as a share of the side.")
-    affine: Annotated[float, Field(ge=0, le=0.5)] | Auto = Field(
-        "auto",
-        description="Rotate, scale and shear: largest change of an entry of a 2x2 map; auto: 0.2 where classes differ tenfold, otherwise 0.",
+    affine: float = Field(
+        0.0, ge=0, le=0.5, description="Rotate, scale and shear: largest change of an entry of a 2x2 map; 0 is off."
     )
     colour: bool | Auto = Field("auto", description="Vary brightness, saturation and contrast; auto: RGB only.")
 
@@ -258,7 +257,6 @@ class ResolvedModelSection(ModelSection):
 class ResolvedAugmentSection(AugmentSection):
     """`AugmentSection` without "auto"."""
 
-    affine: Annotated[float, Field(ge=0, le=0.5)]
     colour: bool
 
 

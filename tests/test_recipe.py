@@ -83,13 +83,6 @@ def test_what_the_recipe_leaves_to_the_images():
     assert (given.given_size_px, given.given_channels) == (32, 1)
 
 
-@pytest.mark.parametrize(("imbalance", "affine"), [(1.0, 0.0), (9.9, 0.0), (10.0, 0.2), (50.0, 0.2)])
-def test_images_of_rare_classes_are_also_turned_and_scaled(imbalance, affine):
-    facts = replace(FACTS, imbalance=imbalance)
-    assert Recipe().resolve(facts).augment.affine == affine
-    assert Recipe().with_settings(["augment.affine=0.1"]).resolve(facts).augment.affine == 0.1
-
-
 def test_samples_of_rare_classes_take_part_to_the_end():
     mixed = Recipe().resolve(replace(FACTS, imbalance=50.0)).benchmark
     assert mixed.synthetic_share > 0.5

@@ -2,7 +2,7 @@
 
 After Zhao et al. 2020 (arXiv 2006.10738). Each transformation is first drawn (`draw`), then applied (`apply`), so that
 a test can apply a known one. Translation looks at each image through a window that has been moved, and its gradient looks back
-through the opposite one: neither needs a scatter-add. The affine map does, and is used for rare classes' sake alone. The work is done channel by channel (planar memory), because
+through the opposite one: neither needs a scatter-add. The affine map, which is off by default, does. The work is done channel by channel (planar memory), because
 with three channels last every broadcast over them would be a loop of three.
 """
 
