@@ -61,15 +61,17 @@ def _near_ones(
     Where nearly every image of some rows has to be compared with the same others, as with the frames of a film, a matrix product does it in
     a tenth of the time; its few pairs that rounding could decide are computed again.
     """
+    if not len(pairs):
+        return pairs
     bound = near**2 * one.shape[1]
     is_near = np.empty(len(pairs), dtype=np.bool_)
-    for first in range(0, len(one), _ROWS_MULTIPLIED):
+    for first in range(int(pairs[0, 0]), int(pairs[-1, 0]) + 1, _ROWS_MULTIPLIED):
         start, stop = np.searchsorted(pairs[:, 0], [first, first + _ROWS_MULTIPLIED])
         rows, columns = pairs[start:stop, 0] - first, pairs[start:stop, 1]
         open_ = np.arange(start, stop)
         used = np.zeros(len(other), dtype=np.bool_)
         used[columns] = True
-        if len(open_) >= _DENSE * _ROWS_MULTIPLIED * used.sum():
+        if len(open_) > _DENSE * _ROWS_MULTIPLIED * used.sum():
             products = _squared_distances(one[first : first + _ROWS_MULTIPLIED], other, np.flatnonzero(used))
             distances = products[rows, np.cumsum(used)[columns] - 1]
             is_near[start:stop] = distances <= bound
