@@ -32,6 +32,8 @@ precision = "float32"
 [model]
 generator_width = 8
 discriminator_width = 8
+[augment]
+affine = 0.2
 [coverage]
 refresh_updates = 5
 share = 0.75

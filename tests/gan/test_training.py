@@ -32,7 +32,7 @@ def weights(network):
         ["objective.loss=non-saturating", "objective.r1_weight=1.0", "model.spectral_norm=false"],
         ["objective.loss=non-saturating", "objective.label_smoothing=0.1"],
         ["objective.loss=hinge", "coverage.weight=0"],
-        ["objective.loss=hinge", "model.minibatch_stddev=false", "augment.colour=true"],
+        ["objective.loss=hinge", "model.minibatch_stddev=false", "augment.colour=true", "augment.affine=0.2"],
         ["objective.loss=least-squares", "augment.translation=0", "augment.cutout=0"],
         ["objective.loss=wasserstein", "training.n_discriminator_updates=3", "model.spectral_norm=false"],
         ["objective.class_weight=0.1", "training.precision=bfloat16"],
