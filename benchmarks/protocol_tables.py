@@ -91,7 +91,7 @@ def headline() -> str:
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
             drawn = f"{size} {UNEVEN[imbalance]}" if imbalance else _a_class(document, size)
-            row = [f"{SETS[result['data']]}, {drawn}{_former(document)}"]
+            row = [f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}"]
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
                 if name in summary["balanced_accuracy"]
@@ -135,8 +135,18 @@ def _former(document: dict[str, Any]) -> str:
     return "" if recipes and all(each["objective"].get("class_weight") for each in recipes) else " \\*"
 
 
+def _with(document: dict[str, Any]) -> str:
+    """What is not the default of the recipe that made it."""
+    maps = {
+        each["recipe"]["augment"].get("affine", 0.0)
+        for each in document["protocol"].get("by_size", [])
+        if "recipe" in each
+    }
+    return "".join(f", `augment.affine={each:g}`" for each in sorted(maps) if each)
+
+
 def _p_over_sizes() -> dict[tuple[str, str], float]:
-    """P of the verdict's pair, by case and size, adjusted for the sizes of its set, in however many cases they were run."""
+    """P of the verdict's pair, by case and size, adjusted for the sizes of its set and for other recipes that were tried on it."""
     of_set: dict[tuple[str, ...], list[tuple[tuple[str, str], float]]] = {}
     for case, result in cases():
         document, verdict = result["benchmark"], result["benchmark"]["verdict"]
