@@ -17,7 +17,7 @@ _FLAT = 1.0  # grey levels
 _BLOCKS, _ROWS = 8, 2048
 _PIXELS_AT_ONCE = 2**20  # few enough for the processor's cache: look-alikes come in thousands of pairs
 _ROWS_MULTIPLIED, _DENSE = 256, 0.1
-_ROUNDING = 0.01  # of the bound; a hundred times what float32 makes of it
+_ROUNDING = 0.01  # of the bound; far more than float32 makes of it
 
 
 def near_duplicates(
@@ -58,8 +58,8 @@ def _near_ones(
 ) -> NDArray[np.int64]:
     """Those of the pairs (p, 2), sorted, whose standardised images (n, d) and (m, d) differ by no more than `near`.
 
-    Where nearly every image of some rows has to be compared with the same others, as with the frames of a film, a matrix product does it in
-    a tenth of the time; its few pairs that rounding could decide are computed again.
+    Where nearly every image of some rows has to be compared with the same others, as with the frames of a film, a matrix product does it much
+    faster; its few pairs that rounding could decide are computed again.
     """
     if not len(pairs):
         return pairs

@@ -7,8 +7,9 @@ import torch
 import augmentgan as ag
 from augmentgan.evaluate import classifier
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import Setting, train_classifier
+from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.recipe import DataFacts
+from augmentgan.sections import ResolvedBenchmarkSection
 
 CPU = torch.device("cpu")
 STEPS = 4
@@ -103,3 +104,47 @@ def test_the_share_is_the_tuned_one(sets, monkeypatch):
         trained(sets, "real+synthetic", Setting(share=share), "benchmark.synthetic_until=1")
         assert max(announced) <= most
         assert bool(max(announced)) is bool(share)
+
+
+def test_samples_alone_are_judged_by_their_own_statistics(digits):
+    section = ResolvedBenchmarkSection(steps=150, separate_statistics=True, synthetic_share=0.5, synthetic_until=0.5)
+    network = train_classifier(
+        Arm("synthetic"), digits, digits, section, 150, 0, torch.device("cpu"), Setting(share=0.5)
+    )
+    assert (predict(network, digits).numpy() == digits.labels).mean() > 0.6
+
+
+def labelled(images, labels):
+    return ag.LabelledImages(images.astype(np.uint8), labels, ("dark", "bright"))
+
+
+def test_synthetic_images_with_swapped_labels_hurt_and_good_ones_do_not():
+    """The scenario behind the verdict, through the real classifier."""
+    random = np.random.default_rng(0)
+
+    def draw(n):
+        labels = np.arange(n) % 2
+        return labelled(random.normal(100 + 60 * labels[:, None, None, None], 20, (n, 8, 8, 1)).clip(0, 255), labels)
+
+    real, test, good = draw(20), draw(200), draw(100)
+    swapped = labelled(good.images, 1 - good.labels)
+    section = ResolvedBenchmarkSection(batch_images=20, steps=1, synthetic_share=0.5, synthetic_until=1.0)
+
+    def accuracy(name, synthetic):
+        network = train_classifier(Arm(name), real, synthetic, section, 60, 0, torch.device("cpu"))
+        return (predict(network, test).numpy() == test.labels).mean()
+
+    assert accuracy("real", good) > 0.95
+    assert accuracy("synthetic", good) > 0.95
+    assert accuracy("synthetic", swapped) < 0.05
+    assert accuracy("real+synthetic", swapped) < accuracy("real+synthetic", good)
+
+
+def test_arms_with_one_seed_start_from_the_same_weights(digits):
+    section = ResolvedBenchmarkSection(steps=1, synthetic_share=0.5, synthetic_until=0.5)
+    first, second = (
+        train_classifier(Arm(name), digits, digits, section, 0, 5, torch.device("cpu"))
+        for name in ("real", "synthetic")
+    )
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)

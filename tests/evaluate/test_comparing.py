@@ -1,0 +1,95 @@
+"""The verdict says which of three things the differences show, over the right rival and for all that was asked."""
+
+import pytest
+
+from augmentgan.evaluate.comparing import equivalents, judge
+from augmentgan.evaluate.results import BenchmarkRow, Comparison
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcome"), [((0.01, 0.05), "helps"), ((-0.02, 0.03), "no evidence"), ((-0.05, -0.01), "hurts")]
+)
+def test_verdicts(interval, outcome):
+    mean = sum(interval) / 2
+    rows = [Comparison("real+classic+synthetic", "real+classic", 20, "balanced_accuracy", mean, interval, 5)]
+    verdict = judge(rows)
+    assert verdict.outcome == outcome
+    assert verdict.baseline == "real+classic"
+    assert f"{100 * mean:+.1f} points" in verdict.text
+
+
+def test_without_a_pair_of_arms_there_is_no_evidence():
+    assert judge([]).outcome == "no evidence"
+
+
+def compared(size, mean, p_value, arm="real+classic+synthetic", baseline="real+classic"):
+    return Comparison(arm, baseline, size, "balanced_accuracy", mean, (mean - 0.01, mean + 0.01), 5, p_value)
+
+
+def test_verdicts_over_several_sizes_are_corrected_and_harm_prevails():
+    lucky = [compared(20, 0.02, 0.03), compared(50, 0.0, 0.9), compared(100, 0.0, 0.8)]
+    assert judge(lucky).outcome == "no evidence"  # one of three at 0.03 is luck
+    helps = judge([compared(20, 0.03, 0.001), compared(50, 0.0, 0.9)])
+    assert (helps.outcome, helps.train_per_class) == ("helps", 20)
+    hurts = judge([compared(20, 0.03, 0.001), compared(50, -0.03, 0.001)])
+    assert (hurts.outcome, hurts.train_per_class) == ("hurts", 50)
+
+
+def test_where_a_set_is_imbalanced_the_rival_oversamples():
+    rows = [
+        compared(200, 0.05, 0.001, baseline="real+classic"),
+        compared(200, -0.05, 0.001, baseline="real+oversampling+classic"),
+    ]
+    verdict = judge(rows, imbalanced=True)
+    assert (verdict.outcome, verdict.baseline) == ("hurts", "real+oversampling+classic")
+    assert judge(rows[:1], imbalanced=True).baseline == "real"  # nothing else takes the rival's place
+
+
+@pytest.mark.parametrize("sizes", [[200], [200, 400]])
+def test_on_an_imbalanced_set_it_helps_only_above_the_plain_rival_too(sizes):
+    over_rival = [compared(size, 0.05, 0.001, baseline="real+oversampling+classic") for size in sizes]
+    assert judge(over_rival, imbalanced=True).outcome == "helps"
+    for change, p_value, outcome in (
+        (0.03, 0.001, "helps"),
+        (0.001, 0.8, "no evidence"),
+        (-0.03, 0.001, "no evidence"),
+    ):
+        over_plain = [compared(size, change, p_value, baseline="real+classic") for size in sizes]
+        verdict = judge(over_rival + over_plain, imbalanced=True)
+        assert (verdict.outcome, verdict.baseline) == (outcome, "real+oversampling+classic")
+        assert f"over real+classic {100 * change:+.1f} points" in verdict.text
+
+
+def test_above_each_rival_at_another_size_is_above_both_at_none():
+    rows = [
+        compared(size, 0.05 if size == better_at else 0.0, 0.001 if size == better_at else 0.9, baseline=baseline)
+        for baseline, better_at in (("real+oversampling+classic", 20), ("real+classic", 50))
+        for size in (20, 50)
+    ]
+    assert judge(rows, imbalanced=True).outcome == "no evidence"
+
+
+@pytest.mark.parametrize("sizes", [[20], [20, 50]])
+def test_harm_is_told_as_a_change(sizes):
+    text = judge([compared(size, -0.03, 0.001) for size in sizes]).text
+    assert text.startswith("Hurts: synthetic images change balanced accuracy by -3.0 points")
+    assert "cost" not in text
+
+
+def test_as_if_you_had_more_real_images():
+    def row(size, value):
+        return BenchmarkRow("real", size, 0, value, value, value, value, 0.0, [], [], {}, 0.0)
+
+    rows = [row(20, 0.8), row(40, 0.9), row(80, 0.95)]
+    asked = [
+        Comparison("real+synthetic", "real", size, "balanced_accuracy", mean, interval, 5)
+        for size, mean, interval in ((20, 0.1, (0.05, 0.3)), (80, 0.02, (0.0, 0.04)), (20, -0.1, (-0.2, 0.0)))
+    ]
+    first, beyond, worse = equivalents(rows, asked, [20, 40, 80])
+    assert first.as_if == pytest.approx(40)
+    assert first.ends[0] == pytest.approx(20 * 2**0.5)  # half way up, on a logarithmic scale
+    assert first.ends[1] is None
+    assert beyond.as_if is None
+    assert worse.as_if is None
+    assert worse.ends == (None, pytest.approx(20))
+    assert equivalents(rows, asked, [20]) == []
