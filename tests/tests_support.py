@@ -6,6 +6,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import augmentgan as ag
 from augmentgan.evaluate.results import ArmInterval, BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
 
 
@@ -79,3 +80,11 @@ def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
             for size in sizes
         ],
     )
+
+
+PROTOCOL_RECIPE = ag.Recipe().with_settings(["benchmark.steps=20", "benchmark.repeats=2", "benchmark.batch_images=20"])
+
+
+def measure(data, out, **words):
+    """A benchmark from scratch on the processor, quick unless told otherwise."""
+    return ag.run_benchmark(data, recipe=words.pop("recipe", PROTOCOL_RECIPE), out=out, device="cpu", **words)

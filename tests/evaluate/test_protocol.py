@@ -5,45 +5,16 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from tests_support import PROTOCOL_RECIPE as RECIPE
+from tests_support import measure
 
 import augmentgan as ag
 from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
-from augmentgan.errors import DataError, OutputError, RunError
+from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.protocol import draws_of
-
-
-@pytest.fixture(scope="module")
-def pool():
-    """40 digits of each class."""
-    data = ag.digits()
-    rows = np.concatenate([np.flatnonzero(data.labels == label)[:40] for label in range(10)])
-    return data.subset(rows)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """The protocol with generators that noise their training images, and a record of what each was given."""
-    given = []
-
-    def samples(real, recipe, out, name, seed, device, on_status):
-        given.append((name, real))
-        random = np.random.default_rng(seed)
-        rows = np.concatenate([random.choice(np.flatnonzero(real.labels == k), 10) for k in range(real.n_classes)])
-        noisy = real.images[rows] + random.normal(0, 20, real.images[rows].shape)
-        return ag.LabelledImages(noisy.clip(0, 255).astype(np.uint8), real.labels[rows], real.class_names)
-
-    monkeypatch.setattr(protocol, "_samples", samples)
-    return given
-
-
-RECIPE = ag.Recipe().with_settings(["benchmark.steps=20", "benchmark.repeats=2", "benchmark.batch_images=20"])
-
-
-def measure(data, out, **words):
-    return ag.run_benchmark(data, recipe=words.pop("recipe", RECIPE), out=out, device="cpu", **words)
 
 
 def test_draws_are_nested_and_tested_on_the_same_images(pool):
@@ -136,63 +107,6 @@ def test_an_arm_that_is_added_later_is_what_it_would_have_been(pool, quick, tmp_
     assert added.protocol["generators"] == 2
 
 
-def test_overwriting_starts_anew_and_takes_no_other_folder(pool, quick, tmp_path):
-    words = {"train_per_class": [4], "arms": ["real"]}
-    measure(pool, tmp_path / "b", **words)
-    another = RECIPE.with_settings(["benchmark.steps=21"])
-    report = measure(pool, tmp_path / "b", recipe=another, overwrite=True, **words)
-    assert report.to_json() == measure(pool, tmp_path / "b", recipe=another, **words).to_json()
-    ag.save(pool.subset(range(9)), tmp_path / "mine")
-    before = sorted(path.name for path in (tmp_path / "mine").iterdir())
-    with pytest.raises(OutputError, match="holds no benchmark, so --overwrite leaves it alone"):
-        measure(pool, tmp_path / "mine", overwrite=True, **words)
-    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == before
-
-
-def test_overwriting_removes_a_benchmarks_own_files_alone(pool, quick, tmp_path):
-    words = {"train_per_class": [4], "arms": ["real"]}
-    measure(pool, tmp_path / "b", **words)
-    ours = ["fits/4-r0/run.json", "benchmark.parts/old.json", "benchmark.png", "report.html"]
-    theirs = ["notes.txt", "photos/1.png"]
-    for name in ours + theirs:
-        (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "b" / name).write_text("before")
-    another = RECIPE.with_settings(["benchmark.steps=21"])
-    measure(pool, tmp_path / "b", recipe=another, overwrite=True, **words)
-    assert not any((tmp_path / "b" / name).exists() for name in ours)
-    assert all((tmp_path / "b" / name).read_text() == "before" for name in theirs)
-
-
-def test_two_at_once_do_not_write_one_benchmark(pool, quick, tmp_path):
-    words = {"train_per_class": [4], "arms": ["real"]}
-    refused = []
-
-    def second(row):
-        for overwrite in (False, True):
-            with pytest.raises(RunError, match="is being written by another process"):
-                measure(pool, tmp_path / "b", overwrite=overwrite, **words)
-            refused.append(overwrite)
-
-    report = measure(pool, tmp_path / "b", on_row=second, **words)
-    assert refused == [False, True] * 2
-    assert measure(pool, tmp_path / "b", **words).to_json() == report.to_json()
-
-
-@pytest.mark.parametrize("content", ["", "[]", "[" * 100_000])
-def test_a_protocol_that_was_damaged_is_one_line(pool, quick, tmp_path, content):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "protocol.json").write_text(content)
-    with pytest.raises(RunError, match=r"protocol\.json' cannot be used"):
-        measure(pool, tmp_path / "b", train_per_class=[4], arms=["real"])
-
-
-def test_a_process_that_was_killed_at_its_start_is_in_nobodys_way(pool, quick, tmp_path):
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / ".lock").touch()
-    for overwrite in (False, True):
-        measure(pool, tmp_path / "b", train_per_class=[4], arms=["real"], overwrite=overwrite)
-
-
 def test_another_draw_of_the_same_median_is_another_piece(pool, quick, tmp_path):
     uneven = pool.subset(np.flatnonzero((pool.labels < 3) | (np.arange(len(pool)) % 40 < 10)))
     whole = measure(uneven, tmp_path / "b", arms=["real"])
@@ -256,12 +170,6 @@ def test_more_repeats_and_arms_of_the_generators_that_are_there(tmp_path, small_
     fits = [ag.Run(tmp_path / "b" / "fits" / f"4-r{repeat}") for repeat in range(3)]
     assert [run.info["seed"] for run in fits] == [0, 1, 2]
     assert (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns == before
-
-
-def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ag.AugmentGANError, match="exists already"):
-        measure(pool, tmp_path)
 
 
 def test_what_an_arm_has_chosen_is_what_it_is_trained_with(pool, quick, tmp_path, monkeypatch):
