@@ -3,7 +3,9 @@
     python benchmarks/classifier_speed.py [--rounds 5] [--name classifier-speed-cpu]
 
 The counterpart is the loop of torchvision's reference scripts: the same network in contiguous float32, the same batch, optimiser and
-augmentation, applied image by image in a DataLoader, and the loss read every step. Each has a process of its own.
+augmentation, applied image by image in a DataLoader, and the loss read every step. Each has a process of its own with all cores. On
+processors both are also measured as many at once as there are cores, a core each: so a benchmark trains its classifiers, which are
+always many. "At once" compares that with the one counterpart, "both at once" with as many counterparts.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ from augmentgan.recipe import DataFacts
 from augmentgan.sections import ResolvedBenchmarkSection
 
 ARM = "real+classic"
+COMPARED = (
+    ("ratio", "ours", "textbook"),
+    ("ratio_at_once", "ours_at_once", "textbook"),
+    ("ratio_both_at_once", "ours_at_once", "textbook_at_once"),
+)
 
 
 def main() -> None:
@@ -42,31 +49,46 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--cases", default=",".join(CASES))
     wish = parser.parse_args()
-    device = str(resolve_device(wish.device))
-    results = {}
+    device, cores = str(resolve_device(wish.device)), torch.get_num_threads()
+    results: dict[str, dict[str, list[float]]] = {}
     for case in wish.cases.split(","):
-        ours = Worker(product, case, device)
-        textbook = Worker(reference, case, device, wish.loader_workers)
-        for worker in (ours, textbook):
-            worker.ask("train", 10)
-        rounds = [(ours.ask("train", wish.steps), textbook.ask("train", wish.steps)) for _ in range(wish.rounds)]
-        ratios = [theirs / mine for mine, theirs in rounds]
-        results[case] = {
-            "ours_ms": [1e3 * mine for mine, _ in rounds],
-            "textbook_ms": [1e3 * theirs for _, theirs in rounds],
-            "ratio": ratios,
-            "median_ratio": statistics.median(ratios),
+        ways = {
+            "ours": [Worker(product, case, device, cores)],
+            "textbook": [Worker(reference, case, device, cores, wish.loader_workers)],
         }
-        mine, theirs = (1e3 * statistics.median(each) for each in zip(*rounds, strict=True))
-        print(
-            f"{case:12} {mine:6.1f} ms/step, textbook {theirs:6.1f}, {statistics.median(ratios):.2f}x "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        if device == "cpu" and cores > 1:
+            ways["ours_at_once"] = [Worker(product, case, device, 1) for _ in range(cores)]
+            ways["textbook_at_once"] = [Worker(reference, case, device, 1, wish.loader_workers) for _ in range(cores)]
+        for workers in ways.values():
+            seconds_a_step(workers, 10)
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(wish.rounds):
+            for way, workers in ways.items():
+                seconds[way].append(seconds_a_step(workers, wish.steps))
+        results[case] = {f"{way}_ms": [1e3 * each for each in found] for way, found in seconds.items()}
+        for name, ours, textbook in COMPARED:
+            if ours in ways:
+                ratios = [theirs / mine for mine, theirs in zip(seconds[ours], seconds[textbook], strict=True)]
+                results[case][name] = ratios
+                print(
+                    f"{case:12} {name:20} {1e3 * statistics.median(seconds[ours]):6.1f} ms a step, textbook "
+                    f"{1e3 * statistics.median(seconds[textbook]):6.1f}, {statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})",
+                    flush=True,
+                )
     _environment.write(wish.name, {**_environment.describe(), "arm": ARM, "cases": results})
 
 
-def product(case: str, device_name: str) -> Answers:
+def seconds_a_step(workers: list[Worker], n_steps: int) -> float:
+    """Of one classifier, where all workers train one each at once: until the last has done its steps, by their number."""
+    for worker in workers:
+        worker.set_to("train", n_steps)
+    slowest = max(worker.answer() for worker in workers)
+    return float(slowest / len(workers))
+
+
+def product(case: str, device_name: str, n_threads: int) -> Answers:
     """Ours; `train` gives seconds a step."""
+    torch.set_num_threads(n_threads)
     data, section, device = _setting(case, device_name)
 
     def train(steps: int) -> float:
@@ -77,8 +99,9 @@ def product(case: str, device_name: str) -> Answers:
     return {"train": train}
 
 
-def reference(case: str, device_name: str, n_workers: int) -> Answers:
+def reference(case: str, device_name: str, n_threads: int, n_workers: int) -> Answers:
     """The counterpart."""
+    torch.set_num_threads(n_threads)
     data, section, device = _setting(case, device_name)
     channels = data.channels
     augmentation = (

@@ -199,6 +199,12 @@ def validation_bias() -> str:
     return "\n".join(lines)
 
 
+AT_ONCE = {
+    "ratio_at_once": "the same, a classifier a core as a benchmark trains them, over one such loop with all cores",
+    "ratio_both_at_once": "the same, over one such loop a core",
+}
+
+
 def loops() -> str:
     """Training and classifiers against their counterparts: a row a quantity and processor, a column a size."""
     cases = ("28 px grey", "32 px RGB", "64 px RGB")
@@ -215,6 +221,9 @@ def loops() -> str:
         result = read(name)
         found, peak = result["cases"], result.get("peak_gflops")
         rows = {what: {case: _ratio(each["ratio"]) for case, each in found.items()}}
+        for key, title in AT_ONCE.items():
+            if any(key in each for each in found.values()):
+                rows[title] = {case: _ratio(each[key]) for case, each in found.items()}
         if peak:
             rows["its share in convolutions and matrix products"] = {
                 case: f"{100 * each['kernel_share']['share']:.0f} %" for case, each in found.items()
