@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 MAX_ROWS = 40
-_GAP_PX, _NAME_PX = 2, 84
+_GAP_PX, _LONGEST_NAME_PX = 2, 160
 
 
 def write_sheet(path: Path, rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> None:
@@ -30,13 +31,28 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     cell = side * scale + _GAP_PX
     columns = max(len(row) for row, _ in shown)
     more = len(rows) > MAX_ROWS
-    sheet = Image.new("RGB", (_NAME_PX + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
+    texts = [_shortened(printable(name)) for _, name in shown]
+    left = math.ceil(max(_width_px(text) for text in texts)) + 8
+    sheet = Image.new("RGB", (left + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
     draw = ImageDraw.Draw(sheet)
-    for y, (row, name) in enumerate(shown):
-        draw.text((2, y * cell + cell // 2 - 6), printable(name)[:13], fill="black")
+    for y, ((row, _), text) in enumerate(zip(shown, texts, strict=True)):
+        draw.text((2, y * cell + cell // 2 - 6), text, fill="black")
         for x, image in enumerate(row):
             tile = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
-            sheet.paste(tile.resize((side * scale,) * 2, Image.Resampling.NEAREST), (_NAME_PX + x * cell, y * cell))
+            sheet.paste(tile.resize((side * scale,) * 2, Image.Resampling.NEAREST), (left + x * cell, y * cell))
     if more:
         draw.text((2, sheet.height - 14), f"the first {MAX_ROWS} of {len(rows)} classes", fill="black")
     return sheet
+
+
+def _width_px(text: str) -> float:
+    return ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text)
+
+
+def _shortened(name: str) -> str:
+    """The name, or as much of its beginning as there is room for."""
+    for n in range(min(len(name), 60), 0, -1):
+        text = name if n == len(name) else f"{name[:n]}.."
+        if _width_px(text) <= _LONGEST_NAME_PX:
+            return text
+    return ""
