@@ -8,7 +8,8 @@ for the distance of held-out images); generators of one seed have the same train
 other images are held out in their place, so that a setting can be chosen by these figures without a look at test images. Variants of which only
 model.truncation differs, which says how samples are drawn, share a generator. With --imbalance (and --per-class) the training images are drawn
 unevenly, as a benchmark draws them; --keep leaves the generators in a folder, for benchmarks/mixing.py. Rows that are in the file already are not made again, so a sweep can
-run in pieces. With --fits the generators are finished ones, see `finished`; then only model.truncation can differ.
+run in pieces. With --fits each seed has a finished run, see `finished`: a variant without settings is that run, one of which only training.updates
+differs makes a copy of it longer, any other learns anew from the same images.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any
 
 import _environment
 import numpy as np
+from mixing import unused
 
 import augmentgan as ag
 from augmentgan.data.draws import Imbalance, draw_training, parse_imbalance
@@ -51,8 +54,8 @@ def main() -> None:
     wish = parser.parse_args()
     if wish.per_class and not wish.imbalance:
         parser.error("--per-class belongs to --imbalance; alone it is --set data.train_per_class=N")
-    if wish.fits and (wish.development or wish.imbalance or wish.keep):
-        parser.error("--fits brings finished generators, and the other options are for those made here")
+    if wish.fits and (wish.imbalance or wish.settings or wish.recipe):
+        parser.error("--fits brings draws and recipes of its own")
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
     base = ag.load_recipe(wish.recipe, wish.settings)
@@ -60,7 +63,7 @@ def main() -> None:
     for seed in range(wish.seeds):
         judges: Judges | None = None
         made: dict[str, ag.Run] = {}
-        offered = without_test(data, base, seed) if wish.development else data
+        offered = without_test(data, base, seed) if wish.development and not wish.fits else data
         if wish.imbalance:
             offered = unevenly(offered, base, wish.per_class, wish.imbalance, seed)
         with contextlib.ExitStack() as stack:
@@ -70,13 +73,17 @@ def main() -> None:
                 if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
                     continue
                 recipe = base.with_settings(settings.split())
+                plain = recipe.with_settings(["model.truncation=1"])
+                key, folder = plain.model_dump_json(), scratch / name.replace(" ", "-") / str(seed)
                 if wish.fits:
-                    run, test = finished(data, wish.fits, seed)
-                else:
-                    plain = recipe.with_settings(["model.truncation=1"])
-                    key = plain.model_dump_json()
+                    kept, test = finished(data, wish.fits, seed)
+                    test = unused(data, kept) if wish.development else test
                     if key not in made:
-                        made[key] = ag.fit(offered, plain, scratch / name.replace(" ", "-") / str(seed), seed=seed)
+                        made[key] = varied(kept, settings.split(), folder)
+                    run = made[key]
+                else:
+                    if key not in made:
+                        made[key] = ag.fit(offered, plain, folder, seed=seed)
                     run = made[key]
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
@@ -125,6 +132,17 @@ def finished(data: ag.LabelledImages, fits: Path, seed: int) -> tuple[ag.Run, ag
     *_, draw = draws_of(data, [int(fits.name)], seed + 1, test_fraction=fraction)
     assert data.subset(draw.train).counts.tolist() == run.train.counts.tolist()
     return run, data.subset(draw.test)
+
+
+def varied(run: ag.Run, settings: list[str], folder: Path) -> ag.Run:
+    """The run itself, a copy of it made longer, or what other settings learn from its images."""
+    settings = [each for each in settings if not each.startswith("model.truncation=")]
+    if not settings:
+        return run
+    if all(each.startswith("training.updates=") for each in settings) and not folder.exists():
+        shutil.copytree(run.folder, folder)
+    recipe = ag.Recipe.model_validate(run.recipe.model_dump()).with_settings(settings)
+    return ag.fit(run.data, recipe, folder, seed=run.seed, as_marked=True)
 
 
 def summary(row: dict[str, Any]) -> dict[str, float]:
