@@ -127,7 +127,7 @@ class Recipe(Section):
         _settle(tree["model"], "generator_width", _automatic_width(size_px))
         _settle(tree["model"], "discriminator_width", _automatic_width(size_px))
         _settle(tree["augment"], "colour", channels == 3)
-        _settle(tree["training"], "updates", _automatic_updates(size_px, facts.n_images))
+        _settle(tree["training"], "updates", _automatic_updates(size_px, facts))
         _settle(tree["benchmark"], "steps", _automatic_steps(facts.n_classes))
         share, until = _automatic_mixing(facts)
         _settle(tree["benchmark"], "synthetic_share", share)
@@ -215,17 +215,23 @@ def _automatic_width(size_px: int) -> int:
     return 32 if size_px <= 48 else 16
 
 
-def _automatic_updates(size_px: int, n_images: int) -> int:
+def _automatic_updates(size_px: int, facts: DataFacts) -> int:
     """Generator updates: all of them from 1000 training images on, fewer for fewer, which are learned by heart sooner.
 
-    On digits and clothing at 28 px, 9000 updates for 1000 images and 5500 for 500 made samples that are surer of their class and worth more by
-    themselves than two thirds of that did; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more
-    (docs/experiments.md). Larger images take longer to learn.
+    On digits and clothing at 28 px, 9000 updates for 1000 images and 5500 for 500 made samples that are surer of their class, and mostly worth more
+    by themselves, than 6000 and 4000 did; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more. Where some
+    classes are rare the longer training was level on the one draw that was tried, and at 64 px it has hardly been (docs/experiments.md, "How long
+    to train").
     """
     if size_px <= 16:
         return 3000
-    most, power = (9000, 2 / 3) if size_px <= 48 else (8000, 1 / 2)
-    return max(3000, min(most, round(most * (n_images / 1000) ** power / 500) * 500))
+    if size_px > 48:
+        most, power = 8000, 1 / 2
+    elif facts.has_rare_classes:
+        most, power = 6000, 1 / 2
+    else:
+        most, power = 9000, 2 / 3
+    return max(3000, min(most, round(most * math.pow(facts.n_images / 1000, power) / 500) * 500))
 
 
 def _automatic_steps(n_classes: int) -> int:

@@ -12,6 +12,7 @@ from _cells import percent_of, points
 
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.statistics import holm
+from augmentgan.recipe import DataFacts, Recipe, ResolvedRecipe
 
 SETS = {
     "mnist.h5": "MNIST",
@@ -54,7 +55,7 @@ def protocol() -> str:
             first, second = found.get(pair), found.get((arm, baseline))
             assert second, "the verdict is about a pair that was compared"
             cells = (
-                case + _former(document),
+                case + _former(document) + _shorter(document, size),
                 _a_class(document, size),
                 document["protocol"]["classifier"],
                 without,
@@ -91,7 +92,7 @@ def headline() -> str:
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
             drawn = f"{size} {UNEVEN[imbalance]}" if imbalance else _a_class(document, size)
-            row = [f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}"]
+            row = [f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}{_shorter(document, size)}"]
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
                 if name in summary["balanced_accuracy"]
@@ -133,6 +134,20 @@ def _former(document: dict[str, Any]) -> str:
     """A star for what was made before the class loss was a part of the default recipe."""
     recipes = [each["recipe"] for each in document["protocol"].get("by_size", []) if "recipe" in each]
     return "" if recipes and all(each["objective"].get("class_weight") for each in recipes) else " \\*"
+
+
+def _shorter(document: dict[str, Any], size: str) -> str:
+    """A sign for generators that learned for fewer updates than the default is now."""
+    sizes = document["protocol"]["sizes"]
+    for counts, each in zip(sizes["counts"], document["protocol"].get("by_size", []), strict=False):
+        if str(each["train_per_class"]) == size and "recipe" in each:
+            made = ResolvedRecipe.model_validate(each["recipe"])
+            facts = DataFacts(
+                made.data.size_px, made.data.channels, sum(counts), len(counts), max(counts) / min(counts)
+            )
+            now = Recipe.model_validate(each["recipe"]).with_settings(["training.updates=auto"]).resolve(facts)
+            return " \u2021" if made.training.updates < now.training.updates else ""
+    return ""
 
 
 def _with(document: dict[str, Any]) -> str:
@@ -191,7 +206,7 @@ def rare() -> str:
         with_samples, without = (recalls[name, True] for name in pair)
         change = [a - b for a, b in zip(recalls[pair[0], False], recalls[pair[1], False], strict=True)]
         cells = (
-            case + _former(document),
+            case + _former(document) + _shorter(document, str(verdict["train_per_class"])),
             percent_of(without),
             percent_of(with_samples),
             points(found),

@@ -77,6 +77,14 @@ def test_resolving_settles_everything_and_keeps_wishes():
     assert resolved.benchmark.synthetic_share == resolved.benchmark.synthetic_until == 0.5
 
 
+@pytest.mark.parametrize(
+    ("n_images", "imbalance", "updates"),
+    [(20, 1, 3000), (200, 1, 3000), (500, 1, 5500), (1000, 1, 9000), (50_000, 1, 9000), (1020, 50, 6000)],
+)
+def test_few_images_are_learned_from_for_as_long_as_was_found_useful(n_images, imbalance, updates):
+    assert Recipe().resolve(DataFacts(28, 1, n_images, 10, imbalance)).training.updates == updates
+
+
 def test_what_the_recipe_leaves_to_the_images():
     left, given = Recipe().data, Recipe().with_settings(["data.size_px=32", "data.channels=1"]).data
     assert (left.given_size_px, left.given_channels) == (None, None)
