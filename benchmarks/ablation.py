@@ -54,7 +54,7 @@ def main() -> None:
     wish = parser.parse_args()
     if wish.per_class and not wish.imbalance:
         parser.error("--per-class belongs to --imbalance; alone it is --set data.train_per_class=N")
-    if wish.fits and (wish.imbalance or wish.settings or wish.recipe):
+    if wish.fits and (wish.imbalance or wish.recipe):
         parser.error("--fits brings draws and recipes of its own")
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
