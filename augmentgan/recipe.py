@@ -218,10 +218,10 @@ def _automatic_width(size_px: int) -> int:
 def _automatic_updates(size_px: int, facts: DataFacts) -> int:
     """Generator updates: all of them from 1000 training images on, fewer for fewer, which are learned by heart sooner.
 
-    On digits and clothing at 28 px, 9000 updates for 1000 images and 5500 for 500 made samples that are surer of their class, and mostly worth more
-    by themselves, than 6000 and 4000 did; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more. Where some
-    classes are rare the longer training was level on the one draw that was tried, and at 64 px it has hardly been (docs/experiments.md, "How long
-    to train").
+    At 28 px, 9000 updates for 1000 digits made samples that are surer of their class, and worth more by themselves, than 6000 did, and 5500 for 500
+    pieces of clothing on most draws more than 4000; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more.
+    Where some classes are rare the longer training was level on the one draw that was tried, and at 64 px it has hardly been (docs/experiments.md,
+    "Longer with the present recipe").
     """
     if size_px <= 16:
         return 3000

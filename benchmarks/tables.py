@@ -312,6 +312,7 @@ TABLES = {
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
     "rates-mnist": lambda: sweep("rates-mnist-20", "learning rates", RATES),
     "class-loss": lambda: sweep("class-loss", "set and change"),
+    "warm-up": lambda: sweep("warm-up-mnist-20", "labels"),
     "longer": lambda: sweep("longer", "set and updates"),
     "width": lambda: sweep("width", "set and channels at full size"),
     "mixing-longer": lambda: mixing("mixing-longer"),
