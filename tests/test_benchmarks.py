@@ -3,8 +3,10 @@
 import dataclasses
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,6 +129,51 @@ def test_a_result_in_pieces_keeps_what_was_in_it(script, results, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mixing.py", "sweep", "--seeds", "3"])
     environment.extend("sweep", rows=[])
     assert environment.read("sweep")["commands"] == ["the first", second, second.replace("2", "3")]
+
+
+def test_finished_runs_are_judged_as_they_are_longer_and_otherwise(script, results, trained, tmp_path, monkeypatch):
+    ablation = script("ablation")
+    ag.save(ag.digits(), tmp_path / "data.h5")
+    shutil.copytree(trained.folder, tmp_path / "runs" / "0")
+    seen = {}
+
+    class Judges:
+        def __init__(self, train, test, *_, **__):
+            seen["held out"] = test
+
+        def __call__(self, *_):
+            return SimpleNamespace(to_json=dict)
+
+    monkeypatch.setattr(ablation, "Judges", Judges)
+    monkeypatch.setattr(ablation, "samples_to_judge", lambda run: seen.setdefault("runs", []).append(run) or ())
+    monkeypatch.setattr(ablation, "summary", lambda row: {})
+    words = [str(tmp_path / "data.h5"), "sweep", "--fits", str(tmp_path / "runs"), "--seeds", "1", "--development"]
+    words += ["--variant", "itself", "--variant", "longer: training.updates=60"]
+    words += ["--variant", "otherwise: training.updates=60 objective.class_weight=0", "--keep", str(tmp_path / "kept")]
+    monkeypatch.setattr(sys, "argv", ["ablation.py", *words])
+    ablation.main()
+    itself, longer, otherwise = seen["runs"]
+    assert [run.moment["updates"] for run in seen["runs"]] == [40, 60, 60]
+    assert ag.Run(itself.folder, "cpu").recipe.training.updates == 40  # it was left alone
+    assert longer.events()[: len(itself.events())] == itself.events()
+    assert otherwise.recipe.objective.class_weight == 0
+    for run in (longer, otherwise):
+        assert (run.train.images == trained.train.images).all()
+    held_out = {image.tobytes() for image in seen["held out"].images}
+    assert held_out
+    assert not held_out & {image.tobytes() for part in (trained.train, trained.test) for image in part.images}
+
+
+@pytest.mark.parametrize(("n_a_class", "fewer"), [(20, False), (100, True)])
+def test_cases_with_fewer_updates_than_the_default_has_now_are_marked(script, n_a_class, fewer):
+    recipe = Recipe().resolve(DataFacts(28, 1, 1000, 10)).model_dump()
+    recipe["training"]["updates"] = 3000
+    protocol = {
+        "sizes": {"counts": [[2] * 10, [n_a_class] * 10]},
+        "by_size": [{"train_per_class": size, "recipe": recipe} for size in (2, n_a_class)],
+    }
+    mark = script("protocol_tables")._shorter({"protocol": protocol}, str(n_a_class))
+    assert mark == (" \u2021" if fewer else "")
 
 
 def test_a_sweep_of_mixings_goes_on_and_asks_the_teachers_of_each(script, results, trained, tmp_path, monkeypatch):
