@@ -18,6 +18,7 @@ import augmentgan
 from augmentgan.data.load import load_for
 
 RESULTS = Path(__file__).parent / "results"
+UNUSED_PER_CLASS = 400
 
 
 def describe() -> dict[str, Any]:
@@ -45,6 +46,16 @@ def describe() -> dict[str, Any]:
 def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
     """A data set as a recipe wants it, without its bad files."""
     return load_for(recipe, path, skip_bad=True)
+
+
+def unused(data: augmentgan.LabelledImages, run: augmentgan.Run) -> augmentgan.LabelledImages:
+    """Up to `UNUSED_PER_CLASS` images a class that the run never saw and that are not in the test part."""
+    seen = {image.tobytes() for part in (run.train, run.test) for image in part.images}
+    free = numpy.array([image.tobytes() not in seen for image in data.images])
+    if data.split is not None:
+        free &= data.split == 0
+    rows = [numpy.flatnonzero(free & (data.labels == label))[:UNUSED_PER_CLASS] for label in range(data.n_classes)]
+    return data.subset(numpy.concatenate(rows))
 
 
 def noise(n: int, size_px: int, channels: int, n_classes: int = 10) -> augmentgan.LabelledImages:

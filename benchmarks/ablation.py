@@ -25,7 +25,6 @@ from typing import Any
 
 import _environment
 import numpy as np
-from mixing import unused
 
 import augmentgan as ag
 from augmentgan.data.draws import Imbalance, draw_training, parse_imbalance
@@ -77,14 +76,10 @@ def main() -> None:
                 key, folder = plain.model_dump_json(), scratch / name.replace(" ", "-") / str(seed)
                 if wish.fits:
                     kept, test = finished(data, wish.fits, seed)
-                    test = unused(data, kept) if wish.development else test
-                    if key not in made:
-                        made[key] = varied(kept, settings.split(), folder)
-                    run = made[key]
+                    run = made[key] = made.get(key) or varied(kept, settings.split(), folder)
+                    test = _environment.unused(data, kept) if wish.development else test
                 else:
-                    if key not in made:
-                        made[key] = ag.fit(offered, plain, folder, seed=seed)
-                    run = made[key]
+                    run = made[key] = made.get(key) or ag.fit(offered, plain, folder, seed=seed)
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
                 judges = judges or Judges(run.train, test, run.recipe, seed=seed)

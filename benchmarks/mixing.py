@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import _environment
-import numpy as np
 import torch
 
 import augmentgan as ag
@@ -25,7 +24,6 @@ from augmentgan.evaluate.classifier import Setting, predict, train_classifier
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.sections import ResolvedBenchmarkSection
 
-PER_CLASS = 400
 CPU = torch.device("cpu")
 
 
@@ -46,7 +44,7 @@ def main() -> None:
         run = ag.Run(folder, "cpu")
         above = folder.parent.parent if folder.parent.name == "fits" else folder.parent
         label = f"{above.name}/{folder.name}"
-        validation = unused(_environment.load(wish.data, run.recipe), run)
+        validation = _environment.unused(_environment.load(wish.data, run.recipe), run)
         imbalanced = is_imbalanced(run.train.counts)
         minority = minority_classes(run.train.counts).tolist()
         arm = Arm(wish.arm)
@@ -93,16 +91,6 @@ def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:
     """The run's `benchmark` section with other settings."""
     changed = run.recipe.with_settings([f"benchmark.{each}" for each in settings]).benchmark
     return ResolvedBenchmarkSection.model_validate(changed.model_dump())
-
-
-def unused(data: ag.LabelledImages, run: ag.Run) -> ag.LabelledImages:
-    """Up to `PER_CLASS` images a class that the run never saw and that are not in the test part."""
-    seen = {image.tobytes() for part in (run.train, run.test) for image in part.images}
-    free = np.array([image.tobytes() not in seen for image in data.images])
-    if data.split is not None:
-        free &= data.split == 0
-    rows = [np.flatnonzero(free & (data.labels == label))[:PER_CLASS] for label in range(data.n_classes)]
-    return data.subset(np.concatenate(rows))
 
 
 def show(run: str, variant: str, rows: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from augmentgan.errors import printable
 from augmentgan.files import whole_file
@@ -31,10 +31,12 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     cell = side * scale + _GAP_PX
     columns = max(len(row) for row, _ in shown)
     more = len(rows) > MAX_ROWS
-    texts = [_shortened(printable(name)) for _, name in shown]
-    left = math.ceil(max(_width_px(text) for text in texts)) + 8
+    font = ImageFont.load_default()
+    texts = [_shortened(printable(name), font) for _, name in shown]
+    left = math.ceil(max(font.getlength(text) for text in texts)) + 8
     sheet = Image.new("RGB", (left + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
     draw = ImageDraw.Draw(sheet)
+    draw.font = font
     for y, ((row, _), text) in enumerate(zip(shown, texts, strict=True)):
         draw.text((2, y * cell + cell // 2 - 6), text, fill="black")
         for x, image in enumerate(row):
@@ -45,14 +47,10 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     return sheet
 
 
-def _width_px(text: str) -> float:
-    return ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text)
-
-
-def _shortened(name: str) -> str:
+def _shortened(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
     """The name, or as much of its beginning as there is room for."""
     for n in range(min(len(name), 60), 0, -1):
         text = name if n == len(name) else f"{name[:n]}.."
-        if _width_px(text) <= _LONGEST_NAME_PX:
+        if font.getlength(text) <= _LONGEST_NAME_PX:
             return text
     return ""
