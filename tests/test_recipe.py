@@ -78,11 +78,23 @@ def test_resolving_settles_everything_and_keeps_wishes():
 
 
 @pytest.mark.parametrize(
-    ("n_images", "imbalance", "updates"),
-    [(20, 1, 3000), (200, 1, 3000), (500, 1, 5500), (1000, 1, 9000), (50_000, 1, 9000), (1020, 50, 6000)],
+    ("size_px", "n_images", "imbalance", "updates"),
+    [
+        (28, 20, 1, 3000),
+        (28, 200, 1, 3000),
+        (28, 500, 1, 5500),
+        (28, 1000, 1, 9000),
+        (28, 50_000, 1, 9000),
+        (28, 1020, 50, 6000),
+        (64, 20, 1, 3000),
+        (64, 250, 1, 6000),
+        (64, 1000, 1, 12000),
+        (64, 50_000, 1, 12000),
+        (64, 1000, 50, 8000),
+    ],
 )
-def test_few_images_are_learned_from_for_as_long_as_was_found_useful(n_images, imbalance, updates):
-    assert Recipe().resolve(DataFacts(28, 1, n_images, 10, imbalance)).training.updates == updates
+def test_few_images_are_learned_from_for_as_long_as_was_found_useful(size_px, n_images, imbalance, updates):
+    assert Recipe().resolve(DataFacts(size_px, 1, n_images, 10, imbalance)).training.updates == updates
 
 
 def test_what_the_recipe_leaves_to_the_images():
