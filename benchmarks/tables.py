@@ -25,7 +25,7 @@ DEFAULTS = {
     "wbc": "white blood cells, 64 px, 3 to 167 a class",
 }
 """Sets of `default-NAME.json`, and of `bar-NAME.json`, which are older and without the class loss."""
-SHORTER = {"mnist-100": 6000, "fashion-50": 4000}
+SHORTER = {"mnist-100": 6000, "fashion-50": 4000, "sign-100": 8000}
 """Those of `shorter-NAME.json`, whose generators had so many updates when they were the default's."""
 
 
@@ -308,6 +308,7 @@ TABLES = {
     "statistic-full-mnist": lambda: sweep("statistic-full-mnist-20", "change"),
     "statistic-full-fashion": lambda: sweep("statistic-full-fashion-50", "change"),
     "method": lambda: sweep("method-mnist-20", "change"),
+    "weight": lambda: sweep("weight", "set and weight of the coverage term"),
     "rates-fashion": lambda: sweep("rates-fashion-50", "learning rates", RATES),
     "rates-sign": lambda: sweep("rates-sign-100", "learning rates", RATES),
     "rates-mnist": lambda: sweep("rates-mnist-20", "learning rates", RATES),
