@@ -220,8 +220,9 @@ def _automatic_updates(size_px: int, facts: DataFacts) -> int:
 
     At 28 px, 9000 updates for 1000 digits made samples that are surer of their class, and worth more by themselves, than 6000 did, and 5500 for 500
     pieces of clothing on most draws more than 4000; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more.
-    At 64 px photographs learn for as long as anyone waits: 12000 for 1000 are some twenty minutes on two cores. Where some classes are rare longer
-    training was level on the one draw that was tried (docs/experiments.md, "Longer with the present recipe").
+    At 64 px samples of photographs got better up to the longest training that was tried; 12000 updates for 1000 are what fits into half an hour on
+    two cores with room to spare. Where some classes are rare longer training was level on the one draw that was tried (docs/experiments.md, "Longer
+    with the present recipe").
     """
     if size_px <= 16:
         return 3000
