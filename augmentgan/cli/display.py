@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Comparison
     from augmentgan.gan.training import Status
     from augmentgan.gan.watch import Rollback
+    from augmentgan.recipe import ResolvedRecipe
 
 LOW_DIVERSITY = 0.5
 """Below this share of the real images' variation a class is called collapsing."""
@@ -74,7 +75,9 @@ def moves(console: Console) -> bool:
 class TrainingDisplay:
     """Shows training: a live panel in a terminal, a line a status elsewhere, nothing when quiet."""
 
-    def __init__(self, updates: int, *, quiet: bool) -> None:
+    def __init__(self, recipe: ResolvedRecipe, *, quiet: bool) -> None:
+        from augmentgan.recipe import Recipe
+
         self._console = Console(stderr=True)
         self._quiet = quiet
         self._live: Live | None = None
@@ -86,8 +89,15 @@ class TrainingDisplay:
             TextColumn("{task.fields[speed]}"),
             console=self._console,
         )
-        self._task = self._progress.add_task("training", total=updates, speed="")
-        self._updates = updates
+        self._updates = recipe.training.updates
+        self._task = self._progress.add_task("training", total=self._updates, speed="")
+        # more than the default was measured to give no more variety (docs/experiments.md, "The coverage term")
+        usual = Recipe().coverage.weight
+        self._against_collapse = (
+            f"--set coverage.weight={usual:g}"
+            if recipe.coverage.weight < usual
+            else f"--resume --updates {math.ceil(1.5 * self._updates)}"
+        )
         self._quality = ""
 
     def __enter__(self) -> TrainingDisplay:
@@ -106,7 +116,7 @@ class TrainingDisplay:
             if learned_a_while and status.div_worst is not None and status.div_worst < LOW_DIVERSITY:
                 self._quality += (
                     f"; class {printable(status.div_worst_class or '')} collapses: div {status.div_worst:.2f}, "
-                    "try --set coverage.weight=20 or more updates"
+                    f"try {self._against_collapse}"
                 )
         if self._quiet:
             return

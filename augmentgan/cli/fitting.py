@@ -192,7 +192,7 @@ def learn(
             if not quiet:
                 for line in plan_lines(plan, folder):
                     notice(line)
-            plans.append(stack.enter_context(TrainingDisplay(plan.recipe.training.updates, quiet=quiet)))
+            plans.append(stack.enter_context(TrainingDisplay(plan.recipe, quiet=quiet)))
 
         def take(status: Status) -> None:
             plans[0].show(status)

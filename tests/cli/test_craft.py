@@ -1,6 +1,7 @@
 """The command line as a newcomer meets it: help with examples, suggestions, completion, plain output where it belongs."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -19,8 +20,10 @@ from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS
 from augmentgan.cli.units import duration, file_size
 from augmentgan.evaluate.protocol import Progress
 from augmentgan.gan.training import Status
+from augmentgan.recipe import DataFacts, Recipe
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+RECIPE = Recipe().with_settings(["training.updates=100"]).resolve(DataFacts(8, 1, 200, 10, 1.0))
 STATUS = Status(10, 640, 1.0, 640.0, 1.0, 0.5, 0.1, 0.6, 0.4)
 ESCAPE = "\x1b"
 
@@ -252,7 +255,7 @@ def test_colour_and_motion_only_where_somebody_watches(monkeypatch, environment,
         monkeypatch.setattr(sys, "stderr", terminal)
         with progress(3, "images", quiet=False) as advance:
             advance(3)
-        with TrainingDisplay(100, quiet=False) as display:
+        with TrainingDisplay(RECIPE, quiet=False) as display:
             display.show(STATUS)
         with ProtocolDisplay(quiet=False) as protocol:
             protocol.show(Progress({"20-r0": None}, 0, 9))
@@ -266,6 +269,25 @@ def test_colour_and_motion_only_where_somebody_watches(monkeypatch, environment,
     assert "D(G(z))" in text
     assert (ESCAPE in text) == moving
     assert bool(re.search(ESCAPE + r"\[[\d;]*3[0-9]", text)) == coloured
+
+
+@pytest.mark.parametrize(
+    ("weight", "updates", "div_worst", "said"),
+    [
+        (10, 25, 0.49, "class 7 collapses: div 0.49, try --resume --updates 150\n"),
+        (3, 25, 0.49, "class 7 collapses: div 0.49, try --set coverage.weight=10\n"),
+        (10, 25, 0.5, None),
+        (10, 24, 0.49, None),
+    ],
+)
+def test_a_collapse_is_named_with_what_to_try_once_it_had_time_to_learn(capsys, weight, updates, div_worst, said):
+    recipe = RECIPE.with_settings([f"coverage.weight={weight}"])
+    with TrainingDisplay(recipe, quiet=False) as display:
+        display.show(
+            dataclasses.replace(STATUS, updates=updates, div=0.9, near=0.9, div_worst=div_worst, div_worst_class="7")
+        )
+    line = capsys.readouterr().err
+    assert said in line if said else "collapses" not in line
 
 
 def test_a_benchmark_names_what_is_at_work_as_far_as_there_is_room():
