@@ -151,7 +151,7 @@ def automatic_size(side_px: int) -> int:
 
 
 def load_recipe(name_or_file: str | Path | None, settings: Sequence[str] = ()) -> Recipe:
-    """Read a recipe by name (see `recipe_names`) or from a TOML file, then apply `settings`.
+    """Read a recipe by name (`augmentgan recipes` lists them) or from a TOML file, then apply `settings`.
 
     Raises:
         RecipeError: no such recipe or file, text that is not TOML, an unknown key, or a value out of range.

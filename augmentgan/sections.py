@@ -151,7 +151,7 @@ class TrainingSection(Section):
         2000,
         ge=1,
         le=10**9,
-        description="Times that a training image is shown at most: a class too small for an even part of the batches gets less of them, unless all are.",
+        description="Times that a class's training images are shown on average, at most: a class too small for an even part of the batches gets less of them, unless all are.",
     )
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."

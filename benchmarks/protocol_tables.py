@@ -20,7 +20,7 @@ SETS = {
     "sign_digits.h5": "hand signs, 64 px",
     "wbc.h5": "white blood cells, 64 px",
 }
-UNEVEN = {"step:50:1": "and 4 (half of the classes each)", "long-tail:100:1": "to 2 (long tail)"}
+UNEVEN = {"step:50:1": ("and 4", "half of the classes each"), "long-tail:100:1": ("to 2", "long tail")}
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -32,7 +32,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 def protocol() -> str:
     """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
     lines = [
-        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p, sizes of the set | p, all pairs | verdict |",
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p (sizes and recipes of the set) | p (pairs and sizes of the run) | verdict |",
         "|" + "---|" * 13,
     ]
     over_sizes = _p_over_sizes()
@@ -91,7 +91,7 @@ def headline() -> str:
                 for each in document["comparisons"]
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
-            drawn = f"{size} {UNEVEN[imbalance]}" if imbalance else _a_class(document, size)
+            drawn = _a_class(document, size) + (f" ({UNEVEN[imbalance][1]})" if imbalance else "")
             row = [f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}{_shorter(document, size)}"]
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
@@ -122,9 +122,11 @@ def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
 
 
 def _a_class(document: dict[str, Any], size: str) -> str:
-    """Real images a class: those drawn, or from how many to how many there are in a set that is uneven by itself."""
+    """Real images a class: as many as were drawn, of common and rare classes where these differ."""
     protocol = document["protocol"]
-    if protocol.get("imbalance") or not protocol["imbalanced"]:
+    if protocol.get("imbalance"):
+        return f"{size} {UNEVEN[protocol['imbalance']][0]}"
+    if not protocol["imbalanced"]:
         return size
     counts = protocol["sizes"]["counts"][0]
     return f"{min(counts)} to {max(counts)}"
@@ -239,7 +241,7 @@ def choices() -> str:
             counts = ", ".join(f"{share:g} ({n})" for share, n in sorted(shares.items()))
             cells = (
                 case,
-                str(size),
+                _a_class(result["benchmark"], str(size)),
                 f"`{arm}`",
                 counts,
                 f"`{rival}`",

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 import augmentgan as ag
-from augmentgan.recipe import Recipe
+from augmentgan.recipe import Recipe, load_recipe, recipe_names
 
 HERE = Path(__file__).parent
 
@@ -27,6 +27,14 @@ def recipe_keys() -> str:
         "This page is generated from the models in `augmentgan/sections.py`.",
         "",
     ]
+    lines += [
+        "Recipes that come with it (`--recipe NAME`); the default one suits most sets:",
+        "",
+        "| name | for |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {load_recipe(name).description} |" for name in recipe_names()]
+    lines.append("")
     for name, field in Recipe.model_fields.items():
         section = field.annotation
         if not (isinstance(section, type) and issubclass(section, BaseModel)):

@@ -82,6 +82,7 @@ def data(
         written = {"out": str(out), "name": name, "format": kind, "classes": list(images.class_names)}
         typer.echo(json.dumps({**written, "train": n_train, "test": n_test, "load": loading}))
         return
-    parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images without a split"
-    typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px, to {out}")
+    parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images"
+    note = "" if n_test else ", without a split"
+    typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px{note}, to {out}")
     typer.echo(f"next: augmentgan fit {quoted(out)}")

@@ -48,15 +48,17 @@ def _settings(incomplete: str) -> list[tuple[str, str]]:
 
 
 DATA_HELP = (
-    "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a CSV of "
-    "path,label."
+    "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a table of "
+    "path,label (.csv, .jsonl)."
 )
 DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
 RunOption = Annotated[
     Path | None,
     typer.Option("--run", metavar="RUN", help="Run folder (default: the newest under runs/).", autocompletion=_runs),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="Where the result goes.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="PATH", help="Where the result goes (default: below runs/).")
+]
 SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Every draw follows from it.")]
 OptionalSeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", callback=_seed, help="Sampling seed (default: the run's).")

@@ -107,7 +107,7 @@ def fetch(
     """A well-known set, with its own split where it has one; a validation part counts as training.
 
     Args:
-        name: one of `WELL_KNOWN`.
+        name: one of those that `augmentgan data --list` prints.
         per_class: draw this many training images of each class by `seed`, or all where there are fewer; draws are nested
             (20 within 50 within 100). The test part stays whole.
         seed: of the draw.

@@ -174,7 +174,7 @@ def test_digits_as_hdf5_and_as_a_folder(tmp_path):
 
     done = run("digits", "digits.h5", cwd=tmp_path)
     assert done.stdout == (
-        "wrote 1797 images without a split of 10 classes, 8 px, to digits.h5\nnext: augmentgan fit digits.h5\n"
+        "wrote 1797 images of 10 classes, 8 px, without a split, to digits.h5\nnext: augmentgan fit digits.h5\n"
     )
     told = json.loads(run("digits", "tree", "--per-class", "3", "--json", cwd=tmp_path).stdout)
     assert (told["format"], told["train"], told["test"]) == ("folder", 30, 0)
