@@ -57,6 +57,7 @@ def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
         "imbalanced": imbalanced,
         "split": "redrawn for every repeat",
         "same_training_images": [],
+        "shared_training_images": [0.0],
         "dropped": 0,
         "generators": 2 * len(sizes),
         "interval": "95 %, paired",

@@ -39,8 +39,23 @@ def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, s
     return [(arm, baseline) for arm, baseline in dict.fromkeys(pairs) if arm != baseline]
 
 
-def compare(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int], *, imbalanced: bool) -> list[Comparison]:
-    """Every pair at every size in every metric; p values are adjusted for the pairs and sizes within a metric."""
+def compare(
+    measured: ByArm,
+    arms: Sequence[Arm],
+    sizes: Sequence[int],
+    *,
+    imbalanced: bool,
+    shared_training: Mapping[int, float] | None = None,
+) -> list[Comparison]:
+    """Every pair at every size in every metric; p values are adjusted for the pairs and sizes within a metric.
+
+    Args:
+        measured: every arm's repeats.
+        arms: to compare.
+        sizes: at which.
+        imbalanced: whether rivals draw classes evenly.
+        shared_training: by size, the luck that repeats have in common (`statistics.shared_luck`); none where left out.
+    """
     found: list[Comparison] = []
     for metric in ("accuracy", "balanced_accuracy", *(["minority_recall"] if imbalanced else [])):
         family = []
@@ -58,6 +73,7 @@ def compare(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int], *, imbal
                     [each for _, each in against],
                     balanced=metric != "accuracy",
                     classes=minority if metric == "minority_recall" else None,
+                    shared_training=(shared_training or {}).get(size, 0.0),
                 )
                 interval = (difference.low, difference.high)
                 family.append(
@@ -71,12 +87,18 @@ def compare(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int], *, imbal
     return found
 
 
-def intervals(measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int]) -> list[ArmInterval]:
-    """Balanced accuracy of every arm at every size, by itself."""
+def intervals(
+    measured: ByArm, arms: Sequence[Arm], sizes: Sequence[int], shared_training: Mapping[int, float] | None = None
+) -> list[ArmInterval]:
+    """Balanced accuracy of every arm at every size, by itself; `shared_training` as in `compare`."""
     found = []
     for size in sizes:
         for arm in arms:
-            own = accuracy_with_interval([each for _, each in measured[arm.name, size]], balanced=True)
+            own = accuracy_with_interval(
+                [each for _, each in measured[arm.name, size]],
+                balanced=True,
+                shared_training=(shared_training or {}).get(size, 0.0),
+            )
             found.append(ArmInterval(arm.name, size, "balanced_accuracy", own.mean, (own.low, own.high)))
     return found
 

@@ -32,6 +32,7 @@ from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
+from augmentgan.evaluate.statistics import shared_luck
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
@@ -372,7 +373,6 @@ def _report(
     imbalanced: bool,
     more: dict[str, Any],
 ) -> BenchmarkReport:
-    comparisons = compare(measured, arms, sizes, imbalanced=imbalanced)
     rows = [row for each in measured.values() for row, _ in each]
     first = draws[: len(sizes)]
     redrawn = not data.is_split
@@ -383,9 +383,20 @@ def _report(
         if all(np.array_equal(draw.train, first[k].train) for draw in draws[k :: len(sizes)])
     ]
     new = "training draw, generator and classifier are new in each"
+    # new splits share test images in turn, and what these add to the variance is more than enough (see the tests)
+    shared = {
+        size: 0.0
+        if redrawn or size in same
+        else shared_luck([draw.train for draw in draws[k :: len(sizes)]], data.labels)
+        for k, size in enumerate(sizes)
+    }
+    comparisons = compare(measured, arms, sizes, imbalanced=imbalanced, shared_training=shared)
     if same:
         at = ", ".join(map(str, same))
         new += f", but with {at} a class the training images are the same in all, and their luck is not in it"
+    if any(shared.values()):
+        parts = ", ".join(f"{100 * part:.2g} % with {size}" for size, part in shared.items() if part)
+        new += f"; two repeats share training images ({parts} a class), which widens it (Nadeau & Bengio 2003)"
     return BenchmarkReport(
         protocol={
             **how_arms_are_trained(recipes[0].benchmark, arms),
@@ -399,6 +410,7 @@ def _report(
             "imbalanced": imbalanced,
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
+            "shared_training_images": [shared[size] for size in sizes],
             "dropped": first[0].n_dropped,
             "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
             "by_size": [
@@ -413,5 +425,5 @@ def _report(
         verdict=judge(comparisons, imbalanced=imbalanced),
         class_names=list(data.class_names),
         equivalents=equivalents(rows, comparisons, sizes),
-        intervals=intervals(measured, arms, sizes),
+        intervals=intervals(measured, arms, sizes, shared),
     )
