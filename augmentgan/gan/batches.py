@@ -48,6 +48,21 @@ def classes_at(points: Tensor, shares: Tensor) -> Tensor:
     return torch.searchsorted(shares.cumsum(0), points, right=True).clamp_max(len(shares) - 1)
 
 
+def drawn_in_runs(first: Tensor, counts: Tensor, group: int) -> Tensor:
+    """Random places (runs * group,), a run of `group` from each stretch; they differ within it where the stretch has enough.
+
+    Args:
+        first: where the stretches begin (runs,).
+        counts: how long they are (runs,).
+        group: places a run.
+    """
+    start = (torch.rand(len(counts)) * counts).long()
+    stride = 1 + (torch.rand(len(counts)) * (counts // group)).long()
+    stride = torch.minimum(stride, (counts // group).clamp_min(1))
+    steps = start[:, None] + stride[:, None] * torch.arange(group)  # (runs, group)
+    return (first[:, None] + steps % counts[:, None]).flatten()
+
+
 class BalancedBatches:
     """Draws class-balanced rows of a training set.
 
@@ -85,12 +100,7 @@ class BalancedBatches:
 
     def rows_of(self, labels: Tensor, group: int = 1) -> Tensor:
         """A random row for each label (CPU, n,); within a run of `group` the rows differ where the class has enough."""
-        counts, first = self._counts[labels[::group]], self._first[labels[::group]]
-        start = (torch.rand(len(counts)) * counts).long()
-        stride = 1 + (torch.rand(len(counts)) * (counts // group)).long()
-        stride = torch.minimum(stride, (counts // group).clamp_min(1))
-        steps = start[:, None] + stride[:, None] * torch.arange(group)  # (runs, group)
-        return (first[:, None] + steps % counts[:, None]).flatten()
+        return drawn_in_runs(self._first[labels[::group]], self._counts[labels[::group]], group)
 
     def real_images(self, rows: Tensor) -> Tensor:
         """Those rows as float32 NCHW in [-1, 1] on the device."""

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augmentgan.gan.batches import BalancedBatches
+from augmentgan.gan.batches import BalancedBatches, drawn_in_runs
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.networks import Generator, to_unit
+from augmentgan.gan.networks import GROUP, Generator, to_unit
 from augmentgan.sections import CoverageSection
 
 POOL_IMAGES = 256
-"""At most about this many real images (evenly over the classes) are matched at a time, others the next time: a matching
-costs the same however many images there are, and pairs use each of them about a dozen times before the next."""
+"""At most about this many real images (evenly over the classes, of each at least a group) are matched at a time, others the next time: a
+matching costs the same however many images there are, and pairs use each of them about a dozen times before the next."""
 
 MATCHING_BATCH = 256
 
@@ -69,7 +69,10 @@ class Coverage:
         team.from_first(self.latents)  # where processors differ, so may the nearest of two that are as near
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A matched pair for each label (CPU, n,).
+        """A matched pair for each label (CPU, n,), which come in runs of `GROUP` of one class.
+
+        Within a run pairs differ where the class has enough, as real images do: the discriminator's minibatch statistic must not take
+        a pair that was drawn twice for a generator that repeats itself.
 
         Returns:
             Latents (n, latent_dim), on the CPU, and the rows (n,) of the real images that they should give.
@@ -78,7 +81,7 @@ class Coverage:
         order = torch.argsort(of_class, stable=True)
         counts = torch.bincount(of_class, minlength=self._batches.n_classes)
         first = counts.cumsum(0) - counts
-        chosen = order[first[labels] + (torch.rand(len(labels)) * counts[labels]).long()]
+        chosen = order[drawn_in_runs(first[labels[::GROUP]], counts[labels[::GROUP]], GROUP)]
         latents = self.latents[chosen] + self.section.latent_noise * torch.randn(len(chosen), self._latent_dim)
         return latents, self.rows[chosen]
 
@@ -87,7 +90,7 @@ class Coverage:
         if n <= POOL_IMAGES:
             return torch.arange(n)
         keys = torch.rand(n)
-        per_class = max(1, POOL_IMAGES // self._batches.n_classes)
+        per_class = max(GROUP, POOL_IMAGES // self._batches.n_classes)
         return torch.cat(
             [
                 rows[keys[rows].argsort()[:per_class]]
