@@ -42,7 +42,7 @@ def blend_pairs(images: Tensor, targets: Tensor, method: str) -> tuple[Tensor, T
 
     Args:
         images: (n, c, h, w).
-        targets: class probabilities (n, k).
+        targets: class probabilities (n, k), each row times the weight of its image.
         method: "mixup" or "cutmix".
     """
     from torchvision.transforms import v2

@@ -27,7 +27,7 @@ from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.mixing import samples_offered
+from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
@@ -185,6 +185,11 @@ class Repeats:
         """None are left to do, whatever the repeat."""
         return 0
 
+    @property
+    def sample_bytes(self) -> int:
+        """Of the run's samples."""
+        return sample_bytes(self.section.synthetic_per_class, self.pieces[0].real)
+
     def prepare(self) -> Repeats:
         """Hold the samples in place of the generator, or none where no arm uses them."""
         first = self.pieces[0]
@@ -236,7 +241,7 @@ def _of_run(
     )
     if overwrite:
         team.first_does(finished.clear)
-    offered = samples_offered(section.synthetic_per_class, train.n_classes)
+    offered = samples_offered(section.synthetic_per_class, train)
     samples = functools.cache(lambda: run.generate(offered))
     pieces = Repeats(
         [
@@ -285,7 +290,7 @@ def _report(
             "sizes": {
                 "train": [len(train)],
                 "test": len(run.test),
-                "synthetic": samples_offered(section.synthetic_per_class, train.n_classes) * train.n_classes,
+                "synthetic": samples_offered(section.synthetic_per_class, train) * train.n_classes,
                 "train_per_class": [per_class],
                 "counts": [train.counts.tolist()],
             },

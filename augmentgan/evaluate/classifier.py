@@ -60,7 +60,11 @@ class TrainingImages:
         self._n_classes = real.n_classes
         labels = torch.from_numpy(np.concatenate([real.labels, synthetic.labels]))
         order = torch.argsort(labels, stable=True)
-        self.images = torch.from_numpy(np.concatenate([real.images, synthetic.images]))[order].to(device)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order))
+        self.images = torch.empty((len(order), *real.images.shape[1:]), dtype=torch.uint8, device=device)
+        for part, places in zip((real, synthetic), (place[: len(real)], place[len(real) :]), strict=True):
+            self.images[to_device(places, device)] = torch.from_numpy(part.images).to(device)
         self._labels = labels[order].to(device)
         self._soft_labels: Tensor | None = None
         if SOFT_LABELS in synthetic.extra and arm.uses_synthetic and len(synthetic):
@@ -145,12 +149,11 @@ def train_classifier(
         if isinstance(network, Pretrained):
             look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.augments else 1)
 
-        def learn(inputs: Tensor, targets: Tensor, weights: Tensor) -> None:
+        def learn(inputs: Tensor, targets: Tensor) -> None:
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
                 logits = network.classify(inputs) if isinstance(network, Pretrained) else network(inputs)
-            losses = F.cross_entropy(logits.float(), targets, reduction="none")
             optimizer.zero_grad(set_to_none=True)
-            (losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(logits.float(), targets).backward()  # type: ignore[no-untyped-call]
 
         # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
         recording = Recording(device, records=not separates)
@@ -158,10 +161,11 @@ def train_classifier(
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
             rows = to_device(rows, device)
-            inputs, targets = look(rows), rows_of.targets(rows)
+            # weighed before they are blended, for each of a pair has its own weight
+            inputs, targets = look(rows), rows_of.targets(rows) * rows_of.weights[rows, None]
             if blend:
                 inputs, targets = blend_pairs(inputs, targets, blend)
-            recording(learn, inputs, targets, rows_of.weights[rows])
+            recording(learn, inputs, targets)
             optimizer.step()
             schedule.step()
         optimizer.zero_grad(set_to_none=True)  # gradients would keep a recording's memory

@@ -22,8 +22,9 @@ HEADLINES = (
     "real+synthetic",
     "real+fill",
 )
-"""Arms that the verdict may be about, the first that was run against its rival without synthetic images. Where all classes have the same
-share of samples, nothing about being a sample tells the class; where only rare ones are filled up, it does."""
+"""Arms that the verdict is about, the first that was run against its rival without synthetic images; where none of them was, the first such
+arm that was asked for. Where all classes have the same share of samples, nothing about being a sample tells the class; where only rare ones are
+filled up, it does."""
 
 
 def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:
@@ -121,22 +122,24 @@ def equivalents(
                 for size in sizes
             ]
         )
-        start = curve[list(sizes).index(each.train_per_class)]
+        start = list(sizes).index(each.train_per_class)
         as_if, low, high = (
-            _size_at(curve, sizes, start + change) for change in (each.mean_difference, each.ci95[0], each.ci95[1])
+            _size_at(curve, sizes, start, change) for change in (each.mean_difference, each.ci95[0], each.ci95[1])
         )
         found.append(Equivalent(each.arm, each.baseline, each.train_per_class, as_if, (low, high)))
     return found
 
 
-def _size_at(curve: NDArray[np.float64], sizes: Sequence[int], level: float) -> float | None:
-    """The size at which a curve, straight between its points, first reaches a level; None outside of it."""
-    if level < curve[0] - 1e-12:
-        return None
-    for k in range(len(curve) - 1):
+def _size_at(curve: NDArray[np.float64], sizes: Sequence[int], start: int, change: float) -> float | None:
+    """The size nearest to that of `start` at which a curve, straight between its points, is higher or lower by `change`.
+
+    A gain is looked for among larger sizes and a loss among smaller ones, for a curve may dip by chance; None where it is not reached.
+    """
+    level = curve[start] + change
+    for k in range(start, len(curve) - 1) if change >= 0 else range(start - 1, -1, -1):
         low, high = curve[k], curve[k + 1]
-        if low - 1e-12 <= level <= high:
-            part = 0.0 if high == low else max(0.0, (level - low) / (high - low))
+        if low - 1e-12 <= level <= high + 1e-12:
+            part = 0.0 if high == low else min(1.0, max(0.0, (level - low) / (high - low)))
             return math.exp(math.log(sizes[k]) + part * (math.log(sizes[k + 1]) - math.log(sizes[k])))
     return None
 
@@ -195,7 +198,8 @@ def _headline(comparisons: Sequence[Comparison], *, imbalanced: bool) -> tuple[l
         wanted = (arm, baseline and baseline.name, "balanced_accuracy")
         return [each for each in comparisons if (each.arm, each.baseline, each.metric) == wanted]
 
-    for name in HEADLINES:
+    others = [each.arm for each in comparisons if each.arm != "synthetic"]
+    for name in dict.fromkeys([*HEADLINES, *others]):
         rival, plain = (Arm(name).without_synthetic(imbalanced=each) for each in (imbalanced, False))
         if found := over(name, rival):
             return found, [] if plain == rival else over(name, plain)

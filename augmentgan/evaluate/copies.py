@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.metrics import copy_ratios, copy_threshold
-from augmentgan.gan.diversity import PixelDistances
+from augmentgan.gan.diversity import PixelDistances, distinct_images
 
 _ENOUGH = 10
 """Held-out images that a threshold of one size of class rests on; `copy_threshold` needs as many."""
@@ -24,7 +24,7 @@ class CopyJudge:
     """Tells near copies of training images from honest samples, by the distance at which held-out real images lie.
 
     Few training images leave more to chance: of two honest images the nearest may well be several times as far as the next.
-    So a class with m of them is judged as held-out images are beside m training images of their own class, drawn at random from those of
+    So a class with m different ones is judged as held-out images are beside m training images of their own class, drawn at random from those of
     classes that have at least as many.
 
     Attributes:
@@ -33,11 +33,13 @@ class CopyJudge:
     """
 
     def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
-        self._n_train = train.counts
-        self._distances = {
-            label: PixelDistances(train.images[train.labels == label])
+        # an image that is there several times is its own next neighbour, beside which nothing would look like a copy
+        different = {
+            label: distinct_images(train.images[train.labels == label])
             for label in np.flatnonzero(train.counts).tolist()
         }
+        self._n_train = np.array([len(different.get(label, ())) for label in range(train.n_classes)])
+        self._distances = {label: PixelDistances(images) for label, images in different.items()}
         self.thresholds = self._thresholds(test)
 
     @property

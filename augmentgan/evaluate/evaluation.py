@@ -138,11 +138,12 @@ def samples_to_judge(run: Run, per_class: int | None = None) -> tuple[LabelledIm
     Raises:
         DataError: fewer than 10 samples a class asked for.
     """
-    n_classes = run.train.n_classes
+    train = run.train
+    n_classes = train.n_classes
     wanted = samples_a_class(n_classes) if per_class is None else per_class
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
-    offered = samples_offered(run.recipe.benchmark.synthetic_per_class, n_classes)
+    offered = samples_offered(run.recipe.benchmark.synthetic_per_class, train)
     learned = run.generate(max(wanted, offered))
     return _first(learned, np.full(n_classes, wanted)), learned
 

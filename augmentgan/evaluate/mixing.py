@@ -25,8 +25,8 @@ from augmentgan.evaluate.arms import Arm
 WEIGHT, SOFT_LABELS = "weight", "soft_labels"
 """Columns of a synthetic set: how much a sample counts (n,), and what teachers see in it (n, k)."""
 
-MOST_SAMPLES = 200_000
-"""Of all classes together, in a benchmark: 2.5 GB at 64 px in colour."""
+MOST_SAMPLE_BYTES = 5 << 29
+"""Of the samples of all classes together, in a benchmark: some 200,000 at 64 px in colour."""
 
 
 def row_masses(
@@ -164,9 +164,18 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         return shown, int(self.targets[index])
 
 
-def samples_offered(per_class: int, n_classes: int) -> int:
-    """Samples a class that a benchmark makes: as many as the recipe says, fewer where many classes would not fit in memory together."""
-    return min(per_class, max(1, MOST_SAMPLES // n_classes))
+def samples_offered(per_class: int, real: LabelledImages) -> int:
+    """Samples a class that a benchmark makes of such images: as many as the recipe says, fewer where those of many classes would not fit in memory together."""
+    return min(per_class, max(1, MOST_SAMPLE_BYTES // (_image_bytes(real) * real.n_classes)))
+
+
+def sample_bytes(per_class: int, real: LabelledImages) -> int:
+    """Memory that these samples of all classes take."""
+    return samples_offered(per_class, real) * real.n_classes * _image_bytes(real)
+
+
+def _image_bytes(images: LabelledImages) -> int:
+    return math.prod(images.images.shape[1:])
 
 
 def _in_order_of(class_names: tuple[str, ...], data: LabelledImages) -> LabelledImages:

@@ -28,7 +28,7 @@ from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, claimed
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.mixing import samples_offered
+from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
@@ -266,6 +266,11 @@ class FromScratch:
         """Of the generator of a piece."""
         return self.resolved[number % len(self.resolved)].training.updates
 
+    @property
+    def sample_bytes(self) -> int:
+        """Of one generator's samples."""
+        return sample_bytes(self.recipe.benchmark.synthetic_per_class, self.data)
+
     def prepare(self) -> FromScratch:
         """As it is: the pieces have nothing in common."""
         return self
@@ -344,7 +349,7 @@ def _samples(
     ]
     folder = out / FITS_FOLDER / name
     run = fit(real, recipe.with_settings(settings), folder, seed=seed, device=str(device), on_status=on_status)
-    return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real.n_classes))
+    return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real))
 
 
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
@@ -403,7 +408,7 @@ def _report(
             "sizes": {
                 "train": [len(draw.train) for draw in first],
                 "test": len(first[0].test),
-                "synthetic": samples_offered(recipes[0].benchmark.synthetic_per_class, data.n_classes) * data.n_classes,
+                "synthetic": samples_offered(recipes[0].benchmark.synthetic_per_class, data) * data.n_classes,
                 "train_per_class": list(sizes),
                 "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
             },

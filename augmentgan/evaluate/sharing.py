@@ -11,6 +11,9 @@ from augmentgan.evaluate.piece import Measured
 from augmentgan.evaluate.workers import in_workers, n_workers
 from augmentgan.gan.distributed import Team
 
+SAMPLE_COPIES = 4
+"""Of a piece's samples at most: themselves, what a validation fold may use, and these beside the real images in the order of their classes."""
+
 
 class Pieces(Protocol):
     """The pieces of a benchmark, by number."""
@@ -30,6 +33,10 @@ class Pieces(Protocol):
 
     def updates(self, number: int) -> int:
         """Of a piece's generator, from which one can tell which pieces take longest."""
+
+    @property
+    def sample_bytes(self) -> int:
+        """Memory of the samples that a piece works with."""
 
     def prepare(self) -> Self:
         """The same, made of plain values, so that a worker can be given them; what every piece would do for itself is done once."""
@@ -68,7 +75,10 @@ def measure_all(
         team.wait()
         return [measure(number, tells=number not in ours) for number in numbers]
     left = [number for number in numbers if not pieces.is_finished(number)]
-    n = min(len(left), processes or (n_workers(len(left)) if pieces.device.type == "cpu" else 1))
+    n = min(
+        len(left),
+        processes or (n_workers(len(left), SAMPLE_COPIES * pieces.sample_bytes) if pieces.device.type == "cpu" else 1),
+    )
     if n <= 1:
         return [measure(number, tells=True) for number in numbers]
     for number in numbers:

@@ -186,15 +186,14 @@ class Tuner:
 
     def _samples_for(self, rest: LabelledImages, fold: int) -> LabelledImages:
         """What a fold's candidates may train on beside what is left without it."""
-        if fold not in self._samples:
-            if self._beside is not None:
+        if self._beside is not None:
+            if fold not in self._samples:
                 self._samples[fold] = self._beside(rest, fold)
-            else:
-                samples = self._synthetic()
-                if self._sample_fold is None:
-                    self._sample_fold = self._fold[NearestReal(self._real.images)(samples.images)[1]]
-                self._samples[fold] = samples.subset(self._sample_fold != fold)
-        return self._samples[fold]
+            return self._samples[fold]
+        samples = self._synthetic()
+        if self._sample_fold is None:
+            self._sample_fold = self._fold[NearestReal(self._real.images)(samples.images)[1]]
+        return samples.subset(self._sample_fold != fold)  # made anew each time: one for every fold would be many copies
 
 
 def best_of(scores: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], margin: float = 0.0) -> int:

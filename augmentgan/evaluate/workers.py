@@ -25,7 +25,7 @@ import torch
 from augmentgan.errors import AugmentGANError, TrainingError
 
 MEMORY_EACH = 2 << 30
-"""Bytes that a worker may need; one with a generator at 64 px takes somewhat more than half of it."""
+"""Bytes that a worker may need beside its samples; one with a generator at 64 px takes somewhat more than half of it."""
 
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a Linux container says how much of the machine's memory is its own, in cgroup's second and first version."""
@@ -34,9 +34,15 @@ Tell = Callable[[Any], object]
 Work = Callable[[int, Tell], object]
 
 
-def n_workers(n_jobs: int) -> int:
-    """How many workers this machine has cores (those torch may use) and memory for: at least 1, at most one a job."""
-    return max(1, min(torch.get_num_threads(), n_jobs, *(memory // MEMORY_EACH for memory in _memories())))
+def n_workers(n_jobs: int, data_bytes: int = 0) -> int:
+    """How many workers this machine has cores (those torch may use) and memory for: at least 1, at most one a job.
+
+    Args:
+        n_jobs: jobs.
+        data_bytes: memory that a worker needs for its data, beside `MEMORY_EACH`.
+    """
+    room = (memory // (MEMORY_EACH + data_bytes) for memory in _memories())
+    return max(1, min(torch.get_num_threads(), n_jobs, *room))
 
 
 def _memories() -> list[int]:

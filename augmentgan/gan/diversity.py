@@ -58,7 +58,7 @@ def diversity(
     div, near = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
     for label in range(n_classes):
         ours = _flat(synthetic[synthetic_labels == label])
-        theirs = _flat(_distinct(real[real_labels == label]))
+        theirs = _flat(distinct_images(real[real_labels == label]))
         if len(theirs) < 2 or len(ours) < 2:
             continue
         among_real = torch.cdist(theirs, theirs)
@@ -126,7 +126,8 @@ def _flat(images: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(images).flatten(1).float()
 
 
-def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def distinct_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Each of the images (n, h, w, c) once, in their order."""
     first = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)[1]
     return images[np.sort(first)]
 

@@ -17,6 +17,7 @@ from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import SHEET_COLUMNS, Run
+from augmentgan.gan.run_folder import RUN_FILE
 from augmentgan.report.benchmark_content import benchmark_content, not_a_benchmark, of_earlier_state
 from augmentgan.report.gallery import data_uri, gallery, png
 from augmentgan.report.plots import as_svg, plot_training
@@ -29,7 +30,7 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     """Write the page of a run, or of a benchmark from scratch.
 
     Args:
-        source: a run with a checkpoint, whose benchmark is shown where there is one; or the folder of a benchmark from scratch, of
+        source: a run with a checkpoint, or its folder, whose benchmark is shown where there is one; or the folder of a benchmark from scratch, of
             which the first generator is shown.
         out: the file; `report.html` in the folder where left out.
         overwrite: whether an existing file may be replaced; where left out only the page in the folder may, which is made from the run
@@ -42,7 +43,9 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
         OutputError: the file exists or cannot be written.
         RunError: the run has no usable checkpoint, or there are documents in the folder that are not what augmentgan writes.
     """
-    source = source if isinstance(source, Run) else Path(source)
+    if not isinstance(source, Run):
+        source = Path(source)
+        source = Run(source) if (source / RUN_FILE).exists() else source
     folder = source.folder if isinstance(source, Run) else source
     path = folder / PAGE_FILE if out is None else Path(out)
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)

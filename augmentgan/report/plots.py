@@ -23,6 +23,9 @@ _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
 _WIDTH, _NARROW_WIDTH = 9.0, 5.0
 """Inches."""
 
+_LONGEST_NAME = 30
+"""Letters of a class name in a plot; more would leave no room for it."""
+
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "D", "^", "x", "v", "P", "*", "<")
 """Lines and markers tell the arms apart without colour: four and nine have no common factor, so that their pairs come again after 36 arms."""
 
@@ -196,8 +199,11 @@ def _panels(n: int, height: float, narrow: bool) -> tuple[Figure, NDArray[Any]]:
 
 
 def _label(name: str) -> str:
-    """A class name that matplotlib takes for text and not for mathematics."""
-    return printable(name).replace("$", r"\$")
+    """A class name that matplotlib takes for text and not for mathematics, and that leaves room for the plot."""
+    shown = printable(name)
+    if len(shown) > _LONGEST_NAME:
+        shown = shown[: _LONGEST_NAME - 1] + "\u2026"
+    return shown.replace("$", r"\$")
 
 
 def _curves(axes: Axes, events: Sequence[dict[str, Any]], names: dict[str, str]) -> None:

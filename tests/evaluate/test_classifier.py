@@ -148,3 +148,24 @@ def test_arms_with_one_seed_start_from_the_same_weights(digits):
     )
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("method", ["mixup", "cutmix"])
+def test_each_of_a_blended_pair_has_the_weight_of_its_own_class(sets, monkeypatch, method):
+    seen, loss = [], torch.nn.functional.cross_entropy
+
+    def cross_entropy(logits, targets):
+        seen.append(targets)
+        return loss(logits, targets)
+
+    def half(images, targets, method):
+        return (images + images.roll(1, 0)) / 2, (targets + targets.roll(1, 0)) / 2
+
+    monkeypatch.setattr(classifier, "blend_pairs", half)
+    monkeypatch.setattr(classifier.F, "cross_entropy", cross_entropy)
+    trained(sets, f"real+class-weights+{method}")
+    weight = 30 / (2 * torch.tensor([24.0, 6.0]))
+    pairs = torch.stack([weight * torch.tensor(pair) for pair in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0])])
+    assert len(seen) == STEPS
+    assert all((row - pairs).abs().sum(dim=1).min() < 1e-6 for targets in seen for row in targets)
+    assert any(torch.allclose(row, pairs[1]) for targets in seen for row in targets)

@@ -93,3 +93,30 @@ def test_as_if_you_had_more_real_images():
     assert worse.as_if is None
     assert worse.ends == (None, pytest.approx(20))
     assert equivalents(rows, asked, [20]) == []
+
+
+def test_a_curve_that_dips_is_read_from_the_arm_s_own_size():
+    def row(size, value):
+        return BenchmarkRow("real", size, 0, value, value, value, value, 0.0, [], [], {}, 0.0)
+
+    def at(size, mean):
+        return Comparison("real+synthetic", "real", size, "balanced_accuracy", mean, (mean, mean), 5)
+
+    sizes = [20, 50, 100, 200]
+    rows = [row(size, value) for size, value in zip(sizes, (0.7, 0.9, 0.89, 0.95), strict=True)]
+    found = [
+        each.as_if for each in equivalents(rows, [at(100, 0.005), at(100, 0.03), at(100, -0.01), at(50, -0.3)], sizes)
+    ]
+    assert 100 < found[0] < found[1] == pytest.approx(100 * 2**0.5)
+    assert found[2] == pytest.approx(50 * (20 / 50) ** 0.1)
+    assert found[3] is None
+
+
+def test_other_arms_with_samples_are_judged_where_they_alone_were_asked_for():
+    mixup = compared(20, -0.3, 0.001, arm="real+mixup+synthetic", baseline="real+mixup")
+    cutmix = compared(20, 0.3, 0.001, arm="real+cutmix+synthetic", baseline="real+cutmix")
+    verdict = judge([compared(20, 0.2, 0.001, arm="real+mixup", baseline="real"), mixup, cutmix])
+    assert (verdict.outcome, verdict.arm, verdict.baseline) == ("hurts", "real+mixup+synthetic", "real+mixup")
+    assert judge([mixup, cutmix, compared(20, 0.03, 0.001)]).arm == "real+classic+synthetic"
+    alone = [compared(20, 0.2, 0.001, arm=arm, baseline="real") for arm in ("synthetic", "real+classic")]
+    assert judge(alone).outcome == "no evidence"

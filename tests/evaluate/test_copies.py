@@ -113,3 +113,13 @@ def test_nothing_is_a_copy_where_nothing_was_held_out(drawings):
     judge = CopyJudge(train, test.subset(np.arange(9)))
     assert judge.threshold is None
     assert not judge.copies(train.images, train.labels).any()
+
+
+def test_copies_are_found_where_training_images_are_there_several_times(drawings):
+    """As in a set that was evened out by copying: what hides a copy is no other image, but the same one again."""
+    train, test, _ = drawings[0]
+    once, often = CopyJudge(train, test), CopyJudge(train.subset(np.tile(np.arange(len(train)), 6)), test)
+    assert often.thresholds == pytest.approx(once.thresholds)
+    noise = np.random.default_rng(0).integers(-2, 3, train.images.shape)
+    copies = (train.images.astype(int) + noise).clip(0, 255).astype(np.uint8)
+    assert often.copies(copies, train.labels).mean() > 0.95

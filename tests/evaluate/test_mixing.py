@@ -12,7 +12,15 @@ from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm, is_imbalanced, minority_classes
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.classifier import TrainingImages
-from augmentgan.evaluate.mixing import judged_by_teachers, loss_weights, row_masses, samples_offered, stratified_rows
+from augmentgan.evaluate.mixing import (
+    MOST_SAMPLE_BYTES,
+    judged_by_teachers,
+    loss_weights,
+    row_masses,
+    sample_bytes,
+    samples_offered,
+    stratified_rows,
+)
 from augmentgan.evaluate.teachers import Teachers, apply_policy
 
 
@@ -326,5 +334,12 @@ def test_classes_are_matched_by_name(trained):
     assert torch.equal(mixed.soft_labels[made].argmax(dim=1), mixed.targets[made])
 
 
-def test_many_classes_are_offered_fewer_samples_each():
-    assert [samples_offered(1000, n_classes) for n_classes in (2, 200, 1000)] == [1000, 1000, 200]
+@pytest.mark.parametrize(
+    ("size_px", "n_classes", "n"), [(64, 2, 1000), (64, 200, 1000), (64, 1000, 218), (128, 200, 273), (28, 1000, 1000)]
+)
+def test_many_classes_of_large_images_are_offered_fewer_samples_each(size_px, n_classes, n):
+    names = tuple(map(str, range(n_classes)))
+    images = np.zeros((1, size_px, size_px, 3), np.uint8)
+    real = ag.LabelledImages(images, np.zeros(1, np.int64), names)
+    assert samples_offered(1000, real) == n
+    assert sample_bytes(1000, real) == n * n_classes * 3 * size_px**2 <= MOST_SAMPLE_BYTES

@@ -112,6 +112,7 @@ def four_cores_and_12_gib(monkeypatch):
 
 def test_how_many(four_cores_and_12_gib, monkeypatch):
     assert [n_workers(jobs) for jobs in (1, 3, 9)] == [1, 3, 4]
+    assert n_workers(9, data_bytes=4 << 30) == 2
     monkeypatch.setattr(workers, "MEMORY_EACH", 5 << 30)
     assert n_workers(9) == 2  # 12 GiB
     monkeypatch.setattr(workers, "MEMORY_EACH", 50 << 30)

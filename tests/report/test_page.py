@@ -196,6 +196,8 @@ def test_names_are_text_and_not_markup(measured):
 def test_a_run_without_a_benchmark_has_a_page_too(trained, tmp_path):
     page = parsed(ag.write_report(trained, tmp_path / "page.html"))
     assert "augmentgan benchmark" in " ".join(page.text)
+    of_the_folder = ag.write_report(str(trained.folder), tmp_path / "same.html")
+    assert of_the_folder.read_bytes() == (tmp_path / "page.html").read_bytes()
 
 
 def test_a_named_page_is_not_replaced_unasked(trained, tmp_path):

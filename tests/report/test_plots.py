@@ -4,7 +4,7 @@ import pytest
 from tests_support import made_up_report
 
 from augmentgan.evaluate.arms import IMBALANCED_ARMS
-from augmentgan.report.plots import bars_of, plot_learning_curve
+from augmentgan.report.plots import as_svg, bars_of, plot_learning_curve, plot_recall
 
 
 def curves(document):
@@ -34,3 +34,13 @@ def test_bars_are_the_intervals_of_the_document():
         line, bars = drawn[arm]
         assert line.get_ydata() == pytest.approx([50, 50])
         assert [each[:, 1] for each in bars.get_segments()] == [pytest.approx([low, 60])] * 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("narrow", [False, True])
+def test_long_class_names_leave_room_for_the_plot(narrow):
+    figure = plot_recall(["cat", "x" * 120], [0.5, 0.5], [0.6, 0.7], ("before", "after"), narrow=narrow)
+    as_svg(figure)
+    (axes,) = figure.axes
+    assert axes.get_position().width > 0.4
+    assert {label.get_text() for label in axes.get_yticklabels()} == {"cat", "x" * 29 + "\u2026"}
