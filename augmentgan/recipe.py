@@ -40,6 +40,10 @@ LARGEST_AUTOMATIC_SIZE = 64
 """Larger photos are scaled down to this unless the recipe says otherwise: the largest that a CPU trains in minutes."""
 
 
+MOST_CLASSES = 1000
+"""That a generator is built for."""
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What resolving needs to know about a data set; cheap to find without reading pixels.
@@ -117,8 +121,10 @@ class Recipe(Section):
         Raises:
             RecipeError: the data cannot be learned with this recipe (fewer than 2 or more than 1000 classes).
         """
-        if not 2 <= facts.n_classes <= 1000:
-            raise RecipeError(f"data has {facts.n_classes} classes; a class-conditional generator needs 2 to 1000")
+        if not 2 <= facts.n_classes <= MOST_CLASSES:
+            raise RecipeError(
+                f"data has {facts.n_classes} classes; a class-conditional generator needs 2 to {MOST_CLASSES}"
+            )
         tree = self.model_dump()
         size_px = automatic_size(facts.side_px) if self.data.size_px == "auto" else self.data.size_px
         channels = facts.channels if self.data.channels == "auto" else self.data.channels

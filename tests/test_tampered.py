@@ -46,6 +46,7 @@ def change(folder, **values):
         {"class_names": "0123456789"},
         {"class_names": ["0"] * 10},
         {"class_names": ["a", "b"]},
+        {"class_names": [str(number) for number in range(100_000)]},
         {"state": 3},
         {"rollbacks": [{"updates": "x"}]},
     ],

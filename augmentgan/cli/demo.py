@@ -36,6 +36,7 @@ def demo(
     from augmentgan.cli.display import progress
     from augmentgan.data.digits import digits
     from augmentgan.gan.generating import write_samples
+    from augmentgan.gan.run_folder import SHEETS_FOLDER
     from augmentgan.recipe import load_recipe
     from augmentgan.report.gallery import sheets
     from augmentgan.report.page import write_report
@@ -58,7 +59,7 @@ def demo(
     result = measure(run, seed=seed, device=device, quiet=quiet)
     page = write_report(run)
     found = sheets(folder)
-    chosen = folder / "samples" / f"{run.chosen_look['updates']:06d}.png"
+    chosen = folder / SHEETS_FOLDER / f"{run.chosen_look['updates']:06d}.png"
     sheet = chosen if chosen in found else found[-1]
     if as_json:
         written = {"run": str(folder), "samples": str(samples), "sheet": str(sheet), "page": str(page)}

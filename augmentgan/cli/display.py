@@ -41,9 +41,11 @@ MOST_NAMED = 3
 
 def plan_lines(plan: Plan, folder: Path) -> list[str]:
     """What fit is about to do, in words."""
+    from augmentgan.data.images import TRAIN
+
     recipe, data = plan.recipe, plan.data
     train, test = len(plan.split.train), len(plan.split.test)
-    counts = data.part(0).counts
+    counts = data.counts_of(TRAIN)
     spread = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     lines = [
         f"data     {train} training and {test} test images, {data.n_classes} classes, {spread} training images a class",

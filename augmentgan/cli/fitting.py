@@ -13,12 +13,12 @@ from augmentgan.cli.interruption import until_interrupted
 from augmentgan.cli.options import (
     DATA_HELP,
     DeviceOption,
+    FitSeedOption,
     JsonOption,
     OutOption,
     OverwriteOption,
     QuietOption,
     RecipeOption,
-    SeedOption,
     SetOption,
     SkipBadOption,
     TestFractionOption,
@@ -33,7 +33,7 @@ from augmentgan.cli.options import (
     result,
 )
 from augmentgan.cli.units import duration
-from augmentgan.errors import DataError, RunError
+from augmentgan.errors import DataError, RunError, printable
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -68,7 +68,7 @@ def fit(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write a TensorBoard log, in the run folder.")
     ] = False,
-    seed: SeedOption = 0,
+    seed: FitSeedOption = None,
     device: DeviceOption = "auto",
     skip_bad: SkipBadOption = False,
     overwrite: OverwriteOption = False,
@@ -81,15 +81,21 @@ def fit(
         "--train-per-class": ("data.train_per_class", train_per_class),
         "--updates": ("training.updates", updates),
     }
-    wishes = bool(recipe or settings or any(value is not None for _, value in named.values()))
     max_time_s = None if max_time is None else parse_duration(max_time)
     if from_run is not None:
         from augmentgan.gan.run import repeat_of
 
-        if data is not None or wishes or test is not None or seed or skip_bad:
-            raise DataError(
-                "--from-run brings its own data, recipe and seed; leave DATA, --recipe, --set, --seed and --skip-bad out"
-            )
+        given: dict[str, object] = {
+            "DATA": data,
+            "--recipe": recipe,
+            "--set": settings or None,
+            **{name: value for name, (_, value) in named.items()},
+            "--test": test,
+            "--seed": seed,
+            "--skip-bad": skip_bad or None,
+        }
+        if unwanted := [name for name, value in given.items() if value is not None]:
+            raise DataError(f"--from-run brings its own data, recipe and seed; leave {' and '.join(unwanted)} out")
         images, chosen, seed = repeat_of(from_run)
         source = from_run if from_run.name.strip(".") else from_run.resolve()
         folder = out or source.with_name(f"{source.name}-again")
@@ -106,20 +112,24 @@ def fit(
             from augmentgan.gan.run import recipe_of
 
             of_run, seed_of_run = recipe_of(folder)
-            chosen, seed = recipe_for(recipe or of_run, settings, named), seed or seed_of_run
+            chosen = recipe_for(recipe or of_run, settings, named)
+            seed = seed_of_run if seed is None else seed
         else:
             chosen = recipe_for(recipe, settings, named)
         images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
+    seed = seed or 0
 
     if dry_run:
         from augmentgan.cli.display import plan_lines
         from augmentgan.data.plan import plan_fit
+        from augmentgan.gan.run_folder import check_place
 
         plan = plan_fit(images, chosen, seed, as_marked=from_run is not None)
+        check_place(folder, plan, overwrite=overwrite)
         if as_json:
             typer.echo(json.dumps({"recipe": plan.recipe.model_dump(), "run": str(folder)}))
         else:
-            typer.echo("\n".join(plan_lines(plan, folder)))
+            typer.echo("\n".join(map(printable, plan_lines(plan, folder))))
         return
     done_before = _updates_done(folder) if not overwrite else 0
     run = learn(
@@ -154,9 +164,9 @@ def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _updates_done(folder: Path) -> int:
-    from augmentgan.gan.checkpoint import has_checkpoint, read_checkpoint
+    from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 
-    return read_checkpoint(folder)[0].updates if has_checkpoint(folder) else 0
+    return read_numbers(folder).updates if has_checkpoint(folder) else 0
 
 
 def learn(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
     from augmentgan.evaluate.results import BenchmarkReport
     from augmentgan.gan.run import Run
-    from augmentgan.recipe import Recipe
+    from augmentgan.recipe import Recipe, ResolvedRecipe
 
 HURTS = 3
 
@@ -91,13 +91,13 @@ def benchmark(
                 "--imbalance": imbalance,
                 "--out": out,
                 "--recipe": recipe,
-                "--set": set,
                 "--test": test,
                 "--test-fraction": test_fraction,
                 "--skip-bad": skip_bad,
             }
         )
         opened = open_run(run, device)
+        opened.recipe = _measured_by(opened.recipe, set or [])
         folder = opened.folder
         result = measure(
             opened,
@@ -167,7 +167,8 @@ def measure(
     with contextlib.ExitStack() as stack:
         team, device = stack.enter_context(joined(device))
         if team.size > 1:
-            run = Run(run.folder, device)
+            recipe, run = run.recipe, Run(run.folder, device)
+            run.recipe = recipe
         n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
         n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
         advance = stack.enter_context(progress(n_repeats * n_arms, "classifiers", quiet=quiet or not team.first))
@@ -234,6 +235,17 @@ def measure_from_scratch(
         if team.first:
             save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")
     return report
+
+
+def _measured_by(recipe: ResolvedRecipe, settings: list[str]) -> ResolvedRecipe:
+    """A run's recipe with other settings of the benchmark; no others can be changed any more."""
+    for setting in settings:
+        if not setting.strip().startswith("benchmark."):
+            raise DataError(
+                f"--set {setting}: the generator has learned already, and only benchmark.KEY=VALUE can be set; or give DATA before it"
+            )
+    changed = recipe.with_settings(settings).model_dump()
+    return recipe.with_benchmark(**changed["benchmark"])
 
 
 def _refuse_without_data(options: dict[str, object]) -> None:

@@ -60,6 +60,10 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="PATH", help="Where the result goes (default: below runs/).")
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Every draw follows from it.")]
+FitSeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", callback=_seed, help="Every draw follows from it (0, or that of the run)."),
+]
 OptionalSeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", callback=_seed, help="Sampling seed (default: the run's).")
 ]

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from augmentgan.errors import DataError
 
+MOST_OF_A_CLASS = 10**9
+"""Samples of one class; a thousand times as many would take years."""
+
 
 def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] | None = None) -> dict[int, int]:
     """The same number of samples for every class, or for those named.
@@ -24,8 +27,8 @@ def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] |
     """
     if not isinstance(per_class, int | np.integer):
         raise DataError(f"--per-class {per_class!r} is no whole number")
-    if per_class < 1:
-        raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
+    if not 1 <= per_class <= MOST_OF_A_CLASS:
+        raise DataError(f"--per-class {per_class} is out of range; give 1 to {MOST_OF_A_CLASS:,}")
     return dict.fromkeys(labels_of(classes, class_names), operator.index(per_class))
 
 
@@ -39,8 +42,8 @@ def checked_counts(counts: Mapping[int, int], class_names: Sequence[str]) -> dic
     if not set(plain) <= set(range(len(class_names))):
         raise DataError(f"labels {list(plain)!r:.60} are not all of the run's {len(class_names)}; see Run.counts")
     for label, n in plain.items():
-        if n < 0:
-            raise DataError(f"class {class_names[label]!r}: {n} samples are asked for; give 0 or more")
+        if not 0 <= n <= MOST_OF_A_CLASS:
+            raise DataError(f"class {class_names[label]!r}: {n} samples are asked for; give 0 to {MOST_OF_A_CLASS:,}")
     return plain
 
 
@@ -84,6 +87,11 @@ def filling(
                 raise DataError(f"--fill {name}={number}: the class has {counts[label]} images already; ask for more")
             wanted[label] = int(number) - int(counts[label])
     wanted = {label: n for label, n in wanted.items() if n}
+    for label, n in wanted.items():
+        if n > MOST_OF_A_CLASS:
+            raise DataError(
+                f"--fill {wish}: class {class_names[label]!r} would get {n} samples; ask for {MOST_OF_A_CLASS:,} at most"
+            )
     if not wanted:
         raise DataError(f"--fill {wish}: every class has as many images already; ask for more, or use --per-class N")
     return wanted

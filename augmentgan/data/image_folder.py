@@ -7,7 +7,7 @@ import json
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +37,10 @@ class FolderWriter:
         attributes: of the whole set.
         overwrite: whether an earlier synthetic set there may be replaced; a folder of anything else never is.
         scratch: where the folder is prepared; beside `path` where left out.
+        labels: of the classes that will have images; all where left out.
 
     Raises:
-        OutputError: the folder exists, cannot be written, or a class name cannot be a folder's name.
+        OutputError: the folder exists, cannot be written, or the name of a class with images cannot be a folder's name.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class FolderWriter:
         attributes: Mapping[str, str | int | float],
         overwrite: bool = False,
         scratch: Path | None = None,
+        labels: Iterable[int] | None = None,
     ) -> None:
         refuse_existing(path, overwrite=overwrite)
-        _check_names(class_names)
+        _check_names(class_names if labels is None else [class_names[label] for label in labels])
         # a synthetic set names its model, and never takes the place of real images
         key = "model_fingerprint" if "model_fingerprint" in attributes else None
         refuse_stranger(
@@ -162,7 +164,9 @@ def _check_names(class_names: Sequence[str]) -> None:
             or len(name.encode()) > 200
         )
         if unsafe:
-            raise OutputError(f"class name {name!r} cannot be a folder's name; write HDF5 (--format hdf5) or rename it")
+            raise OutputError(
+                f"class name {name!r} cannot be a folder's name on every system; write HDF5 (--format hdf5) or rename it"
+            )
         # as the least discerning file systems see it: no case, one form of an accented letter, no dots or spaces behind
         same = unicodedata.normalize("NFC", name.rstrip(". ")).casefold()
         if same in seen:

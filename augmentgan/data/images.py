@@ -106,6 +106,12 @@ class LabelledImages:
             return self if which == TRAIN else self.subset([])
         return self.subset(np.flatnonzero(self.split == which))
 
+    def counts_of(self, which: int) -> NDArray[np.int64]:
+        """Images a class of one part of the split, shape (n_classes,)."""
+        if self.split is None:
+            return self.counts if which == TRAIN else np.zeros(self.n_classes, dtype=np.int64)
+        return np.bincount(self.labels[self.split == which], minlength=self.n_classes).astype(np.int64)
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over shape, pixels, labels, class names, split and group."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())

@@ -99,9 +99,12 @@ def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
         DataError: the class names differ.
     """
     if set(train.class_names) != set(test.class_names):
-        differing = sorted(set(train.class_names) ^ set(test.class_names))
+        missing, unknown = (
+            ", ".join(sorted(set(one.class_names) - set(other.class_names))[:5]) or "none"
+            for one, other in ((train, test), (test, train))
+        )
         raise DataError(
-            f"the test set's classes differ from the training set's: {', '.join(differing[:5])}; rename them"
+            f"the test set's classes differ from the training set's: it lacks {missing}, and the training set lacks {unknown}; rename them"
         )
     lookup = np.array([train.class_names.index(name) for name in test.class_names])
     train = train.part(TRAIN)
@@ -138,7 +141,10 @@ def identical_images(data: LabelledImages) -> Rows:
 def _check_classes(data: LabelledImages) -> None:
     counts = data.counts
     if (counts > 0).sum() < 2:
-        raise DataError(f"the data has {int((counts > 0).sum())} class with images; a classifier needs at least 2")
+        n = int((counts > 0).sum())
+        raise DataError(
+            f"the data has {n} {'class' if n == 1 else 'classes'} with images; at least 2 are needed: give each class a folder or a label of its own"
+        )
     for label, count in enumerate(counts):
         if count < 2:
             noun = "image" if count == 1 else "images"

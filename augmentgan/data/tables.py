@@ -138,9 +138,14 @@ def _read(path: Path) -> list[_Row]:
             raise DataError(f"{where}: {column} is {name!r:.60}; name an image file")
         if isinstance(label, bool) or not isinstance(label, str | int) or not _is_text(str(label)):
             raise DataError(f"{where}: label is {label!r:.60}; give a text or a whole number")
-        file = folder / name.strip().replace("\\", "/")
+        label = str(label)
+        if (
+            path.suffix.lower() != ".jsonl"
+        ):  # spaces around a cell belong to the layout; JSON has quotes for what is meant
+            name, label = name.strip(), label.strip()
+        file = folder / name.replace("\\", "/")
         refuse_leaving(file, inside)
-        rows.append(_Row(file, str(label).strip(), _split(record, where), _group(record)))
+        rows.append(_Row(file, label, _split(record, where), _group(record)))
         if rows[-1].split is None:
             unmarked.append(line)
     if not rows:
@@ -196,7 +201,11 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        names = [name.strip().lower() for name in reader.fieldnames or ()]
+        twice = [name for name in names if name and names.count(name) > 1]
+        if twice:
+            raise DataError(f"table {str(path)!r} has two columns {twice[0]!r}; keep one")
+        reader.fieldnames = names
         for record in reader:
             if None in record or None in record.values():  # a longer and a shorter line
                 n = len(reader.fieldnames or ())

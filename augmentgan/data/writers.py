@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -26,16 +26,20 @@ def open_writer(
     columns: Mapping[str, DTypeLike],
     overwrite: bool = False,
     scratch: Path | None = None,
+    labels: Iterable[int] | None = None,
 ) -> Hdf5Writer | FolderWriter:
     """A writer to use in a `with` block; what it writes appears whole when the block ends, or not at all.
 
-    `scratch` is an existing folder on the same disk where the output is prepared; beside `path` where left out.
+    `scratch` is an existing folder on the same disk where the output is prepared; beside `path` where left out. `labels` are those of the
+    classes that will have images; all where left out.
 
     Raises:
         OutputError: the output exists or cannot be written.
     """
     if format == "folder":
-        return FolderWriter(path, class_names=class_names, attributes=attributes, overwrite=overwrite, scratch=scratch)
+        return FolderWriter(
+            path, class_names=class_names, attributes=attributes, overwrite=overwrite, scratch=scratch, labels=labels
+        )
     return Hdf5Writer(
         path,
         shape=shape,

@@ -7,8 +7,6 @@ they are learned by heart (`class_shares`). Neighbouring rows share a class, as 
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +16,9 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.gan.device import to_device
 from augmentgan.gan.networks import to_unit
 from augmentgan.sections import ResolvedTrainingSection
+
+_KEPT_TURNS = 64
+"""Of the rotation through the classes; a batch of many groups and few classes takes several."""
 
 
 def class_shares(counts: NDArray[np.int64], training: ResolvedTrainingSection) -> Tensor:
@@ -84,8 +85,7 @@ class BalancedBatches:
         self._first = counts.cumsum(0) - counts
         self.shares = shares
         self._seed = seed
-        # of the object and not of the class, which would keep the images of every set for ever
-        self._rotation = functools.lru_cache(maxsize=8)(self._draw_rotation)
+        self._turns: dict[int, list[int]] = {}
 
     def labels_at(self, position: int, n: int, group: int = 1) -> Tensor:
         """Labels (n,) in runs of `group`: a slice of an endless rotation through shuffled classes.
@@ -105,6 +105,13 @@ class BalancedBatches:
     def real_images(self, rows: Tensor) -> Tensor:
         """Those rows as float32 NCHW in [-1, 1] on the device."""
         return to_unit(self.images[to_device(rows, self.images.device)])
+
+    def _rotation(self, turn: int) -> list[int]:
+        if turn not in self._turns:
+            if len(self._turns) >= _KEPT_TURNS:
+                self._turns.clear()
+            self._turns[turn] = self._draw_rotation(turn)
+        return self._turns[turn]
 
     def _draw_rotation(self, turn: int) -> list[int]:
         generator = torch.Generator().manual_seed((self._seed * 1_000_003 + turn) % 2**63)

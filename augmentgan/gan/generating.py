@@ -128,7 +128,7 @@ def write_samples(
         outputs: list[_Output] = []  # the first process's; the others have none
 
         def begin() -> None:
-            output = _Output(stack, run, out, format, key, attributes, columns, overwrite=overwrite)
+            output = _Output(stack, run, out, format, key, attributes, columns, overwrite=overwrite, labels=counts)
             outputs.append(output)
             for rows in output.kept(counts):
                 tell(rows)
@@ -212,6 +212,7 @@ class _Output:
         columns: Mapping[str, np.dtype[Any]],
         *,
         overwrite: bool,
+        labels: Iterable[int],
     ) -> None:
         size = run.recipe.data.size_px
         shape = (size, size, run.recipe.data.channels)
@@ -227,6 +228,7 @@ class _Output:
             columns=columns,
             overwrite=overwrite,
             scratch=self._spool.folder,
+            labels=labels,
         )
         stack.enter_context(self._writer)
 

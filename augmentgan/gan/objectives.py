@@ -89,8 +89,9 @@ def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def input_gradient(logits: Tensor, images: Tensor) -> Tensor:
-    """Squared norm of d logit / d image for each image, shape (n,), itself differentiable."""
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    """Squared norm of d logit / d image for each image, shape (n,), itself differentiable; where an image has several logits, of their mean."""
+    judged = logits.reshape(len(images), -1).mean(dim=1)
+    (gradient,) = torch.autograd.grad(judged.sum(), images, create_graph=True)
     return gradient.float().square().sum(dim=(1, 2, 3))
 
 

@@ -40,6 +40,7 @@ from augmentgan.gan.networks import GROUP, Generator, build_generator, require_n
 from augmentgan.gan.run_folder import (
     DATA_FILE,
     RUN_FILE,
+    SHEETS_FOLDER,
     append_event,
     check_there,
     only_writer,
@@ -214,7 +215,10 @@ class Run:
                 raise RunError(
                     f"run {str(self.folder)!r} was ended before it held anything; the same augmentgan fit starts it again"
                 ) from error
-            raise RunError(f"run {str(self.folder)!r} has lost its images: {error}") from error
+            raise RunError(
+                f"run {str(self.folder)!r} has lost its images ({DATA_FILE} is missing or damaged); put the file back, or fit again "
+                "with --overwrite"
+            ) from error
         size_px, channels = self.recipe.data.size_px, self.recipe.data.channels
         if self.data.images.shape[1:] != (size_px, size_px, channels):
             raise RunError(f"run {str(self.folder)!r}: {DATA_FILE} is not the data of {RUN_FILE}; fit again")
@@ -339,17 +343,15 @@ class Run:
 
     def provenance(self, seed: int | None = None, command: str | None = None) -> dict[str, str | int]:
         """The attributes that every synthetic set carries."""
-        numbers, _ = read_checkpoint(self.folder)
+        generator, updates = self.generator, read_numbers(self.folder).updates
         return {
             "augmentgan_version": augmentgan.__version__,
             "recipe": json.dumps(self.info["recipe"]),
             "seed": self.sampling_seed(seed),
             "data_fingerprint": str(self.info["data_fingerprint"]),
-            "model_fingerprint": model_fingerprint(self.generator),
+            "model_fingerprint": model_fingerprint(generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": writable(
-                command or f"augmentgan generate --run {self.folder} ({self.learned(numbers.updates)})"
-            ),
+            "command": writable(command or f"augmentgan generate --run {self.folder} ({self.learned(updates)})"),
         }
 
 
@@ -432,7 +434,7 @@ def _look(
     labels = np.concatenate([batch.labels for batch in batches])
     if shows:
         rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
-        write_sheet(folder / "samples" / f"{status.updates:06d}.png", rows, train.class_names)
+        write_sheet(folder / SHEETS_FOLDER / f"{status.updates:06d}.png", rows, train.class_names)
     if not judges:
         return status
     return _with_quality(status, diversity(train.images, train.labels, images, labels, train.n_classes), train)

@@ -32,13 +32,14 @@ from augmentgan.files import (
     whole_file,
     write_json,
 )
-from augmentgan.gan.checkpoint import CHECKPOINT_FILES, has_checkpoint, read_checkpoint
+from augmentgan.gan.checkpoint import CHECKPOINT_FILES, has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
-from augmentgan.recipe import ResolvedRecipe
+from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
 
 RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
+SHEETS_FOLDER = "samples"
 LOCK_FILE = ".lock"
 SAID_OF_IT = ("evaluate.json", "nearest.png", "benchmark.json", "benchmark.png", "report.html", "generator.onnx")
 """What other commands write into a run folder about its generator."""
@@ -58,12 +59,28 @@ def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
         OutputError: `folder` holds something that is not a run, or cannot be made.
         RunError: another process is at work in it.
     """
+    _refuse_others(folder, overwrite=overwrite)
+    with locked(folder, "run"):
+        yield
+
+
+def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
+    """Whether a fit may go into the folder, without touching it.
+
+    Raises:
+        OutputError: it holds something that is not a run.
+        RunError: it holds a run of other data or another recipe, or a longer one.
+    """
+    _refuse_others(folder, overwrite=overwrite)
+    if (folder / RUN_FILE).exists() and not overwrite:
+        _check_same(folder, plan)
+
+
+def _refuse_others(folder: Path, *, overwrite: bool) -> None:
     if not is_free(folder, RUN_FILE):
         if not (folder / RUN_FILE).exists():
             refuse_existing(folder, overwrite=overwrite)
         refuse_stranger(folder, _is_run, "is not a run folder")
-    with locked(folder, "run"):
-        yield
 
 
 @contextlib.contextmanager
@@ -93,7 +110,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             f"{what} {str(folder)!r} is being written by another process; wait for it or name another --out"
         ) from error
     except OSError as error:
-        raise OutputError(f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}") from error
+        raise OutputError(
+            f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}; check its permissions, or name another"
+        ) from error
     try:
         yield
     finally:
@@ -107,8 +126,9 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         OutputError: it cannot be written.
         RunError: the folder holds a run of other data or another recipe, or a longer one.
     """
-    for litter in folder.glob(".*.part"):  # a killed process could not remove its own
-        remove(litter)
+    for place in (folder, folder / SHEETS_FOLDER):
+        for litter in place.glob(".*.part"):  # a killed process could not remove its own
+            remove(litter)
     kept: dict[str, Any] = {}
     if (folder / RUN_FILE).exists():
         if overwrite:
@@ -116,11 +136,11 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         else:
             _check_same(folder, plan)
             if has_checkpoint(folder):
-                _prolong(folder, plan.recipe.training.updates)
+                _adopt(folder, plan.recipe)
                 return
             # what went wrong before there was a checkpoint must not be forgotten with the rest
             kept = {name: value for name, value in read_info(folder).items() if name == "rollbacks"}
-    train, test = (plan.data.part(which).counts.tolist() for which in (TRAIN, TEST))
+    train, test = (plan.data.counts_of(which).tolist() for which in (TRAIN, TEST))
     # first the file that marks the folder as ours: whatever is missing after a crash is then written again
     write_json(
         folder / RUN_FILE,
@@ -182,7 +202,7 @@ def _clear(folder: Path) -> None:
 
     Sets that were generated stay: they name the model that made them.
     """
-    for name in ("samples", "benchmark.parts"):
+    for name in (SHEETS_FOLDER, "benchmark.parts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (DATA_FILE, SPLIT_FILE, EVENTS_FILE, *CHECKPOINT_FILES, *SAID_OF_IT):
         (folder / name).unlink(missing_ok=True)
@@ -209,20 +229,22 @@ def _check_same(folder: Path, plan: Plan) -> None:
         )
 
 
-def _prolong(folder: Path, updates: int) -> None:
-    """Plan so many updates for a run, unless it has that plan."""
-    info = read_info(folder)
-    if info["recipe"]["training"]["updates"] != updates:
-        info["recipe"]["training"]["updates"] = updates
-        write_json(folder / RUN_FILE, {**info, "state": "stopped"})
+def _adopt(folder: Path, recipe: ResolvedRecipe) -> None:
+    """Take over what may change in a run: for how many updates it is to learn, and how it is to be measured."""
+    info, wanted = read_info(folder), recipe.model_dump()
+    longer = info["recipe"]["training"]["updates"] != wanted["training"]["updates"]
+    if longer or info["recipe"]["benchmark"] != wanted["benchmark"]:
+        info["recipe"]["training"]["updates"] = wanted["training"]["updates"]
+        info["recipe"]["benchmark"] = wanted["benchmark"]
+        write_json(folder / RUN_FILE, {**info, **({"state": "stopped"} if longer else {})})
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """The `section.key` of two resolved recipes that differ; what they are called does not count."""
+    """The `section.key` of two resolved recipes that differ and that training depends on."""
     return [
         f"{section}.{key}"
         for section, settings in now.items()
-        if isinstance(settings, dict)
+        if isinstance(settings, dict) and section != "benchmark"
         for key, value in settings.items()
         if before.get(section, {}).get(key) != value
     ]
@@ -251,6 +273,8 @@ def read_info(folder: Path) -> dict[str, Any]:
         names = info["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("class names are no strings")
+        if len(names) > MOST_CLASSES:  # networks are as large as the names are many
+            raise ValueError("there are too many classes")
         for (section, key), value in BEFORE.items():
             if isinstance(info["recipe"], dict) and isinstance(info["recipe"].get(section), dict):
                 info["recipe"][section].setdefault(key, value)
@@ -261,9 +285,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
         ) from error
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"run {str(folder)!r}: {RUN_FILE} cannot be used; start over with augmentgan fit DATA --overwrite"
-        ) from error
+        raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; remove the folder, or name another") from error
     return info
 
 
@@ -279,7 +301,7 @@ def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
         TrainingError: it has been tried often enough; the state becomes "failed", with the reason.
     """
     before = read_rollbacks(folder)
-    to_updates = read_checkpoint(folder)[0].updates if has_checkpoint(folder) else 0
+    to_updates = read_numbers(folder).updates if has_checkpoint(folder) else 0
     try:
         rollback = next_rollback(trouble, before, from_updates, to_updates)
     except TrainingError:

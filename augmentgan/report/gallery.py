@@ -20,6 +20,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import MAX_ROWS, draw_sheet
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run
+from augmentgan.gan.run_folder import SHEETS_FOLDER
 from augmentgan.gan.sampling import BATCH, latents_of
 
 MOST_CLASSES = 10
@@ -73,7 +74,7 @@ def gallery(run: Run) -> list[Picture]:
 
 def sheets(folder: Path) -> list[Path]:
     """The sample sheets of a run folder, in the order of training: from a million updates on their names do not sort."""
-    files = [file for file in (folder / "samples").glob("*.png") if file.stem.isdecimal()]
+    files = [file for file in (folder / SHEETS_FOLDER).glob("*.png") if file.stem.isdecimal()]
     return sorted(files, key=lambda file: int(file.stem))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from augmentgan.extras import require_extra
-from augmentgan.gan.run_folder import read_events, read_info
+from augmentgan.gan.run_folder import SHEETS_FOLDER, read_events, read_info
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -83,7 +83,7 @@ class TensorBoardLog:
         for key, tag in TAGS.items():
             if event.get(key) is not None:
                 writer.add_scalar(tag, event[key], step, walltime=when)
-        sheet = self._run / "samples" / f"{step:06d}.png"
+        sheet = self._run / SHEETS_FOLDER / f"{step:06d}.png"
         if sheet.exists():
             with Image.open(sheet) as image:
                 writer.add_image("samples/sheet", np.asarray(image.convert("RGB")), step, when, dataformats="HWC")

@@ -206,6 +206,27 @@ def test_resume_needs_no_setting_again(place):
     assert "nothing was left to do" in run("fit", "data", "--resume", cwd=place).stdout
 
 
+def test_a_seed_of_zero_is_a_seed(place):
+    run("fit", "data", *SET, "--seed", "7", "--out", "seven", cwd=place)
+    assert "nothing was left" in run("fit", "data", "--resume", "--out", "seven", cwd=place).stdout
+    refusal = run("fit", "data", "--resume", "--seed", "0", "--out", "seven", cwd=place, status=1).stderr
+    assert "other data, split or seed" in refusal
+    shutil.rmtree(place / "seven")
+
+
+def test_how_a_run_is_measured_can_be_set(place):
+    words = ("benchmark", "--arms", "real", "--repeats", "2", "--set", "benchmark.tune=false", "--json")
+    for steps in (3, 5):
+        document = json.loads(run(*words, "--set", f"benchmark.steps={steps}", cwd=place).stdout)
+        assert document["protocol"]["budget"]["steps"] == steps
+        assert document["protocol"]["tuned"] is False
+
+
+def test_evaluate_says_as_much_on_stdout_as_in_its_file(place):
+    found = json.loads(run("evaluate", "--per-class", "10", "--json", cwd=place).stdout)
+    assert found == json.loads((place / "runs" / "data" / "evaluate.json").read_text())
+
+
 def test_a_run_can_be_made_longer(place):
     """Its other settings and its seed need not be said again."""
     made = json.loads(run("fit", "data", *SET, "--seed", "5", "--out", "long", "--json", cwd=place).stdout)
@@ -252,6 +273,13 @@ def test_a_run_can_be_made_longer(place):
         (["evaluate", "--features", "vgg"], ["features 'vgg'", "classifier, pretrained, inception"]),
         (["inspect", "nowhere"], ["does not exist"]),
         (["recipes", "nope"], ["recipe 'nope' is not known"]),
+        (["fit", "--from-run", "runs/data", "--updates", "3", "--seed", "0"], ["leave --updates and --seed out"]),
+        (["fit", "data", "--resume", "--seed", "1"], ["other data, split or seed"]),
+        (["fit", "data", "--dry-run", "--updates", "5"], ["was made with another recipe"]),
+        (["fit", "data", "--dry-run", "--out", "."], ["has no name of its own"]),
+        (["benchmark", "--set", "training.updates=3"], ["only benchmark.KEY=VALUE can be set"]),
+        (["benchmark", "--set", "benchmark.steps=auto"], ["steps"]),
+        (["generate", "--per-class", "1000000000000000000"], ["give 1 to 1,000,000,000"]),
     ],
 )
 def test_a_mistake_is_one_line_and_status_one(place, words, parts, refused, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from augmentgan.data.fill import exactly, filling, separated
+from augmentgan.data.fill import checked_counts, exactly, filling, separated
 from augmentgan.errors import DataError
 
 NAMES, COUNTS = ("cat", "dog", "owl"), np.array([50, 5, 20])
@@ -75,3 +75,14 @@ def test_a_class_with_a_comma_is_named_as_in_a_table():
         DataError, match=r"class 'goldfish' is not known.*; a name with a comma stands in double quotes"
     ):
         exactly(3, names, separated("goldfish, Carassius"))
+
+
+def test_more_than_anybody_waits_for():
+    for n in (10**9 + 1, 10**18):
+        with pytest.raises(DataError, match="give 1 to 1,000,000,000"):
+            exactly(n, NAMES)
+        with pytest.raises(DataError, match="ask for 1,000,000,000 at most"):
+            filling(f"dog={n + 5}", COUNTS, NAMES)
+        with pytest.raises(DataError, match="give 0 to 1,000,000,000"):
+            checked_counts({0: n}, NAMES)
+    assert exactly(10**9, NAMES)[0] == 10**9

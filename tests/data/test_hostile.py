@@ -265,3 +265,12 @@ def test_a_system_without_a_bound_on_memory_still_reads(monkeypatch):
     monkeypatch.setattr(resource, "setrlimit", refuse)
     hdf5_child._limit(5)
     assert asked == [resource.RLIMIT_CPU, resource.RLIMIT_AS]
+
+
+def test_only_classes_with_images_need_a_folder(tmp_path):
+    writer = open_writer(
+        tmp_path / "out", "folder", shape=(8, 8, 1), class_names=["ok", "a/b"], attributes={}, columns={}, labels=[0]
+    )
+    with writer:
+        writer.append(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == ["ok"]

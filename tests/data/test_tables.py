@@ -326,3 +326,15 @@ def test_training_and_validation_with_metadata(tree, tmp_path):
         (folder / "metadata.jsonl").write_text("\n".join(lines))
     data = ag.load(tmp_path / "set")
     assert (data.class_names, data.counts.tolist(), data.split) == (("a", "b"), [6, 6], None)
+
+
+def test_spaces_around_a_name_are_kept_where_they_are_meant(tree):
+    """A folder that we wrote ourselves may have them."""
+    data = ag.load(tree)
+    spaced = ag.LabelledImages(data.images, data.labels, (" cat", "dog ", *data.class_names[2:]))
+    ag.save(spaced, tree / "written")
+    assert ag.load(tree / "written").fingerprint() == spaced.fingerprint()
+
+
+def test_two_columns_of_one_name(tree):
+    refused(csv(tree, *rows_of(tree, "b"), header="path,label,Label"), "two columns 'label'", "keep one")

@@ -115,6 +115,15 @@ def test_penalties_on_a_linear_critic():
     torch.testing.assert_close(objectives.gradient_penalty(logits, images), (squared.sqrt() - 1) ** 2)
 
 
+def test_penalties_of_several_heads_are_of_the_answer_that_counts():
+    """Losses are of the mean over heads, and so is the slope."""
+    images = torch.randn(5, 3, 4, 4, requires_grad=True)
+    one = images.sum(dim=(1, 2, 3))
+    heads = torch.stack([one, 2 * one, 6 * one], dim=1)
+    torch.testing.assert_close(objectives.r1_penalty(heads, images), objectives.r1_penalty(3 * one, images))
+    torch.testing.assert_close(objectives.gradient_penalty(heads, images), objectives.gradient_penalty(3 * one, images))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_probabilities_are_probabilities(loss):
     d_real, d_fake = objectives.probabilities(ObjectiveSection(loss=loss), torch.randn(32) + 2, torch.randn(32) - 2)

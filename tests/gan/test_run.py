@@ -109,13 +109,25 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, digits
     assert (other.generate(3, seed=3).images != trained.generate(3).images).any()
 
 
+def test_what_a_killed_process_left_among_the_sheets_goes(trained, digits, small_recipe, tmp_path):
+    folder = shutil.copytree(trained.folder, tmp_path / "run")
+    for place in (folder, folder / "samples"):
+        (place / ".000040.png.abc.part").write_bytes(b"half")
+    ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    assert not list(folder.rglob("*.part"))
+
+
 @pytest.mark.parametrize(("key", "value"), [("repeats", 9), ("steps", 21)])
-def test_other_settings_of_the_benchmark_are_not_passed_over(trained, digits, small_recipe, tmp_path, key, value):
-    """No generator depends on them, but the run's own benchmark would not know of them."""
+def test_other_settings_of_the_benchmark_are_taken_over(trained, digits, small_recipe, tmp_path, key, value):
+    """No generator depends on them, and the run's own benchmark has to know of them."""
     folder = shutil.copytree(trained.folder, tmp_path / "run")
     other = small_recipe.with_settings([f"benchmark.{key}={value}"])
-    with pytest.raises(RunError, match=rf"another recipe, or other defaults \(benchmark.{key}\)"):
-        ag.fit(digits, other, folder, seed=3, device="cpu")
+    checkpoint = (folder / "checkpoint.safetensors").read_bytes()
+    again = ag.fit(digits, other, folder, seed=3, device="cpu")
+    assert again.finished
+    assert getattr(again.recipe.benchmark, key) == value
+    assert again.recipe.training == trained.recipe.training
+    assert (folder / "checkpoint.safetensors").read_bytes() == checkpoint
 
 
 def test_killed_before_it_held_anything(trained, digits, small_recipe, tmp_path):
@@ -330,7 +342,7 @@ def test_whole_numbers_of_numpy_are_numbers(digits, small_recipe, tmp_path):
 def test_samples_of_no_class_or_fewer_than_none_are_refused(trained):
     with pytest.raises(DataError, match=r"labels \[99\] are not all of the run's 10"):
         trained.sample({99: 2})
-    with pytest.raises(DataError, match="class '0': -3 samples are asked for; give 0 or more"):
+    with pytest.raises(DataError, match="class '0': -3 samples are asked for; give 0 to 1,000,000,000"):
         trained.sample({0: -3, 1: 5})
 
 
