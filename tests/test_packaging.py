@@ -66,7 +66,7 @@ def test_the_metadata_say_what_is_supported(built):
     assert "torch>=2.6" in told.get_all("Requires-Dist")
     for minor in range(11, 15):
         assert f"Programming Language :: Python :: 3.{minor}" in told.get_all("Classifier")
-    assert "augmentgan = augmentgan.cli.app:main" in entries
+    assert "augmentgan = augmentgan.__main__:main" in entries
 
 
 def test_all_is_every_extra_that_users_need():

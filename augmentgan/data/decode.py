@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,11 @@ Resize = Literal["crop", "pad", "stretch"]
 
 MAX_PIXELS = 100_000_000
 """Images whose header declares more pixels are refused before anything is decoded (decompression bombs)."""
+
+LARGE_PIXELS = MAX_PIXELS // 8
+"""Images with more pixels are decoded one at a time, whatever threads there are: the largest take some 2 GB, from a file that may be tiny."""
+
+_ONE_AT_A_TIME = threading.Lock()
 
 POLICIES: dict[str, str] = {
     "greyscale": "stays one channel when every image is grey, otherwise repeated to RGB",
@@ -78,7 +85,7 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: not an image, or one that declares more than `MAX_PIXELS` pixels.
     """
-    with _opened(path) as image:
+    with _opened(path) as image, _turn(image):
         width, height = image.size
         try:
             turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
@@ -95,13 +102,17 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     Raises:
         DataError: the file is not an image that can be read whole.
     """
-    with _opened(path) as image:
+    with _opened(path) as image, _turn(image):
         try:
             return to_square(image, path, size_px, channels, resize)
         except DataError:
             raise
         except Exception as error:  # decoders raise whatever a broken file brings them to
             raise _undecodable(path, error) from error
+
+
+def _turn(image: Image.Image) -> contextlib.AbstractContextManager[object]:
+    return _ONE_AT_A_TIME if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext()
 
 
 def to_square(image: Image.Image, path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
@@ -166,7 +177,7 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
         warnings.simplefilter("ignore")
         image = ImageOps.exif_transpose(image)
         if image.mode in DEEP_MODES:
-            levels = np.asarray(image).astype(np.int64)
+            levels = np.asarray(image)
             if levels.min() < 0 or levels.max() > 65535:
                 raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")
             return Image.fromarray((levels // 257).astype(np.uint8))

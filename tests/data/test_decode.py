@@ -1,6 +1,8 @@
 """The stated policies for unusual images, each on a file that needs it."""
 
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -165,3 +167,22 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="declares 8 x 8 pixels"):
         decode.decode(tmp_path / "a.png", 8, 1, "crop")
+
+
+@pytest.mark.parametrize(("limit", "at_once"), [(63, 1), (64, 2)])
+def test_large_images_are_decoded_one_at_a_time(gradient, tmp_path, monkeypatch, limit, at_once):
+    Image.fromarray(gradient).save(tmp_path / "a.png")
+    monkeypatch.setattr(decode, "LARGE_PIXELS", limit)
+    at_work, most = [], []
+
+    def slowly(*words):
+        at_work.append(words)
+        time.sleep(0.05)
+        most.append(len(at_work))
+        at_work.pop()
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(decode, "to_square", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: decode.decode(tmp_path / "a.png", 8, 3, "crop"), range(2)))
+    assert max(most) == at_once
