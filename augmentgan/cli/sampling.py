@@ -135,7 +135,7 @@ def generate(
         )
     else:
         size = f" ({file_size(where.stat().st_size)})" if where.is_file() else ""
-        result(f"wrote {total} images of {len(counts)} classes to {where}{size}")
+        result(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
             result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")

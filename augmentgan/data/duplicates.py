@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 NEAR = 0.1
 _FLAT = 1.0  # grey levels
-_BLOCKS, _ROWS = 8, 2048
+_BLOCKS = 8
+_DISTANCES_AT_ONCE = 2**24  # of block means; some 200 MB with what is made on the way
 _PIXELS_AT_ONCE = 2**20  # few enough for the processor's cache: look-alikes come in thousands of pairs
 _ROWS_MULTIPLIED, _DENSE = 256, 0.1
 _ROUNDING = 0.01  # of the bound; far more than float32 makes of it
@@ -40,8 +41,9 @@ def near_duplicates(
     bound = near**2 * coarse_one.shape[1] * (1 + 1e-4)
     sizes = (coarse_other**2).sum(axis=1)
     found = []
-    for start in range(0, len(one), _ROWS):
-        part = coarse_one[start : start + _ROWS]
+    at_once = max(1, _DISTANCES_AT_ONCE // max(1, len(other)))
+    for start in range(0, len(one), at_once):
+        part = coarse_one[start : start + at_once]
         distances = (part**2).sum(axis=1)[:, None] + sizes - 2 * part @ coarse_other.T
         rows, columns = np.nonzero(distances <= bound)
         rows = rows + start

@@ -225,7 +225,9 @@ def _load_files(
     if listed.loose:
         tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
     if listed.linked:
-        tell(f"{len(listed.linked)} links to folders not followed; the first: {listed.linked[0].name!r}")
+        tell(
+            f"{len(listed.linked)} link{'' if len(listed.linked) == 1 else 's'} to folders not followed; the first: {listed.linked[0].name!r}"
+        )
     return found.data
 
 

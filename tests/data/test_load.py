@@ -239,7 +239,7 @@ def test_a_class_that_is_a_link_is_told(tree, tmp_path):
     (tree / "class_2").symlink_to(tmp_path / "elsewhere")
     told = []
     assert ag.load(tree, on_notice=told.append).class_names == ("class_0", "class_1")
-    assert told == ["1 links to folders not followed; the first: 'class_2'"]
+    assert told == ["1 link to folders not followed; the first: 'class_2'"]
     assert ag.inspect(tree).n_ignored == 1
 
 
