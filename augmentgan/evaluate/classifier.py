@@ -64,7 +64,8 @@ class TrainingImages:
         place[order] = torch.arange(len(order))
         self.images = torch.empty((len(order), *real.images.shape[1:]), dtype=torch.uint8, device=device)
         for part, places in zip((real, synthetic), (place[: len(real)], place[len(real) :]), strict=True):
-            self.images[to_device(places, device)] = torch.from_numpy(part.images).to(device)
+            images = np.require(part.images, requirements=["C", "W"])  # a read-only set is copied, for torch would warn
+            self.images[to_device(places, device)] = torch.from_numpy(images).to(device)
         self._labels = labels[order].to(device)
         self._soft_labels: Tensor | None = None
         if SOFT_LABELS in synthetic.extra and arm.uses_synthetic and len(synthetic):
