@@ -8,6 +8,7 @@ the test for identical pixels.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 NEAR = 0.1
 _FLAT = 1.0  # grey levels
 _BLOCKS = 8
-_DISTANCES_AT_ONCE = 2**24  # of block means; some 200 MB with what is made on the way
+_DISTANCES_AT_ONCE = 2**20  # of block means; some 100 MB with what is made on the way where all are near
 _PIXELS_AT_ONCE = 2**20  # few enough for the processor's cache: look-alikes come in thousands of pairs
 _ROWS_MULTIPLIED, _DENSE = 256, 0.1
 _ROUNDING = 0.01  # of the bound; far more than float32 makes of it
@@ -36,11 +37,17 @@ def near_duplicates(
     Returns:
         int64 (p, 2), sorted; within one set each pair once, the smaller row first.
     """
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *near_duplicates_in_parts(first, second, near)])
+
+
+def near_duplicates_in_parts(
+    first: NDArray[np.uint8], second: NDArray[np.uint8] | None = None, near: float = NEAR
+) -> Iterator[NDArray[np.int64]]:
+    """The same pairs, some rows of `first` at a time: of the frames of one film there may be more than memory holds."""
     one, coarse_one, is_flat = standardised = _standardised(first)
     other, coarse_other, is_other_flat = standardised if second is None else _standardised(second)
     bound = near**2 * coarse_one.shape[1] * (1 + 1e-4)
     sizes = (coarse_other**2).sum(axis=1)
-    found = []
     at_once = max(1, _DISTANCES_AT_ONCE // max(1, len(other)))
     for start in range(0, len(one), at_once):
         part = coarse_one[start : start + at_once]
@@ -51,8 +58,7 @@ def near_duplicates(
         if second is None:
             keep &= rows < columns
         pairs = np.stack([rows[keep], columns[keep]], axis=1)
-        found.append(_near_ones(pairs, one.reshape(len(one), -1), other.reshape(len(other), -1), near))
-    return np.concatenate(found or [np.empty((0, 2), dtype=np.int64)]).astype(np.int64)
+        yield _near_ones(pairs, one.reshape(len(one), -1), other.reshape(len(other), -1), near).astype(np.int64)
 
 
 def _near_ones(

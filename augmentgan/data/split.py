@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.duplicates import near_duplicates
+from augmentgan.data.duplicates import near_duplicates_in_parts
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import DataError
 
@@ -178,11 +178,34 @@ def connected_rows(data: LabelledImages, near: Rows | None = None) -> Rows:
 
 
 def _near_pairs(data: LabelledImages) -> Rows:
+    """Pairs (p, 2) that join the rows that are nearly the same; not all of them, for look-alikes have a pair for every two."""
     parts = [] if data.split is None else [np.flatnonzero(data.split == which) for which in (TRAIN, TEST)]
     if not parts or not all(len(part) for part in parts):
-        return near_duplicates(data.images)
-    pairs = near_duplicates(data.images[parts[0]], data.images[parts[1]])
-    return np.stack([parts[0][pairs[:, 0]], parts[1][pairs[:, 1]]], axis=1)
+        parts = [np.arange(len(data))] * 2
+        found = near_duplicates_in_parts(data.images)
+    else:
+        found = near_duplicates_in_parts(data.images[parts[0]], data.images[parts[1]])
+    joining = np.empty((0, 2), dtype=np.int64)
+    for pairs in found:
+        more = np.stack([parts[0][pairs[:, 0]], parts[1][pairs[:, 1]]], axis=1)
+        joining = _spanning(np.concatenate([joining, more]), data.labels)
+    return joining
+
+
+def _spanning(pairs: Rows, labels: Rows) -> Rows:
+    """As few of the pairs as join the same rows, also where those of some labels are left out: a tree for every two labels."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    n = len(labels)
+    if len(pairs) <= n:
+        return pairs
+    of_labels = np.sort(labels[pairs], axis=1)
+    nodes, ends = np.unique((of_labels[:, :1] * n + of_labels[:, 1:]) * n + pairs, return_inverse=True)
+    ends = ends.reshape(pairs.shape)
+    graph = coo_array((np.ones(len(pairs)), (ends[:, 0], ends[:, 1])), shape=(len(nodes), len(nodes)))
+    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
+    return np.stack([nodes[tree.row] % n, nodes[tree.col] % n], axis=1)
 
 
 def _units(data: LabelledImages) -> Rows:

@@ -1,5 +1,6 @@
 """The split keeps test images unseen, whatever the data look like."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_the_seed_decides(data):
 
 
 def test_where_nothing_is_split_no_double_is_sought(data, monkeypatch):
-    monkeypatch.setattr(split, "near_duplicates", lambda *_: pytest.fail("it was"))
+    monkeypatch.setattr(split, "near_duplicates_in_parts", lambda *_: pytest.fail("it was"))
     for marks in (None, np.zeros(54, dtype=np.int64)):
         found = split_rows(replace(data, split=marks), test_fraction=0, seed=0)
         assert found.train.tolist() == list(range(54))
@@ -252,3 +253,37 @@ def test_of_a_separate_test_set_with_two_parts_its_test_part_is_taken(data):
     joined = join_test(data, replace(data, images=255 - data.images, split=split))
     assert (joined.split == 1).sum() == (split == 1).sum()
     assert (joined.images[54:] == 255 - data.images[split == 1]).all()
+
+
+@pytest.mark.parametrize("n_labels", [1, 2, 7])
+def test_few_pairs_join_the_same_rows_whatever_labels_are_left_out(n_labels):
+    random = np.random.default_rng(n_labels)
+    n = 60
+    labels = random.integers(0, n_labels, n)
+    every = np.argwhere(np.triu(random.random((n, n)) < 0.2, 1))
+    few = split._spanning(every, labels)
+    assert len(few) < len(every) * (0.5 if n_labels < 7 else 1)
+    assert {*map(tuple, few.tolist())} <= {*map(tuple, every.tolist())}
+    data = ag.LabelledImages(
+        random.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8), labels, tuple(map(str, range(n_labels)))
+    )
+    for left_out in range(-1, n_labels):
+        units = [split.connected_rows(data, pairs[~(labels[pairs] == left_out).any(axis=1)]) for pairs in (every, few)]
+        assert units[0].tolist() == units[1].tolist()
+
+
+def test_the_frames_of_a_film_have_more_pairs_than_are_kept():
+    """All 2000 are alike: two million pairs, of which a row each joins them."""
+    random = np.random.default_rng(0)
+    scene = random.integers(60, 190, (1, 8, 8, 1))
+    frames = (scene + random.integers(-2, 3, (2000, 8, 8, 1))).astype(np.uint8)
+    data = ag.LabelledImages(frames, np.arange(2000) % 2, ("a", "b"))
+    tracemalloc.start()
+    try:
+        units = split.connected_rows(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(np.unique(units)) == 1
+    assert len(split._near_pairs(data)) < 3 * 2000
+    assert peak < 250 * 2**20
