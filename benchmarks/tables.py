@@ -321,6 +321,8 @@ TABLES = {
     "truncation": lambda: sweep("truncation-mnist-20", "latents times"),
     "filter": lambda: sweep("filter-mnist-20", "`--filter`"),
     "projected": lambda: sweep("projected-trashnet", "discriminator"),
+    "projected-longer": lambda: sweep("projected-longer", "discriminator and updates"),
+    "projected-longer-times": lambda: fit_times("projected-longer"),
     "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
     "look-wbc": lambda: sweep("look-wbc", "classes that have a say"),
