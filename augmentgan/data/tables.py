@@ -139,9 +139,8 @@ def _read(path: Path) -> list[_Row]:
         if isinstance(label, bool) or not isinstance(label, str | int) or not _is_text(str(label)):
             raise DataError(f"{where}: label is {label!r:.60}; give a text or a whole number")
         label = str(label)
-        if (
-            path.suffix.lower() != ".jsonl"
-        ):  # spaces around a cell belong to the layout; JSON has quotes for what is meant
+        # spaces around a cell are layout; what stands in JSON's quotes is meant
+        if path.suffix.lower() != ".jsonl":
             name, label = name.strip(), label.strip()
         file = folder / name.replace("\\", "/")
         refuse_leaving(file, inside)
