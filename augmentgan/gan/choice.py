@@ -1,8 +1,9 @@
 """Which look at the generator average becomes the generator: the last one, unless it has collapsed since an earlier one.
 
 Later is better as a rule: samples go on getting sharper. What can still go wrong late is collapse inside a class,
-so a look is kept only while the least varied class keeps up with the best look so far. Looks that have learned little set no bar, for noise is
-varied; nor do classes of a few images: samples spread evenly over n images have (n - 1)/n of their `div`, so it falls while they get better
+so a look is kept only while the least varied class keeps up with the best look so far. Noise is varied too, and lies far from every real
+image; so variety counts for less the farther samples lie from the real images, and not at all beyond what these have. Classes of a few images have no
+say: samples spread evenly over n images have (n - 1)/n of their `div`, so it falls while they get better
 (`Status.div_worst` leaves such classes out). Training images alone are asked; test images are never seen.
 """
 
@@ -14,10 +15,7 @@ from typing import Any
 from augmentgan.sections import ResolvedTrainingSection
 
 KEEPS_UP = 0.9
-"""Share of the best `div_worst` so far that a look must reach; looks differ by a few hundredths by chance."""
-
-LEARNED = 1.25
-"""A look with a greater `near`, samples so far from every real image, has not learned enough to set the bar for later ones."""
+"""Share of the best look's variety so far that a look must reach; looks differ by a few hundredths by chance."""
 
 
 class Choice:
@@ -39,10 +37,11 @@ class Choice:
 
     def takes(self, updates: int, div_worst: float | None, near: float | None) -> bool:
         """Whether this look becomes the chosen one; always where no class can be judged."""
-        if div_worst is not None and div_worst < KEEPS_UP * self._best:
-            return False
-        if near is None or near <= LEARNED:
-            self._best = max(self._best, min(div_worst or 0.0, 1.0))
+        if div_worst is not None:
+            variety = min(div_worst, 1.0) / max(near or 0.0, 1.0)
+            if variety < KEEPS_UP * self._best:
+                return False
+            self._best = max(self._best, variety)
         self.updates = updates
         return True
 

@@ -30,11 +30,25 @@ def test_a_look_keeps_up_with_nine_tenths_of_the_best():
     assert choice.takes(1500, 0.73, 0.9)
 
 
-def test_a_look_sets_the_bar_only_when_its_samples_lie_near_real_images():
-    for near, sets_a_bar in ((1.2, True), (1.3, False)):
-        choice = Choice([])
-        choice.takes(500, 0.9, near)
-        assert choice.takes(1000, 0.5, 1.0) is not sets_a_bar
+def test_variety_counts_for_less_the_farther_samples_lie_from_real_images():
+    for near, keeps_up in ((0.8, 0.81), (1.0, 0.81), (1.2, 0.675), (1.5, 0.54)):
+        for div_worst in (keeps_up - 0.001, keeps_up + 0.001):
+            choice = Choice([])
+            choice.takes(500, 0.9, near)
+            assert choice.takes(1000, div_worst, 0.95) is (div_worst > keeps_up)
+
+
+def test_the_noise_of_the_beginning_is_not_kept_for_its_variety():
+    """What a generator of a hundred classes was seen to do."""
+    choice = Choice([])
+    looks = [
+        (500, 0.762, 1.641),
+        (1000, 0.644, 1.234),
+        (1500, 0.549, 1.041),
+        (2000, 0.532, 0.979),
+        (3000, 0.555, 0.946),
+    ]
+    assert all(choice.takes(*each) for each in looks)
 
 
 def test_more_varied_than_real_sets_no_higher_bar():
@@ -43,9 +57,9 @@ def test_more_varied_than_real_sets_no_higher_bar():
     assert choice.takes(1000, 0.95, 0.9)
 
 
-def test_a_look_that_has_learned_little_sets_no_bar():
+def test_noise_far_from_every_image_sets_no_bar_that_matters():
     choice = Choice([])
-    assert choice.takes(30, 1.6, 2.2)  # noise is varied, and far from every image
+    assert choice.takes(30, 1.6, 2.2)
     assert choice.takes(210, 0.7, 1.0)
     assert not choice.takes(240, 0.5, 1.0)
 
