@@ -325,6 +325,8 @@ TABLES = {
     "projected-longer-times": lambda: fit_times("projected-longer"),
     "projected-times": lambda: fit_times("projected-trashnet"),
     "defaults": defaults,
+    "pairs": lambda: sweep("pairs", "set, and how pairs of a group are drawn"),
+    "look-noise": lambda: sweep("look-noise", "rule"),
     "look-wbc": lambda: sweep("look-wbc", "classes that have a say"),
     "precision": lambda: sweep("precision-mnist-20", "arithmetic"),
     "precision-times": lambda: fit_times("precision-mnist-20"),
