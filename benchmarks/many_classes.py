@@ -1,6 +1,8 @@
 """A set of many classes out of few: digits and clothing as they are, turned by quarters, and inverted, each a class of its own.
 
-python benchmarks/many_classes.py mnist.h5 fashion_mnist.h5 hundred.h5 --kinds 5 --per-class 150
+    python benchmarks/many_classes.py mnist.h5 fashion_mnist.h5 hundred.h5 --kinds 5 --per-class 150
+
+The set of 40 classes has `--kinds 2 --per-class 300`. Both are for benchmarks/ablation.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
 """The verdict says which of three things the differences show, over the right rival and for all that was asked."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
-from augmentgan.evaluate.comparing import equivalents, judge
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
+from augmentgan.evaluate.statistics import Outcomes
 
 
 @pytest.mark.parametrize(
@@ -120,3 +125,28 @@ def test_other_arms_with_samples_are_judged_where_they_alone_were_asked_for():
     assert judge([mixup, cutmix, compared(20, 0.03, 0.001)]).arm == "real+classic+synthetic"
     alone = [compared(20, 0.2, 0.001, arm=arm, baseline="real") for arm in ("synthetic", "real+classic")]
     assert judge(alone).outcome == "no evidence"
+
+
+@pytest.mark.parametrize("size", [15, 8])
+def test_an_interval_is_wider_where_repeats_share_training_images(size):
+    random, labels = np.random.default_rng(0), np.arange(60) % 3
+    measured = {
+        (arm, 15): [
+            (SimpleNamespace(minority=[]), Outcomes(random.random(60) < often, labels, np.arange(60)))
+            for often in (0.5, 0.7, 0.9)
+        ]
+        for arm in ("real", "real+classic")
+    }
+    arms = [Arm(name) for name, _ in measured]
+    luck = {size: 0.4}
+    pairs = [
+        *zip(
+            *(compare(measured, arms, [15], imbalanced=False, shared_training=each) for each in (luck, None)),
+            strict=True,
+        ),
+        *zip(*(intervals(measured, arms, [15], each) for each in (luck, None)), strict=True),
+    ]
+    assert len(pairs) == 2 * 2 + 2  # two metrics, both directions of one pair; two arms
+    for wide, narrow in pairs:
+        assert (wide.ci95[0] < narrow.ci95[0]) == (size == 15)
+        assert wide.ci95[0] <= narrow.ci95[0]

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +13,8 @@ from augmentgan.data.draws import Imbalance, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
-from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import Setting
-from augmentgan.evaluate.comparing import compare, intervals
 from augmentgan.evaluate.protocol import draws_of
-from augmentgan.evaluate.statistics import Outcomes
 
 
 def test_draws_are_nested_and_tested_on_the_same_images(pool):
@@ -137,31 +133,6 @@ def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path):
         shared = [0.0 if name == "split" or size in same else pytest.approx(5 / 30, abs=0.1) for size in sizes or [30]]
         assert found["shared_training_images"] == shared
         assert ("% with 5 a class), which widens it" in found["interval"]) == bool(name in ("both", "drawn"))
-
-
-@pytest.mark.parametrize("size", [15, 8])
-def test_an_interval_is_wider_where_repeats_share_training_images(size):
-    random, labels = np.random.default_rng(0), np.arange(60) % 3
-    measured = {
-        (arm, 15): [
-            (SimpleNamespace(minority=[]), Outcomes(random.random(60) < often, labels, np.arange(60)))
-            for often in (0.5, 0.7, 0.9)
-        ]
-        for arm in ("real", "real+classic")
-    }
-    arms = [Arm(name) for name, _ in measured]
-    luck = {size: 0.4}
-    pairs = [
-        *zip(
-            *(compare(measured, arms, [15], imbalanced=False, shared_training=each) for each in (luck, None)),
-            strict=True,
-        ),
-        *zip(*(intervals(measured, arms, [15], each) for each in (luck, None)), strict=True),
-    ]
-    assert len(pairs) == 2 * 2 + 2  # two metrics, both directions of one pair; two arms
-    for wide, narrow in pairs:
-        assert (wide.ci95[0] < narrow.ci95[0]) == (size == 15)
-        assert wide.ci95[0] <= narrow.ci95[0]
 
 
 def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
