@@ -16,7 +16,7 @@ from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.data.load import read_files, refusal, working_size
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sources import read_source
-from augmentgan.data.split import identical_images
+from augmentgan.data.split import identical_images, under_several_labels
 from augmentgan.errors import AugmentGANError, DataError
 from augmentgan.recipe import Recipe
 
@@ -183,12 +183,7 @@ def _duplicates(data: LabelledImages) -> tuple[int, int, list[list[int]]]:
     order = np.argsort(numbers, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
     repeated = [group for group in groups if len(group) > 1]
-    within = across = 0
-    for group in repeated:
-        labels = data.labels[group]
-        n_labels = len(np.unique(labels))
-        within += len(group) - n_labels
-        across += len(group) if n_labels > 1 else 0
+    within = sum(len(group) - len(np.unique(data.labels[group])) for group in repeated)
     # what is in two classes at once matters most
     repeated.sort(key=lambda group: len(np.unique(data.labels[group])) == 1)
-    return within, across, [group[:6].tolist() for group in repeated[:MAX_LISTED]]
+    return within, int(under_several_labels(data).sum()), [group[:6].tolist() for group in repeated[:MAX_LISTED]]

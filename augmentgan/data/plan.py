@@ -9,7 +9,7 @@ import numpy as np
 
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import facts, working_size
-from augmentgan.data.split import Split, draw_per_class, split_rows
+from augmentgan.data.split import Split, draw_per_class, split_rows, under_several_labels
 from augmentgan.errors import DataError
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
@@ -45,6 +45,11 @@ class Plan:
         """Classes that have not as many training images as were asked for, and how many they have; all of them are used."""
         wanted = self.recipe.data.train_per_class
         return {} if wanted == "all" else self._smaller_than(wanted)
+
+    @property
+    def n_contradictory(self) -> int:
+        """Training images whose very pixels are in the training part under another label too."""
+        return int(under_several_labels(self.data.part(TRAIN)).sum())
 
     def _smaller_than(self, least: int) -> dict[str, int]:
         counts = self.data.part(TRAIN).counts.tolist()

@@ -138,6 +138,13 @@ def identical_images(data: LabelledImages) -> Rows:
     return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], dtype=np.int64)
 
 
+def under_several_labels(data: LabelledImages) -> NDArray[np.bool_]:
+    """Whether the same pixels occur under another label too (n,)."""
+    numbers = identical_images(data)
+    with_label = np.unique(np.stack([numbers, data.labels]), axis=1)
+    return np.asarray(np.bincount(with_label[0])[numbers] > 1)
+
+
 def _check_classes(data: LabelledImages) -> None:
     counts = data.counts
     if (counts > 0).sum() < 2:

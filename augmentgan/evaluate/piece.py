@@ -98,7 +98,7 @@ def run_piece(
                 repeat=piece.repeat,
                 **score(probabilities, piece.test.labels),
                 minority=minority,
-                setting=asdict(setting),
+                setting=asdict(candidate.setting),
                 time_s=time_s,
             )
             predicted = probabilities.argmax(axis=1)

@@ -39,7 +39,8 @@ class BenchmarkRow:
         ece: expected calibration error, 0 is best.
         recall_per_class: in label order; None for a class without test images.
         minority: labels of the classes with fewer than half of the largest class's training images.
-        setting: what was tuned for this arm on validation images: weight_decay, strength, share, flips.
+        setting: what the arm was trained with, tuned on validation images: weight_decay, strength, share, flips. What plays no part in
+            it is 0, such as the share of an arm without samples.
         time_s: training and testing.
     """
 

@@ -1,6 +1,7 @@
 """`inspect` says what is there and what fit would do, and is right about it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,19 @@ def test_it_tells_of_classes_with_fewer_images_than_are_wanted():
         plan, Path()
     )
     assert plan_fit(uneven).short == {}
+
+
+def test_fit_tells_of_pictures_under_several_labels(tmp_path):
+    data = ag.digits()
+    assert plan_fit(data).n_contradictory == 0
+    labels = data.labels.copy()
+    images = data.images.copy()
+    images[1] = images[0]  # a 0 and a 1
+    images[2] = images[12] = images[22]  # three times a 2
+    assert set(labels[[0, 1]]) == {0, 1} and set(labels[[2, 12, 22]]) == {2}
+    plan = plan_fit(replace(data, images=images), ag.Recipe().with_settings(["data.test_fraction=0"]))
+    assert plan.n_contradictory == 2
+    assert any("2 training images are there under several labels" in line for line in plan_lines(plan, tmp_path))
 
 
 def test_the_share_of_samples_follows_the_images_to_learn_from():

@@ -185,7 +185,11 @@ def test_what_an_arm_has_chosen_is_what_it_is_trained_with(pool, quick, tmp_path
     monkeypatch.setattr(tuning.Tuner, "setting_of", lambda tuner, arm: chosen)
     monkeypatch.setattr(piece, "train_classifier", recorded)
     report = measure(pool, tmp_path / "b", train_per_class=[4], arms=["real+classic+synthetic"])
-    assert all(row.setting == asdict(chosen) for row in report.runs)
+    rows = {row.arm: row.setting for row in report.runs}
+    assert rows["real+classic+synthetic"] == asdict(chosen)
+    # what plays no part in an arm is not said of it
+    assert rows["real+classic"] == asdict(replace(chosen, share=0.0))
+    assert rows["real"] == asdict(replace(chosen, share=0.0, strength=0.0))
     assert {each.weight_decay for each in trained} == {0.123}
     assert (chosen.strength, chosen.share) in {(each.strength, each.share) for each in trained}
 
