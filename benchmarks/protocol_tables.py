@@ -163,20 +163,31 @@ def _with(document: dict[str, Any]) -> str:
 
 
 def _p_over_sizes() -> dict[tuple[str, str], float]:
-    """P of the verdict's pair, by case and size, adjusted for the sizes of its set and for other recipes that were tried on it."""
-    of_set: dict[tuple[str, ...], list[tuple[tuple[str, str], float]]] = {}
+    """P of the verdict's pair, by case and size, adjusted."""
+    found = {}
     for case, result in cases():
         document, verdict = result["benchmark"], result["benchmark"]["verdict"]
         wanted = verdict["arm"], verdict["baseline"], "balanced_accuracy"
-        its_set = result["data"], str(document["protocol"].get("imbalance")), document["protocol"]["classifier"]
-        of_set.setdefault(its_set, []).extend(
-            ((case, str(each["train_per_class"])), each["p_value"])
-            for each in document["comparisons"]
-            if (each["arm"], each["baseline"], each["metric"]) == wanted
+        found.update(
+            {
+                (case, str(each["train_per_class"])): each["p_value"]
+                for each in document["comparisons"]
+                if (each["arm"], each["baseline"], each["metric"]) == wanted
+            }
         )
+    return adjusted_over_sizes(found)
+
+
+def adjusted_over_sizes(p_values: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """P values by case and size, adjusted for the sizes of a set and for other recipes that were tried on it."""
+    of_set: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    protocols = {case: (result["data"], result["benchmark"]["protocol"]) for case, result in cases()}
+    for key in p_values:
+        data, protocol = protocols[key[0]]
+        of_set.setdefault((data, str(protocol.get("imbalance")), protocol["classifier"]), []).append(key)
     adjusted: dict[tuple[str, str], float] = {}
-    for found in of_set.values():
-        adjusted.update(zip((key for key, _ in found), holm([p for _, p in found]), strict=True))
+    for keys in of_set.values():
+        adjusted.update(zip(keys, holm([p_values[key] for key in keys]), strict=True))
     return adjusted
 
 

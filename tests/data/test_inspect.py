@@ -77,7 +77,8 @@ def test_fit_tells_of_pictures_under_several_labels(tmp_path):
     images = data.images.copy()
     images[1] = images[0]  # a 0 and a 1
     images[2] = images[12] = images[22]  # three times a 2
-    assert set(labels[[0, 1]]) == {0, 1} and set(labels[[2, 12, 22]]) == {2}
+    assert set(labels[[0, 1]]) == {0, 1}
+    assert set(labels[[2, 12, 22]]) == {2}
     plan = plan_fit(replace(data, images=images), ag.Recipe().with_settings(["data.test_fraction=0"]))
     assert plan.n_contradictory == 2
     assert any("2 training images are there under several labels" in line for line in plan_lines(plan, tmp_path))
