@@ -50,18 +50,25 @@ def classes_at(points: Tensor, shares: Tensor) -> Tensor:
 
 
 def drawn_in_runs(first: Tensor, counts: Tensor, group: int) -> Tensor:
-    """Random places (runs * group,), a run of `group` from each stretch; they differ within it where the stretch has enough.
+    """Random places (runs * group,), a run of `group` from each stretch, every subset as likely as another.
+
+    Floyd's sampling (Bentley & Floyd 1987, doi:10.1145/30401.315746). A stretch of fewer gives each of its places before one comes again.
 
     Args:
         first: where the stretches begin (runs,).
         counts: how long they are (runs,).
         group: places a run.
     """
+    drawn = torch.empty(len(counts), group, dtype=torch.long)
+    for k in range(group):
+        last = counts - group + k
+        place = (torch.rand(len(counts)) * (last + 1)).long()
+        taken = (drawn[:, :k] == place[:, None]).any(1)
+        drawn[:, k] = torch.where(taken, last, place)
     start = (torch.rand(len(counts)) * counts).long()
-    stride = 1 + (torch.rand(len(counts)) * (counts // group)).long()
-    stride = torch.minimum(stride, (counts // group).clamp_min(1))
-    steps = start[:, None] + stride[:, None] * torch.arange(group)  # (runs, group)
-    return (first[:, None] + steps % counts[:, None]).flatten()
+    in_turn = (start[:, None] + torch.arange(group)) % counts[:, None]
+    drawn = torch.where((counts < group)[:, None], in_turn, drawn)
+    return (first[:, None] + drawn).flatten()
 
 
 class BalancedBatches:

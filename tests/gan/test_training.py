@@ -127,7 +127,7 @@ def test_both_players_lower_the_class_loss(digits, small_recipe):
     shares = {}
     for weight in (10, 0.001):
         trainer = trainer_of(digits, small_recipe, "coverage.weight=0", *rates, f"objective.class_weight={weight}")
-        for _ in range(100):
+        for _ in range(200):
             trainer.update()
         with torch.no_grad():
             real = trainer.batches.real_images(trainer.batches.rows_of(labels, 4))
