@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -83,13 +83,11 @@ def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
     path = Path(path)
     with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=scratch or path.parent)
-        os.close(handle)
-        part = Path(name)
+        part = _part_of(path, scratch)
+        part.touch(exist_ok=False)
         try:
             yield part
             _flush(part)
-            part.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are ordinary ones
             os.replace(part, path)
             _flush(path.parent)
         finally:
@@ -116,8 +114,8 @@ def whole_folder(path: Path, *, overwrite: bool = False, scratch: Path | None = 
     refuse_existing(path, overwrite=overwrite)
     with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=scratch or path.parent))
-        part.chmod(0o777 & ~_umask())
+        part = _part_of(path, scratch)
+        part.mkdir()
         try:
             yield part
             _flush_tree(part)
@@ -241,7 +239,6 @@ def _flush_tree(folder: Path) -> None:
             pass
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+def _part_of(path: Path, scratch: Path | None) -> Path:
+    """A name that is free. tempfile's own would be private, and to mend that one had to change the umask of every thread."""
+    return (scratch or path.parent) / f".{path.name}.{secrets.token_hex(4)}.part"

@@ -17,7 +17,7 @@ from pathlib import Path
 import _environment
 
 import augmentgan as ag
-from augmentgan.report.gallery import sheets
+from augmentgan.names import sheets_of
 
 HERE = Path(__file__).parent
 
@@ -47,7 +47,7 @@ def main() -> None:
             run, repeats=wish.repeats, on_row=lambda row: print(row.arm, row.repeat, row.balanced_accuracy, flush=True)
         )
         benchmark_s = time.perf_counter() - started
-        sheet = sheets(folder)[-1]
+        sheet = sheets_of(folder)[-1]
         images = HERE.parent / "docs" / "images"
         images.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(sheet, images / f"{wish.name}-sheet.png")

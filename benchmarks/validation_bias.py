@@ -21,12 +21,12 @@ import _environment
 import numpy as np
 
 from augmentgan.evaluate.arms import Arm, has_even_classes
-from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, PROTOCOL_FILE
 from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.piece import part_name
 from augmentgan.evaluate.tuning import simplest
-from augmentgan.gan.run_folder import RUN_FILE, read_info
+from augmentgan.gan.run_folder import read_info
+from augmentgan.names import FITS_FOLDER, PROTOCOL_FILE, RUN_FILE
 
 ARMS = (Arm("real+synthetic"), Arm("real+classic+synthetic"))
 

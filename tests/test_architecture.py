@@ -16,6 +16,7 @@ PACKAGE = ROOT / "augmentgan"
 FLOORS = {
     "errors": 0,
     "files": 1,
+    "names": 1,
     "extras": 1,
     "recipe": 1,
     "sections": 1,

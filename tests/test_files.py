@@ -52,6 +52,14 @@ def test_what_is_written_may_be_read_as_any_other_file(tmp_path):
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
+def test_the_umask_of_other_threads_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it is the whole process's"))
+    with whole_file(tmp_path / "a.txt") as part:
+        part.write_text("a")
+    with whole_folder(tmp_path / "out") as part:
+        (part / "a.txt").write_text("a")
+
+
 def test_a_folder_that_a_crash_left_aside_comes_back(tmp_path, monkeypatch):
     path = tmp_path / "out"
     with whole_folder(path) as part:

@@ -49,6 +49,8 @@ def change(folder, **values):
         {"class_names": [str(number) for number in range(100_000)]},
         {"state": 3},
         {"rollbacks": [{"updates": "x"}]},
+        {"created": "yesterday"},
+        {"created": None},
     ],
 )
 def test_a_tampered_run(folder, values):
@@ -101,6 +103,14 @@ def test_a_checkpoint_that_lacks_something(folder, digits, small_recipe, name):
     retold(folder, lambda tensors: tensors.pop(name))
     recipe = small_recipe.with_settings(["training.updates=40"])
     refused(lambda: continued(folder, digits, recipe), "checkpoint")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda latents: latents.double(), lambda latents: latents.log()], ids=["doubles", "no numbers"]
+)
+def test_matched_latents_that_the_generator_cannot_take(folder, digits, small_recipe, spoil):
+    retold(folder, lambda tensors: tensors.update({"coverage.latents": spoil(tensors["coverage.latents"])}))
+    refused(lambda: continued(folder, digits, small_recipe.with_settings(["training.updates=44"])), "checkpoint")
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (10**4, 10)])
@@ -199,9 +209,8 @@ def test_a_benchmark_json_that_lacks_repeats(folder):
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "fewer than two repeats")
 
 
-def test_events_that_the_page_cannot_show(folder):
-    with (folder / "events.jsonl").open("a") as events:
-        events.write(json.dumps({"updates": 40, "seconds": "x"}) + "\n")
+def test_a_run_json_that_the_page_cannot_show(folder):
+    change(folder, versions=3)
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "events.jsonl", "fit again")
 
 
@@ -214,6 +223,7 @@ def test_events_that_make_no_sense_are_passed_over(folder):
         '{"updates": 3, "loss_d": NaN}',
         "\ufffd",
     ]
+    bad += [json.dumps({"updates": 40, "seconds": "x"}), json.dumps({"updates": 1, "loss_d": {}})]
     bad += [json.dumps({"updates": 2, "loss_d": [1]}), json.dumps({"updates": 10**400})]
     (folder / "events.jsonl").write_text("\n".join(bad) + "\n" + good)
     run = ag.Run(folder, "cpu")

@@ -19,6 +19,7 @@ from augmentgan.cli.options import (
     SeedOption,
     command_line,
 )
+from augmentgan.names import sheet_of, sheets_of
 
 if TYPE_CHECKING:
     from augmentgan.gan.sampling import SampleBatch
@@ -36,9 +37,7 @@ def demo(
     from augmentgan.cli.display import progress
     from augmentgan.data.digits import digits
     from augmentgan.gan.generating import write_samples
-    from augmentgan.gan.run_folder import SHEETS_FOLDER
     from augmentgan.recipe import load_recipe
-    from augmentgan.report.gallery import sheets
     from augmentgan.report.page import write_report
 
     folder = out or Path("runs") / "demo"
@@ -58,8 +57,8 @@ def demo(
         write_samples(run, counts, samples, overwrite=True, command=command_line(), on_batch=count)
     result = measure(run, seed=seed, device=device, quiet=quiet)
     page = write_report(run)
-    found = sheets(folder)
-    chosen = folder / SHEETS_FOLDER / f"{run.chosen_look['updates']:06d}.png"
+    found = sheets_of(folder)
+    chosen = sheet_of(folder, run.chosen_look["updates"])
     sheet = chosen if chosen in found else found[-1]
     if as_json:
         written = {"run": str(folder), "samples": str(samples), "sheet": str(sheet), "page": str(page)}

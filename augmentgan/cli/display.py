@@ -59,9 +59,10 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
         lines.append(
             f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, or nearly"
         )
-    if plan.n_contradictory:
+    n_contradictory = plan.n_contradictory
+    if n_contradictory:
         lines.append(
-            f"note     {plan.n_contradictory} training images are there under several labels; augmentgan inspect names them"
+            f"note     {n_contradictory} training images are there under several labels; augmentgan inspect names them"
         )
     if plan.short:
         lines.append(

@@ -34,6 +34,7 @@ from augmentgan.cli.options import (
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError, printable
+from augmentgan.names import RUN_FILE
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -159,7 +160,7 @@ def fit(
 def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite starts it anew; leave one of them out")
-    if resume and not (folder / "run.json").exists():
+    if resume and not (folder / RUN_FILE).exists():
         raise RunError(f"--resume: {str(folder)!r} holds no run; leave --resume out to start one")
 
 

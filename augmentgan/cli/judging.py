@@ -9,6 +9,7 @@ import typer
 
 from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run
 from augmentgan.errors import printable
+from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.evaluation import Evaluation
@@ -31,7 +32,7 @@ def evaluate(
     """Say how good the samples are. Fidelity, coverage, collapse, labels, near copies."""
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.arms import is_imbalanced
-    from augmentgan.evaluate.evaluation import EVALUATE_FILE, OFFENDERS_FILE, evaluate_run, n_classifiers
+    from augmentgan.evaluate.evaluation import evaluate_run, n_classifiers
 
     opened = open_run(run, device)
     with progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:

@@ -36,6 +36,7 @@ from augmentgan.cli.options import (
 )
 from augmentgan.cli.units import file_size
 from augmentgan.errors import DataError
+from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE, PROTOCOL_FILE
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -137,7 +138,7 @@ def benchmark(
         typer.echo(json.dumps(result.to_json()))
     elif first_process():
         show(result)
-        typer.echo(f"written: {folder / 'benchmark.json'}, {folder / 'benchmark.png'}")
+        typer.echo(f"written: {folder / BENCHMARK_FILE}, {folder / BENCHMARK_PLOT_FILE}")
         if result.protocol.get("generators", 1):  # a page shows samples
             typer.echo(f"next: augmentgan report --run {quoted(folder)}")
     if check and result.verdict.outcome == "hurts":
@@ -187,7 +188,7 @@ def measure(
             overwrite=overwrite,
         )
         if team.first:
-            save_png(plot_arms(report.to_json()), run.folder / "benchmark.png")
+            save_png(plot_arms(report.to_json()), run.folder / BENCHMARK_PLOT_FILE)
     return report
 
 
@@ -233,7 +234,7 @@ def measure_from_scratch(
             overwrite=overwrite,
         )
         if team.first:
-            save_png(plot_benchmark(report.to_json()), folder / "benchmark.png")
+            save_png(plot_benchmark(report.to_json()), folder / BENCHMARK_PLOT_FILE)
     return report
 
 
@@ -258,8 +259,8 @@ def _sizes(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() for part in parts):
-        raise DataError(f"--train-per-class {text!r} is not a list of numbers such as 20,50,100")
+    if not parts or not all(part.isdecimal() and len(part) <= 18 for part in parts):
+        raise DataError(f"--train-per-class {text!r:.60} is not a list of numbers such as 20,50,100")
     return [int(part) for part in parts]
 
 
@@ -293,7 +294,6 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page of a run. Or of a benchmark from scratch: verdict, samples, training, protocol."""
-    from augmentgan.evaluate.benchmark_folder import PROTOCOL_FILE
     from augmentgan.report.page import write_report
 
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)

@@ -100,7 +100,8 @@ def generate(
                 if interrupted():  # between two batches, and not in the middle of a library's write
                     raise KeyboardInterrupt
                 done += len(batch.images)
-                n_copies += int(chosen.copies.copies(batch.images, batch.labels).sum())
+                if not no_copies:  # otherwise none was let through
+                    n_copies += int(chosen.copies.copies(batch.images, batch.labels).sum())
                 advance(done)
 
             total = write_samples(

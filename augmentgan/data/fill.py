@@ -17,6 +17,8 @@ from augmentgan.errors import DataError
 
 MOST_OF_A_CLASS = 10**9
 """Samples of one class; a thousand times as many would take years."""
+_DIGITS = 100
+"""Of a number, at most: from some thousand on Python reads none."""
 
 
 def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] | None = None) -> dict[int, int]:
@@ -66,7 +68,7 @@ def filling(
         DataError: a wish in another form, below what a class has, for an unknown class, or for nothing at all.
     """
     labels = labels_of(classes, class_names)
-    if wish.isdecimal():
+    if _is_number(wish):
         wanted = {label: max(0, int(wish) - int(counts[label])) for label in labels}
     elif wish in _LEVELLING:
         smallest = int(counts.argmin())
@@ -76,8 +78,8 @@ def filling(
         wanted = {}
         for part in separated(wish) or [wish]:
             name, equals, number = part.rpartition("=")
-            if not equals or not number.isdecimal():
-                raise DataError(f"--fill {wish!r} is not max, a number, or CLASS=N,CLASS=N")
+            if not equals or not _is_number(number):
+                raise DataError(f"--fill {wish!r:.60} is not max, a number, or CLASS=N,CLASS=N")
             (label,) = labels_of([name], class_names)
             if label not in labels:
                 raise DataError(f"--fill {wish} names class {name!r}, which --classes leaves out; name it in both")
@@ -95,6 +97,10 @@ def filling(
     if not wanted:
         raise DataError(f"--fill {wish}: every class has as many images already; ask for more, or use --per-class N")
     return wanted
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def separated(text: str) -> list[str]:

@@ -25,7 +25,7 @@ def scan_folder(root: Path) -> FileList:
     parts, loose, linked = _parts(root)
     names = sorted({folder.name for _, folders in parts for folder in folders})
     if len(names) == 1:
-        raise one_class_folder(root, parts[0][1][0])
+        raise one_class_folder(root, next(folder for _, folders in parts for folder in folders))
     files: list[Path] = []
     labels: list[int] = []
     split: list[int] = []

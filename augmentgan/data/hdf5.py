@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from augmentgan.data.arrays import check_expansion, check_images, check_labels, numbered_classes
+from augmentgan.data.columns import COLUMNS, GROUP, SPLIT, dimensions_of, kinds_of
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.files import parse_json, refuse_existing, whole_file
@@ -43,7 +44,8 @@ def read_hdf5(path: Path, class_names: Sequence[str] | None = None) -> LabelledI
         DataError: not HDF5, or content that is not the schema's.
     """
     # what runs is this interpreter with our own file, and nothing from the working folder (-P); the path is an argument
-    command = [sys.executable, "-P", str(Path(__file__).with_name("hdf5_child.py")), os.path.abspath(path)]
+    child_file = str(Path(__file__).with_name("hdf5_child.py"))
+    command = [sys.executable, "-P", child_file, os.path.abspath(path), "images", "labels", *COLUMNS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603
         try:
             return _received(child, path, class_names)
@@ -84,8 +86,8 @@ def _received(child: subprocess.Popen[bytes], path: Path, class_names: Sequence[
             images=pixels[..., None] if pixels.ndim == 3 else pixels,
             labels=label_values,
             class_names=names,
-            split=_whole(values.pop("split", None)),
-            group=_whole(values.pop("group", None)),
+            split=_whole(values.pop(SPLIT, None)),
+            group=_whole(values.pop(GROUP, None)),
             extra=values,
         )
     except MemoryError as error:
@@ -148,9 +150,8 @@ def _whole(values: NDArray[Any] | None) -> NDArray[np.int64] | None:
 
 
 def _check_column(name: str, column: Mapping[str, Any], n: int, path: Path) -> None:
-    kinds = "iu" if name in ("split", "group", "sample_index") else "iuf"
-    wide = name == "soft_labels"  # a row of probabilities a sample
-    fits = column["shape"] is not None and len(column["shape"]) == 1 + wide and column["shape"][0] == n
+    kinds = kinds_of(name)
+    fits = column["shape"] is not None and len(column["shape"]) == dimensions_of(name) and column["shape"][0] == n
     if not fits or column["dtype"][0] not in kinds:
         noun = "whole numbers" if kinds == "iu" else "numbers"
         raise DataError(
@@ -318,8 +319,20 @@ def _gzip_pays(images: NDArray[np.uint8]) -> bool:
 def write_hdf5(
     path: Path, data: LabelledImages, attributes: Mapping[str, str | int | float] | None = None, overwrite: bool = False
 ) -> None:
-    """Write a whole set, with split, group and its further columns."""
-    columns = {"split": data.split, "group": data.group, **data.extra}
+    """Write a whole set, with split, group and its further columns.
+
+    Raises:
+        DataError: a further column that the schema does not know, which nothing could read again.
+        OutputError: the file exists, or cannot be written.
+    """
+    for name, values in data.extra.items():
+        fits = name in COLUMNS and values.dtype.kind in kinds_of(name) and values.ndim == dimensions_of(name)
+        if not fits:
+            raise DataError(
+                f"column {name!r} with dtype {values.dtype} and shape {values.shape} has no place in the file; "
+                f"leave it out, or use one of {', '.join(COLUMNS)}"
+            )
+    columns = {SPLIT: data.split, GROUP: data.group, **data.extra}
     given = {name: values for name, values in columns.items() if values is not None}
     with Hdf5Writer(
         path,

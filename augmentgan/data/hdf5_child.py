@@ -13,21 +13,20 @@ import json
 import sys
 from typing import Any
 
-NAMES = ("images", "labels", "split", "group", "sample_index", "score", "nearest_real", "weight", "soft_labels")
 MISPLACED = ("class_names", "test_images", "val_images", "train_images")
 OPENING_CPU_S, BYTES_PER_CPU_S = 30, 10_000_000
 MAX_MEMORY_BYTES = 8 * 2**30
 _BLOCK_BYTES = 32 * 2**20
 
 
-def main(path: str) -> None:
-    """Write the header and the columns of `path` to standard output."""
+def main(path: str, names: list[str]) -> None:
+    """Write the header and the columns of these names of `path` to standard output."""
     _limit(OPENING_CPU_S)
     import h5py
 
     out = sys.stdout.buffer
     with h5py.File(path, "r") as file:
-        columns = {name: _described(file, name) for name in NAMES if name in file}
+        columns = {name: _described(file, name) for name in names if name in file}
         header = {
             "found": list(file)[:6],
             "columns": columns,
@@ -96,7 +95,7 @@ def _limit(cpu_s: int) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
+        main(sys.argv[1], sys.argv[2:])
     except BrokenPipeError:  # refused: nobody reads on
         sys.stderr.close()
     except Exception as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from augmentgan.errors import DataError
+from augmentgan.names import RUN_FILE
 
 LOOKED_FOR_IN_A_FOLDER = (
     "one folder a class, train/ and test/ above such folders, metadata.jsonl or .csv with file_name and label, or MNIST's "
@@ -67,7 +68,7 @@ def _named_table(folder: Path) -> str | None:
 
 
 def _folder(path: Path, linked: Sequence[Path]) -> DataError:
-    if (path / "run.json").exists():
+    if (path / RUN_FILE).exists():
         return DataError(f"folder {str(path)!r} is a run, not a data set; augmentgan fit --from-run {path} repeats it")
     loose = [entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
     found = f"{len(loose)} loose files" if loose else "nothing"

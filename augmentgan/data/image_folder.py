@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from augmentgan.data.columns import SAMPLE_INDEX
 from augmentgan.errors import OutputError
 from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, whole_folder
 
@@ -88,7 +89,7 @@ class FolderWriter:
             if not self._next[label]:
                 (self._part / name).mkdir(exist_ok=True)
             # numbers go up, so that two sets in one, with indices of their own, do not write over each other
-            number = max(int(columns["sample_index"][row]) if "sample_index" in columns else 0, self._next[label])
+            number = max(int(columns[SAMPLE_INDEX][row]) if SAMPLE_INDEX in columns else 0, self._next[label])
             self._next[label] = number + 1
             names.append(name)
             files.append(Path(name) / f"{number:06d}.png")

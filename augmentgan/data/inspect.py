@@ -186,4 +186,8 @@ def _duplicates(data: LabelledImages) -> tuple[int, int, list[list[int]]]:
     within = sum(len(group) - len(np.unique(data.labels[group])) for group in repeated)
     # what is in two classes at once matters most
     repeated.sort(key=lambda group: len(np.unique(data.labels[group])) == 1)
-    return within, int(under_several_labels(data).sum()), [group[:6].tolist() for group in repeated[:MAX_LISTED]]
+    return (
+        within,
+        int(under_several_labels(numbers, data.labels).sum()),
+        [group[:6].tolist() for group in repeated[:MAX_LISTED]],
+    )

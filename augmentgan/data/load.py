@@ -49,6 +49,8 @@ def load(
         DataError: nothing there, or something that cannot be used; or no size.
     """
     check_size(size_px)
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels {channels}: give 1 (grey) or 3 (RGB), or leave it out")
     _, source = read_source(Path(path))
     if isinstance(source, LabelledImages):
         return working_size(source, size_px, channels, resize)
@@ -59,10 +61,10 @@ def check_size(size_px: int | None) -> None:
     """Check a wish about the side of images, where there is one.
 
     Raises:
-        DataError: below 1.
+        DataError: below 1, or not a whole number.
     """
-    if size_px is not None and size_px < 1:
-        raise DataError(f"size_px {size_px}: give 1 or more")
+    if size_px is not None and (not isinstance(size_px, int | np.integer) or size_px < 1):
+        raise DataError(f"size_px {size_px}: give a whole number from 1")
 
 
 def load_for(

@@ -9,7 +9,7 @@ import numpy as np
 
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import facts, working_size
-from augmentgan.data.split import Split, draw_per_class, split_rows, under_several_labels
+from augmentgan.data.split import Split, draw_per_class, identical_images, split_rows, under_several_labels
 from augmentgan.errors import DataError
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
@@ -49,7 +49,8 @@ class Plan:
     @property
     def n_contradictory(self) -> int:
         """Training images whose very pixels are in the training part under another label too."""
-        return int(under_several_labels(self.data.part(TRAIN)).sum())
+        train = self.data.part(TRAIN)
+        return int(under_several_labels(identical_images(train), train.labels).sum())
 
     def _smaller_than(self, least: int) -> dict[str, int]:
         counts = self.data.part(TRAIN).counts.tolist()
@@ -60,11 +61,15 @@ def checked_seed(seed: int) -> int:
     """The seed as an int, whatever whole number it was given as, where it is one.
 
     Raises:
-        DataError: below 0, or beyond 63 bits.
+        DataError: not a whole number, below 0, or beyond 63 bits.
     """
-    if not 0 <= seed < 2**63:
-        raise DataError(f"seed {seed}: give 0 or more, in 63 bits")
-    return operator.index(seed)
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise DataError(f"seed {seed}: give 0 or more, a whole number in 63 bits")
+    return number
 
 
 def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, *, as_marked: bool = False) -> Plan:

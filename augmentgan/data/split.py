@@ -138,10 +138,9 @@ def identical_images(data: LabelledImages) -> Rows:
     return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], dtype=np.int64)
 
 
-def under_several_labels(data: LabelledImages) -> NDArray[np.bool_]:
-    """Whether the same pixels occur under another label too (n,)."""
-    numbers = identical_images(data)
-    with_label = np.unique(np.stack([numbers, data.labels]), axis=1)
+def under_several_labels(numbers: Rows, labels: Rows) -> NDArray[np.bool_]:
+    """Whether an image is there under another label too (n,); `numbers` are those of `identical_images`."""
+    with_label = np.unique(np.stack([numbers, labels]), axis=1)
     return np.asarray(np.bincount(with_label[0])[numbers] > 1)
 
 

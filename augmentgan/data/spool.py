@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from augmentgan.errors import DataError, OutputError
 from augmentgan.files import read_json, remove, whole_file, write_errors_explained, write_json
+from augmentgan.names import LOCK_FILE
 
 PIECE_ROWS = 1024
 """Rows that a killed command may lose; an interrupted one loses none."""
@@ -27,7 +28,7 @@ PIECE_ROWS = 1024
 Rows = dict[str, NDArray[Any]]
 """Columns by name, each with one row an image."""
 
-_KEY_FILE, _LOCK_FILE = "key.json", ".lock"
+_KEY_FILE = "key.json"
 
 
 class Spool:
@@ -109,7 +110,7 @@ def open_spool(out: Path, key: Mapping[str, Any], template: Rows) -> Iterator[Sp
         raise OutputError(f"{str(folder)!r} is a link, and rows are not kept through links; remove it")
     with write_errors_explained(out):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK_FILE, blocking=False)
+        lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
         try:
             lock.acquire()
         except filelock.Timeout as error:
@@ -135,7 +136,7 @@ def open_spool(out: Path, key: Mapping[str, Any], template: Rows) -> Iterator[Sp
         lock.release()
         if not (folder / _KEY_FILE).exists():
             with contextlib.suppress(OSError):
-                (folder / _LOCK_FILE).unlink(missing_ok=True)
+                (folder / LOCK_FILE).unlink(missing_ok=True)
                 folder.rmdir()
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from numpy.typing import DTypeLike
 
+from augmentgan.data.columns import GROUP
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
 from augmentgan.data.image_folder import FolderWriter, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
@@ -59,16 +60,17 @@ def save(
     attributes: Mapping[str, str | int | float] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a set; `load` gives it back, and so do other libraries.
+    """Write a set, for `load` and other libraries; `load` gives images at its working size, and of a folder no further columns.
 
     Args:
-        data: with its split, which becomes `train/` and `test/` in a folder.
+        data: with its split, which becomes `train/` and `test/` in a folder. Further columns are those of docs/file-formats.md.
         path: the file or folder.
         format: by default "hdf5" for a name that ends in .h5 or .hdf5, otherwise "folder".
         attributes: provenance, kept beside the images.
         overwrite: whether what is there may be replaced.
 
     Raises:
+        DataError: a further column that HDF5 files of ours do not have.
         OutputError: the output exists, cannot be written, or a class name cannot be a folder's.
     """
     path, attributes = Path(path), attributes or {}
@@ -90,7 +92,7 @@ def save(
 def _save_folder(
     data: LabelledImages, path: Path, attributes: Mapping[str, str | int | float], overwrite: bool
 ) -> None:
-    columns = data.extra if data.group is None else {"group": data.group, **data.extra}
+    columns = data.extra if data.group is None else {GROUP: data.group, **data.extra}
     with FolderWriter(path, class_names=data.class_names, attributes=attributes, overwrite=overwrite) as writer:
         writer.append(data.images, data.labels, **columns)
 

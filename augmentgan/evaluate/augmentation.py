@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augmentgan.gan.device import to_device
+from augmentgan.gan.networks import to_uint8, to_unit
 
 _TRIVIAL_GROUP = 4
 
@@ -78,11 +79,11 @@ def _random_affine(images: Tensor, random: torch.Generator, strength: float) -> 
 def _trivial_augment(images: Tensor, strength: float) -> Tensor:
     from torchvision.transforms import v2
 
-    levels = images.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    levels = to_uint8(images).permute(0, 3, 1, 2)
     transform = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR)
     spared = torch.rand(math.ceil(len(levels) / _TRIVIAL_GROUP)) >= strength
     parts = [
         part if left_alone else transform(part)
         for part, left_alone in zip(torch.split(levels, _TRIVIAL_GROUP), spared.tolist(), strict=True)
     ]
-    return torch.cat(parts).float().div(127.5).sub(1)
+    return to_unit(torch.cat(parts).permute(0, 2, 3, 1))

@@ -31,13 +31,14 @@ from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch, how_arms_are_trained
-from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.run_folder import only_writer
+from augmentgan.names import BENCHMARK_FILE
 from augmentgan.recipe import Recipe
 from augmentgan.sections import ResolvedBenchmarkSection
 

@@ -9,15 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from augmentgan.errors import RunError
-from augmentgan.evaluate.finished import PARTS_FOLDER
-from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, remove, write_json
 from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import is_free, locked
-
-PROTOCOL_FILE, FITS_FOLDER = "protocol.json", "fits"
-OURS = (FITS_FOLDER, PARTS_FOLDER, BENCHMARK_FILE, "benchmark.png", "report.html")
-"""What a benchmark and the page about it leave in the folder, beside protocol.json."""
+from augmentgan.names import FITS_FOLDER, OF_A_BENCHMARK, PROTOCOL_FILE
 
 
 @contextlib.contextmanager
@@ -74,7 +69,7 @@ def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
 def _mark(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:
     path = out / PROTOCOL_FILE
     if overwrite:
-        for name in OURS:
+        for name in OF_A_BENCHMARK:
             remove(out / name)
     if overwrite or not path.exists():
         write_json(path, key)  # last and at once: until then the folder is still known for a benchmark's

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from augmentgan.data.columns import SOFT_LABELS
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
-from augmentgan.evaluate.mixing import SOFT_LABELS, loss_weights, row_masses, stratified_rows
+from augmentgan.evaluate.mixing import loss_weights, row_masses, stratified_rows
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
 from augmentgan.evaluate.pretrained import PURPOSE, SYNTHETIC_PER_CLASS, VIEWS, Pretrained
 from augmentgan.gan.backbone import require_backbone

@@ -27,9 +27,9 @@ from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
 from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import only_writer
+from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
 from augmentgan.recipe import ResolvedRecipe
 
-EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
 MAX_IMAGES = 5000
 """Real and synthetic images in pairwise distances are at most this many each."""
 

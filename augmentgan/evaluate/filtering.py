@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from augmentgan.data.columns import SCORE, WEIGHT
 from augmentgan.errors import DataError
-from augmentgan.evaluate.mixing import WEIGHT
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.run import Run
 from augmentgan.gan.sampling import sample_batches
@@ -23,8 +23,6 @@ LEVELS = {"light": 0.25, "strong": 0.5}
 
 TRIAL_SAMPLES = 256
 """Samples a class that set its bar."""
-
-SCORE = "score"
 
 
 class SampleFilter:

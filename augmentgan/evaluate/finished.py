@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from augmentgan.files import read_json, write_json
-
-PARTS_FOLDER = "benchmark.parts"
+from augmentgan.names import PARTS_FOLDER
 
 
 class FinishedParts:

@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from augmentgan.data.columns import SOFT_LABELS, WEIGHT
 from augmentgan.data.images import TRAIN, LabelledImages
 from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
-
-WEIGHT, SOFT_LABELS = "weight", "soft_labels"
-"""Columns of a synthetic set: how much a sample counts (n,), and what teachers see in it (n, k)."""
 
 MOST_SAMPLE_BYTES = 5 << 29
 """Of the samples of all classes together, in a benchmark: some 200,000 at 64 px in colour."""

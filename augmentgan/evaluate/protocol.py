@@ -24,13 +24,13 @@ from augmentgan.data.load import facts, working_size
 from augmentgan.data.split import Rows, split_rows
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
-from augmentgan.evaluate.benchmark_folder import FITS_FOLDER, claimed
+from augmentgan.evaluate.benchmark_folder import claimed
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
-from augmentgan.evaluate.results import BENCHMARK_FILE, BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.evaluate.statistics import shared_luck
 from augmentgan.files import write_json
@@ -38,6 +38,7 @@ from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import fit
 from augmentgan.gan.training import Status
+from augmentgan.names import BENCHMARK_FILE, FITS_FOLDER
 from augmentgan.recipe import Recipe, ResolvedRecipe
 from augmentgan.sections import BenchmarkSection, ResolvedBenchmarkSection
 

@@ -13,7 +13,6 @@ from sklearn.metrics import f1_score, recall_score
 from augmentgan.evaluate.statistics import calibration_error
 from augmentgan.extras import require_extra
 
-BENCHMARK_FILE = "benchmark.json"
 Outcome = Literal["helps", "no evidence", "hurts"]
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
 """The figures of a row that are one number."""

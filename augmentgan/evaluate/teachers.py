@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from augmentgan.data.columns import SOFT_LABELS, WEIGHT
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import logits_of, train_classifier
-from augmentgan.evaluate.mixing import SOFT_LABELS, WEIGHT, judged_by_teachers
+from augmentgan.evaluate.mixing import judged_by_teachers
 from augmentgan.sections import ResolvedBenchmarkSection
 
 N_TEACHERS = 3

@@ -15,9 +15,8 @@ from augmentgan.errors import RunError, writable
 from augmentgan.files import whole_file, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
+from augmentgan.names import NUMBERS_FILE, TENSORS_FILE
 
-TENSORS, NUMBERS = "checkpoint.safetensors", "checkpoint.json"
-CHECKPOINT_FILES = (TENSORS, NUMBERS)
 FORMAT = 1
 _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
@@ -59,17 +58,17 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     }
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
     metadata = {name: repr(value) for name, value in numbers.items()}
-    with whole_file(folder / TENSORS) as part:
+    with whole_file(folder / TENSORS_FILE) as part:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
         except SafetensorError as error:  # how safetensors reports a full disk
             raise OSError(str(error)) from error
-    write_json(folder / NUMBERS, numbers)
+    write_json(folder / NUMBERS_FILE, numbers)
 
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run folder holds a checkpoint."""
-    return (folder / TENSORS).exists()
+    return (folder / TENSORS_FILE).exists()
 
 
 def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -85,7 +84,8 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
         for name in ("optimizer_generator", "optimizer_discriminator"):
             _restore_optimizer(getattr(trainer, name), _section(tensors, name), numbers.updates)
         rows, latents = tensors["coverage.rows"], tensors["coverage.latents"]
-        fits = latents.shape == (len(rows), trainer.recipe.model.latent_dim) and rows.dtype == torch.int64
+        fits = latents.shape == (len(rows), trainer.recipe.model.latent_dim) and latents.dtype == torch.float32
+        fits = fits and bool(latents.isfinite().all()) and rows.dtype == torch.int64
         if not fits or rows.ndim != 1 or not (0 <= int(rows.min()) <= int(rows.max()) < len(trainer.batches.images)):
             raise ValueError("coverage pairs are of other data")
         labels = trainer.batches.labels.cpu()
@@ -125,7 +125,7 @@ def read_numbers(folder: Path) -> Numbers:
 
 def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tensor]]:
     try:
-        with safe_open(folder / TENSORS, framework="pt") as file:
+        with safe_open(folder / TENSORS_FILE, framework="pt") as file:
             metadata = file.metadata() or {}
             version = metadata.get("format")
             if version != repr(FORMAT):

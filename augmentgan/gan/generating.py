@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import augmentgan
+from augmentgan.data.columns import NEAREST_REAL, OF_SAMPLES, SAMPLE_INDEX, SCORE
 from augmentgan.data.fill import checked_counts
 from augmentgan.data.spool import Rows, open_spool
 from augmentgan.data.writers import Format, open_writer
@@ -64,9 +65,6 @@ class Judge(Protocol):
         """The columns, a row a sample."""
 
 
-COLUMNS = {"sample_index": np.int64, "score": np.float32, "nearest_real": np.float32}
-
-
 def write_samples(
     run: Run,
     counts: Mapping[int, int],
@@ -113,13 +111,13 @@ def write_samples(
     nearest = NearestReal(run.train.images)
     attributes = run.provenance(seed, command)
     key = _key(run, attributes, counts, refuses, judges)
-    columns = {name: np.dtype(each) for name, each in COLUMNS.items()}
+    columns = dict(OF_SAMPLES)
     for judge in judges:
         columns |= judge.columns
     tally = _Tally(counts)
 
     def tell(rows: Rows) -> None:
-        batch = SampleBatch(rows["images"], rows["labels"], rows["sample_index"])
+        batch = SampleBatch(rows["images"], rows["labels"], rows[SAMPLE_INDEX])
         tally.add(batch)
         if on_batch:
             on_batch(batch)
@@ -140,9 +138,9 @@ def write_samples(
                 rows: Rows = {
                     "images": batch.images,
                     "labels": batch.labels,
-                    "sample_index": batch.sample_index,
-                    "score": np.full(len(batch.images), np.nan, dtype=np.float32),
-                    "nearest_real": nearest(batch.images)[0],
+                    SAMPLE_INDEX: batch.sample_index,
+                    SCORE: np.full(len(batch.images), np.nan, dtype=np.float32),
+                    NEAREST_REAL: nearest(batch.images)[0],
                 }
                 for judge in judges:
                     rows |= judge(batch.images, batch.labels)

@@ -85,7 +85,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         self, X: Any, y: Any, accept_sparse: Any = None
     ) -> tuple[NDArray[Any], NDArray[Any], bool]:
         from imblearn.utils import check_target_type
-        from sklearn_compat.utils.validation import validate_data
+        from sklearn.utils.validation import validate_data
 
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
         X, y = validate_data(self, X=X, y=y, reset=True, allow_nd=True, dtype="numeric")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import augmentgan
+from augmentgan.data.columns import SAMPLE_INDEX
 from augmentgan.data.fill import checked_counts, exactly, filling
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
@@ -38,9 +39,6 @@ from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import GROUP, Generator, build_generator, require_networks
 from augmentgan.gan.run_folder import (
-    DATA_FILE,
-    RUN_FILE,
-    SHEETS_FOLDER,
     append_event,
     check_there,
     only_writer,
@@ -55,6 +53,7 @@ from augmentgan.gan.run_folder import (
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
+from augmentgan.names import DATA_FILE, RUN_FILE, sheet_of
 from augmentgan.recipe import Recipe, ResolvedRecipe, load_recipe
 
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
@@ -327,7 +326,7 @@ class Run:
             np.concatenate([batch.images for batch in batches]),
             np.concatenate([batch.labels for batch in batches]),
             self.class_names,
-            extra={"sample_index": np.concatenate([batch.sample_index for batch in batches])},
+            extra={SAMPLE_INDEX: np.concatenate([batch.sample_index for batch in batches])},
         )
 
     @property
@@ -434,7 +433,7 @@ def _look(
     labels = np.concatenate([batch.labels for batch in batches])
     if shows:
         rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
-        write_sheet(folder / SHEETS_FOLDER / f"{status.updates:06d}.png", rows, train.class_names)
+        write_sheet(sheet_of(folder, status.updates), rows, train.class_names)
     if not judges:
         return status
     return _with_quality(status, diversity(train.images, train.labels, images, labels, train.n_classes), train)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,17 +31,12 @@ from augmentgan.files import (
     whole_file,
     write_json,
 )
-from augmentgan.gan.checkpoint import CHECKPOINT_FILES, has_checkpoint, read_numbers
+from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
+from augmentgan.names import DATA_FILE, EVENTS_FILE, LOCK_FILE, OF_A_RUN, RUN_FILE, SHEETS_FOLDER, SPLIT_FILE
 from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
-
-RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
-SHEETS_FOLDER = "samples"
-LOCK_FILE = ".lock"
-SAID_OF_IT = ("evaluate.json", "nearest.png", "benchmark.json", "benchmark.png", "report.html", "generator.onnx")
-"""What other commands write into a run folder about its generator."""
 
 BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0}
 """What runs did whose recipe lacks a key, for today's default may be another."""
@@ -202,10 +196,8 @@ def _clear(folder: Path) -> None:
 
     Sets that were generated stay: they name the model that made them.
     """
-    for name in (SHEETS_FOLDER, "benchmark.parts"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (DATA_FILE, SPLIT_FILE, EVENTS_FILE, *CHECKPOINT_FILES, *SAID_OF_IT):
-        (folder / name).unlink(missing_ok=True)
+    for name in OF_A_RUN:
+        remove(folder / name)
 
 
 def _check_same(folder: Path, plan: Plan) -> None:
@@ -263,11 +255,12 @@ def read_info(folder: Path) -> dict[str, Any]:
                 f"run {str(folder)!r} has format {info['format']}, this version reads {FORMAT}; "
                 "use the version of augmentgan that made it"
             )
-        needed = {"recipe", "seed", "state", "data_fingerprint", "class_names"}
+        needed = {"recipe", "seed", "state", "data_fingerprint", "class_names", "created"}
         if not isinstance(info, dict) or not needed <= info.keys():
             raise ValueError("keys are missing")
         if type(info["seed"]) is not int or not isinstance(info["state"], str):
             raise ValueError("values are of the wrong type")
+        datetime.fromisoformat(str(info["created"]))
         if not 0 <= info["seed"] < 2**63:
             raise ValueError("the seed is out of range")
         names = info["class_names"]
@@ -337,16 +330,20 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
             event = parse_json(line)
-            if isinstance(event, dict) and type(event.get("updates")) is int and all(map(_is_plain, event.values())):
+            if (
+                isinstance(event, dict)
+                and type(event.get("updates")) is int
+                and all(_is_plain(*each) for each in event.items())
+            ):
                 events.append(event)
     return events
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether an event's value is what we write there: a number that plots can show, words, or a rollback."""
+def _is_plain(key: str, value: Any) -> bool:
+    """Whether an event's value is what we write there: a number that plots can show, a class's name, or a rollback."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return abs(value) < 2**63  # false for NaN
-    return isinstance(value, str | dict)
+    return isinstance(value, {"rollback": dict, "div_worst_class": str}.get(key, ()))
 
 
 def append_event(folder: Path, status: Status) -> None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.gan import augment, objectives
@@ -227,9 +228,10 @@ class Trainer:
 
     @torch.no_grad()
     def _average_generator(self) -> None:
-        # the ramp of Karras et al. 2020 in spirit: early weights are forgotten quickly
+        # the ramp of TensorFlow's ExponentialMovingAverage(num_updates): early weights are forgotten quickly
         decay = min(self.recipe.training.average_decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - decay)
+        pair = [list(network.parameters()) for network in (self.average, self.generator)]
+        get_ema_multi_avg_fn(decay)(*pair, self.updates)  # type: ignore[no-untyped-call]
 
     def status(self) -> Status:
         """Means since the last call, over all processes; `augmentgan.gan.watch` judges them."""

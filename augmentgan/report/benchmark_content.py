@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import MEANINGS, Arm
-from augmentgan.evaluate.results import BENCHMARK_FILE, images_a_class
+from augmentgan.evaluate.results import images_a_class
 from augmentgan.files import read_json
 from augmentgan.gan.run import Run
+from augmentgan.names import BENCHMARK_FILE
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
 OVER_OWN = "over the same without samples"

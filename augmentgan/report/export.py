@@ -11,6 +11,7 @@ from augmentgan.errors import OutputError
 from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder
 from augmentgan.gan.export import WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
+from augmentgan.names import ONNX_FILE
 from augmentgan.report.model_card import model_card
 
 ExportFormat = Literal["onnx", "safetensors"]
@@ -69,7 +70,7 @@ def export_run(
     if format == "onnx":
         if pixels not in ("uint8", "float"):
             raise OutputError(f"pixels {pixels!r} are not known; use uint8 or float")
-        path = Path(out) if out is not None else run.folder / "generator.onnx"
+        path = Path(out) if out is not None else run.folder / ONNX_FILE
         refuse_existing(path, overwrite=overwrite, file=True)
         difference = write_onnx(run, path, pixels)
         return Export(str(path), format, pixels, difference, path.stat().st_size)

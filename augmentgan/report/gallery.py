@@ -8,7 +8,6 @@ import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,8 +19,8 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.sheet import MAX_ROWS, draw_sheet
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run
-from augmentgan.gan.run_folder import SHEETS_FOLDER
 from augmentgan.gan.sampling import BATCH, latents_of
+from augmentgan.names import sheets_of
 
 MOST_CLASSES = 10
 """Classes shown; a page is to be looked at, and has to stay small."""
@@ -72,12 +71,6 @@ def gallery(run: Run) -> list[Picture]:
     return [each for each in (_walk(run), _morph(run), _timelapse(run), _side_by_side(run)) if each is not None]
 
 
-def sheets(folder: Path) -> list[Path]:
-    """The sample sheets of a run folder, in the order of training: from a million updates on their names do not sort."""
-    files = [file for file in (folder / SHEETS_FOLDER).glob("*.png") if file.stem.isdecimal()]
-    return sorted(files, key=lambda file: int(file.stem))
-
-
 def _walk(run: Run) -> Picture:
     """Closed walks through the latents of the first samples of each class; the class stays, the latent moves."""
     classes = _classes(run)
@@ -125,7 +118,7 @@ def _morph(run: Run) -> Picture:
 
 def _timelapse(run: Run) -> Picture | None:
     """The sample sheets in the order of training; the same latents in every frame."""
-    files = sheets(run.folder)
+    files = sheets_of(run.folder)
     if len(files) < 2:
         return None
     chosen = [files[round(k)] for k in np.linspace(0, len(files) - 1, min(_LAPSE_FRAMES, len(files)))]

@@ -8,9 +8,8 @@ import numpy as np
 
 import augmentgan
 from augmentgan.errors import OutputError, RunError
-from augmentgan.evaluate.evaluation import EVALUATE_FILE
-from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.gan.run import Run
+from augmentgan.names import BENCHMARK_FILE, EVALUATE_FILE
 from augmentgan.report.benchmark_content import of_earlier_state, read_benchmark, read_document
 
 TAGS = (

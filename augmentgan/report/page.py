@@ -10,19 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 
 from augmentgan.data.sheet import draw_sheet
-from augmentgan.errors import RunError, writable
+from augmentgan.errors import AugmentGANError, RunError, writable
 from augmentgan.evaluate.benchmark_folder import first_fit
-from augmentgan.evaluate.results import BENCHMARK_FILE
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import SHEET_COLUMNS, Run
-from augmentgan.gan.run_folder import RUN_FILE
+from augmentgan.names import BENCHMARK_FILE, PAGE_FILE, RUN_FILE
 from augmentgan.report.benchmark_content import benchmark_content, not_a_benchmark, of_earlier_state
 from augmentgan.report.gallery import data_uri, gallery, png
 from augmentgan.report.plots import as_svg, plot_training
 
-PAGE_FILE = "report.html"
 _COLUMNS, _NEAREST_CLASSES = 8, 10
 
 
@@ -50,12 +48,15 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     path = folder / PAGE_FILE if out is None else Path(out)
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
-    content = _content(source)
+    content: dict[str, Any] = {}
     try:
+        content = _content(source)
         html = environment.get_template("report.html.j2").render(content)
+    except AugmentGANError:
+        raise
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
         # the page reads more of the documents than was looked at on the way here
-        if content["benchmark"] is not None:
+        if content.get("benchmark") is not None:
             raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
         raise RunError(
             f"run {str(folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from augmentgan.extras import require_extra
-from augmentgan.gan.run_folder import SHEETS_FOLDER, read_events, read_info
+from augmentgan.gan.run_folder import read_events, read_info
+from augmentgan.names import TENSORBOARD_FOLDER, sheet_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-LOG_FOLDER = "tensorboard"
 TAGS = {
     "loss_d": "loss/discriminator",
     "loss_g": "loss/generator",
@@ -71,7 +71,7 @@ class TensorBoardLog:
     def _open(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = self._run / LOG_FOLDER
+        folder = self._run / TENSORBOARD_FOLDER
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
         self._started_s = datetime.fromisoformat(read_info(self._run)["created"]).timestamp()
@@ -83,7 +83,7 @@ class TensorBoardLog:
         for key, tag in TAGS.items():
             if event.get(key) is not None:
                 writer.add_scalar(tag, event[key], step, walltime=when)
-        sheet = self._run / SHEETS_FOLDER / f"{step:06d}.png"
+        sheet = sheet_of(self._run, step)
         if sheet.exists():
             with Image.open(sheet) as image:
                 writer.add_image("samples/sheet", np.asarray(image.convert("RGB")), step, when, dataformats="HWC")

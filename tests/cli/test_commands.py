@@ -148,6 +148,7 @@ def test_benchmark_from_scratch_and_its_page(place):
         (["--train-per-class", "4"], "--train-per-class is for a benchmark from scratch"),
         (["data", "--run", "runs/data"], "DATA and --run exclude each other"),
         (["data", "--train-per-class", "few"], "'few' is not a list of numbers"),
+        (["data", "--train-per-class", "9" * 5000], "99 is not a list of numbers"),
         (["data", "--train-per-class", ","], "',' is not a list of numbers"),
         (["data", "--train-per-class", "0,20"], "--train-per-class 0: at least 2 images"),
         (["data", "--imbalance", "50"], "not of the form 50:1"),

@@ -86,3 +86,7 @@ def test_more_than_anybody_waits_for():
         with pytest.raises(DataError, match="give 0 to 1,000,000,000"):
             checked_counts({0: n}, NAMES)
     assert exactly(10**9, NAMES)[0] == 10**9
+    for wish in ("9" * 5000, "dog=" + "9" * 5000):
+        with pytest.raises(DataError, match="is not max, a number") as caught:
+            filling(wish, COUNTS, NAMES)
+        assert len(str(caught.value)) < 200

@@ -6,7 +6,7 @@ import pytest
 
 import augmentgan as ag
 from augmentgan.data.hdf5 import Hdf5Writer, read_hdf5, write_hdf5
-from augmentgan.errors import OutputError
+from augmentgan.errors import DataError, OutputError
 
 
 def test_images_are_compressed_where_that_pays(tmp_path):
@@ -37,16 +37,16 @@ def test_rows_written_in_any_pieces_are_the_same_rows(tmp_path):
     assert (found.extra["score"] == np.arange(700)).all()
 
 
-def test_a_chunk_of_a_wide_column_fits_the_cache(tmp_path):
-    soft = np.random.default_rng(0).random((60, 1000), dtype=np.float32)
-    columns = {"soft_labels": soft, "huge": soft.repeat(200, axis=1), "weight": soft[:, 0]}
+@pytest.mark.parametrize(("n_classes", "rows"), [(1000, 131), (200_000, 1)])  # of 4,000 bytes, in 512 KiB
+def test_a_chunk_of_a_wide_column_fits_the_cache(n_classes, rows, tmp_path):
+    soft = np.random.default_rng(0).random((60, n_classes), dtype=np.float32)
+    columns = {"soft_labels": soft, "weight": soft[:, 0]}
     data = ag.LabelledImages(np.zeros((60, 4, 4, 1), np.uint8), np.arange(60) % 2, ("a", "b"), extra=columns)
     write_hdf5(tmp_path / "set.h5", data)
     with h5py.File(tmp_path / "set.h5") as file:
         assert {name: file[name].chunks[0] for name in ("labels", *columns)} == {
             "labels": 8192,
-            "soft_labels": 131,  # of 4,000 bytes, in 512 KiB
-            "huge": 1,
+            "soft_labels": rows,
             "weight": 8192,
         }
         for name, values in columns.items():
@@ -109,3 +109,21 @@ def test_a_list_of_classes_that_does_not_fit_is_passed_over(tmp_path, digits, sa
     ag.save(data, tmp_path / "set")
     (tmp_path / "set" / "augmentgan.json").write_text(said)
     assert ag.load(tmp_path / "set").class_names == ("ant", "owl")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"age": np.arange(4)},
+        {"weight": np.array(["a", "b", "c", "d"])},
+        {"soft_labels": np.zeros(4, np.float32)},
+        {"sample_index": np.zeros(4, np.float32)},
+        {"labels": np.arange(4)},
+    ],
+    ids=lambda extra: next(iter(extra)),
+)
+def test_a_column_that_nothing_could_read_again_is_refused(extra, tmp_path):
+    data = ag.LabelledImages(np.zeros((4, 4, 4, 1), np.uint8), np.arange(4) % 2, ("a", "b"), extra=extra)
+    with pytest.raises(DataError, match=f"column '{next(iter(extra))}' .* has no place in the file"):
+        ag.save(data, tmp_path / "set.h5")
+    assert not list(tmp_path.iterdir())

@@ -60,7 +60,21 @@ def test_missing_path(tmp_path):
     refused(lambda: ag.load(tmp_path / "nowhere"), "nowhere", "does not exist", "folder")
 
 
-@pytest.mark.parametrize("size_px", [-7, 0])
+def test_a_single_class_in_one_part_beside_an_empty_one(tree, tmp_path):
+    (tmp_path / "both" / "test").mkdir(parents=True)
+    (tree / "class_0").rename(tmp_path / "both" / "train")
+    (tmp_path / "both" / "train" / "cat").mkdir()
+    for file in (tmp_path / "both" / "train").glob("*.png"):
+        file.rename(file.parent / "cat" / file.name)
+    refused(lambda: ag.load(tmp_path / "both"), "holds one class folder, 'cat'")
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_no_kind_of_images(tree, channels):
+    refused(lambda: ag.load(tree, channels=channels), f"channels {channels}: give 1 (grey) or 3 (RGB)")
+
+
+@pytest.mark.parametrize("size_px", [-7, 0, 32.0])
 def test_no_size(tree, size_px):
     refused(lambda: ag.load(tree, size_px=size_px), f"size_px {size_px}")
     refused(lambda: ag.fetch("digits", size_px=size_px), f"size_px {size_px}")

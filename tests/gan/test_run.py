@@ -186,8 +186,10 @@ def test_starting_over_leaves_nothing_that_the_former_run_said(digits, small_rec
     told = ("evaluate.json", "benchmark.json", "nearest.png", "benchmark.png", "report.html", "generator.onnx")
     for name in (*told, "synthetic.h5", "notes.txt"):
         (folder / name).write_text("of the former run")
+    (folder / "tensorboard").mkdir()
+    (folder / "tensorboard" / "events.out.tfevents.1").touch()
     ag.fit(digits, small_recipe, folder, seed=4, device="cpu", overwrite=True)
-    assert not [name for name in told if (folder / name).exists()]
+    assert not [name for name in (*told, "tensorboard") if (folder / name).exists()]
     assert (folder / "notes.txt").exists()
     assert (folder / "synthetic.h5").exists()
 
@@ -320,7 +322,7 @@ def test_nothing_of_ours_moves_the_users_random_numbers(trained, digits, small_r
 
 
 def test_a_number_that_is_no_seed_is_one_line(trained, digits, tmp_path):
-    for seed in (-1, 2**63):
+    for seed in (-1, 2**63, 1.0):
         with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):
             trained.generate(1, seed=seed)
         with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):

@@ -11,6 +11,7 @@ import augmentgan as ag
 from augmentgan.data.sheet import draw_sheet
 from augmentgan.gan.networks import to_uint8
 from augmentgan.gan.sampling import latents_of
+from augmentgan.names import sheets_of
 from augmentgan.report import gallery
 
 
@@ -107,4 +108,4 @@ def test_sheets_come_in_the_order_of_training(tmp_path):
     (tmp_path / "samples").mkdir()
     for name in ("1000000", "999500", "002000", "notes"):
         (tmp_path / "samples" / f"{name}.png").touch()
-    assert [file.stem for file in gallery.sheets(tmp_path)] == ["002000", "999500", "1000000"]
+    assert [file.stem for file in sheets_of(tmp_path)] == ["002000", "999500", "1000000"]
