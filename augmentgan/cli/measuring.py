@@ -188,7 +188,7 @@ def measure(
             overwrite=overwrite,
         )
         if team.first:
-            save_png(plot_arms(report.to_json()), run.folder / BENCHMARK_PLOT_FILE)
+            save_png(plot_arms(report), run.folder / BENCHMARK_PLOT_FILE)
     return report
 
 
@@ -234,7 +234,7 @@ def measure_from_scratch(
             overwrite=overwrite,
         )
         if team.first:
-            save_png(plot_benchmark(report.to_json()), folder / BENCHMARK_PLOT_FILE)
+            save_png(plot_benchmark(report), folder / BENCHMARK_PLOT_FILE)
     return report
 
 
@@ -281,7 +281,7 @@ def show(report: BenchmarkReport) -> None:
             "split: the luck of having these is not in the intervals (a smaller --train-per-class N draws anew)",
             soft_wrap=True,
         )
-    for line in equivalent_lines(report.to_json()):
+    for line in equivalent_lines(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print(report.verdict.text, markup=False, soft_wrap=True)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from sklearn.metrics import f1_score, recall_score
 
 from augmentgan.evaluate.statistics import calibration_error
 from augmentgan.extras import require_extra
 
 Outcome = Literal["helps", "no evidence", "hurts"]
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "ece")
-"""The figures of a row that are one number."""
+METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
+"""The figures of a row that are one number, the one that verdicts are about first."""
 
 
 def images_a_class(protocol: Mapping[str, Any], train_per_class: int) -> str:
@@ -141,7 +143,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Everything that a benchmark found; `to_json` gives benchmark.json.
+    """Everything that a benchmark found; `to_json` gives benchmark.json, which `from_json` reads.
 
     Attributes:
         protocol: how it was measured: arms, repeats, budget, sizes and more (docs/file-formats.md).
@@ -165,10 +167,39 @@ class BenchmarkReport:
         """The document of benchmark.json."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, document: object) -> BenchmarkReport:
+        """The report whose document this is.
+
+        Raises:
+            ValueError: it is not what `to_json` gives, lacks an arm's rows, or its verdict is of arms that were not run. What the protocol says beside the
+                arms is not looked at.
+        """
+        report = TypeAdapter(cls).validate_python(document)
+        arms = report.protocol.get("arms")
+        if not isinstance(arms, list) or not arms or not all(isinstance(arm, str) for arm in arms):
+            raise ValueError("no arms were run")
+        if not {report.verdict.arm, report.verdict.baseline} <= {*arms}:
+            raise ValueError("the verdict is of arms that were not run")
+        n_rows = Counter((row.arm, row.train_per_class) for row in report.runs)
+        if not report.runs or any(n_rows[arm, size] < 2 for arm in arms for size in report.train_per_class):
+            raise ValueError("an arm has fewer than two repeats")
+        if any(len(row.recall_per_class) != len(report.class_names) for row in report.runs):
+            raise ValueError("recalls and class names are not equally many")
+        return report
+
     @property
     def train_per_class(self) -> list[int]:
         """The sizes, smallest first."""
         return sorted({row.train_per_class for row in self.runs})
+
+    def at(self, train_per_class: int) -> BenchmarkReport:
+        """The same with the rows and comparisons of one size."""
+        return replace(
+            self,
+            runs=[row for row in self.runs if row.train_per_class == train_per_class],
+            comparisons=[each for each in self.comparisons if each.train_per_class == train_per_class],
+        )
 
     def summary(
         self, metric: str = "balanced_accuracy", train_per_class: int | None = None

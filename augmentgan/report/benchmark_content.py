@@ -1,133 +1,65 @@
-"""What the page says of a benchmark: strings and drawings, from benchmark.json."""
+"""What the page says of a benchmark: strings and drawings."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate.arms import MEANINGS, Arm
-from augmentgan.evaluate.results import images_a_class
-from augmentgan.files import read_json
-from augmentgan.gan.run import Run
-from augmentgan.names import BENCHMARK_FILE
+from augmentgan.evaluate.results import METRICS, BenchmarkReport, Comparison, images_a_class
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
 OVER_OWN = "over the same without samples"
-_FIGURES = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
 
 
-def read_benchmark(folder: Path) -> dict[str, Any] | None:
-    """The content of benchmark.json; None where there is none.
-
-    Raises:
-        RunError: it is not what a benchmark writes.
-    """
-    return read_document(
-        folder / BENCHMARK_FILE,
-        {"protocol", "runs", "comparisons", "verdict", "class_names", "equivalents", "intervals"},
-        "augmentgan benchmark",
-    )
-
-
-def read_document(path: Path, needed: set[str], command: str) -> dict[str, Any] | None:
-    """What a command wrote of a run as JSON; None where it did not.
+def benchmark_content(report: BenchmarkReport) -> dict[str, Any]:
+    """Tables and drawings of a benchmark, size by size.
 
     Raises:
-        RunError: it cannot be read, or keys are missing.
+        LookupError, TypeError, ValueError: the protocol lacks something, or has it in another form.
     """
-    if not path.exists():
-        return None
-    try:
-        document = read_json(path)
-        if not isinstance(document, dict) or not needed <= document.keys():
-            raise ValueError("keys are missing")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{str(path)!r} cannot be used ({error}); run {command} again, or remove it") from error
-    return document
-
-
-def of_earlier_state(run: Run, document: dict[str, Any]) -> bool:
-    """Whether a benchmark.json or evaluate.json is about a generator that has since learned on."""
-    measured = document.get("generator") or document.get("protocol", {}).get("generator")
-    return measured is not None and measured != run.moment
-
-
-def benchmark_content(folder: Path) -> dict[str, Any] | None:
-    """Tables and drawings of the benchmark in a folder, size by size; None where there is none.
-
-    Raises:
-        RunError: benchmark.json is not what a benchmark writes.
-    """
-    document = read_benchmark(folder)
-    try:
-        return None if document is None else _content(document)
-    except (DataError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
-
-
-def not_a_benchmark(path: Path, error: Exception) -> RunError:
-    """What is said of a benchmark.json that was cut or changed: one line, whatever the error says."""
-    cause = " ".join(str(error).split())
-    return RunError(f"{str(path)!r} is not what a benchmark writes ({cause}); run augmentgan benchmark again")
-
-
-def _content(document: dict[str, Any]) -> dict[str, Any]:
-    sizes = sorted({row["train_per_class"] for row in document["runs"]})
-    if not sizes or not document["protocol"]["arms"]:
-        raise ValueError("nothing was run")
-    verdict, columns = document["verdict"], difference_columns(document["protocol"])
+    protocol, sizes = report.protocol, report.train_per_class
+    columns = difference_columns(protocol)
     return {
-        "verdict": verdict,
-        "protocol": document["protocol"],
-        "draws": _draws(document["protocol"]),
-        "mixing": _mixing(document["protocol"]),
-        "equivalents": equivalent_lines(document),
-        "sizes": [_at_size(document, size) for size in sizes],
+        "verdict": report.verdict,
+        "protocol": protocol,
+        "mixing": _mixing(protocol),
+        "equivalents": equivalent_lines(report),
+        "sizes": [_at_size(report.at(size)) for size in sizes],
         "columns": list(columns),
         "who_is_who": _who_is_who(columns),
-        "words": _words(document["protocol"]["arms"]),
-        "figures": [name.replace("_", " ") for name in _FIGURES],
-        "curve": _drawn(plot_learning_curve(document, narrow=True)) if len(sizes) > 1 else None,
-        "command": document["protocol"].get("command"),
+        "words": _words(protocol["arms"]),
+        "figures": [name.replace("_", " ") for name in METRICS],
+        "curve": _drawn(plot_learning_curve(report, narrow=True)) if len(sizes) > 1 else None,
     }
 
 
-def _at_size(document: dict[str, Any], size: int) -> dict[str, Any]:
-    here = {
-        **document,
-        "runs": [row for row in document["runs"] if row["train_per_class"] == size],
-        "comparisons": [each for each in document["comparisons"] if each["train_per_class"] == size],
-    }
-    found = {(each["arm"], each["baseline"], each["metric"]): each for each in here["comparisons"]}
-    rows, columns = [], difference_columns(document["protocol"])
-    for arm in document["protocol"]["arms"]:
-        mine = [row for row in here["runs"] if row["arm"] == arm]
-        rows.append(
-            {
-                "arm": arm,
-                "figures": [_mean_and_sd([row[name] for row in mine]) for name in _FIGURES],
-                "over": [_difference(found.get((arm, of.get(arm), "balanced_accuracy"))) for of in columns.values()],
-                "minority": [_difference(found.get((arm, of.get(arm), "minority_recall"))) for of in columns.values()],
-            }
-        )
-    verdict = document["verdict"]
-    pair = (verdict["baseline"], verdict["arm"])
-    before, after = (_mean_recall(here, arm) for arm in pair)
-    changed = plot_recall(document["class_names"], before, after, pair, narrow=True) if pair[0] != pair[1] else None
+def _at_size(report: BenchmarkReport) -> dict[str, Any]:
+    found = {(each.arm, each.baseline, each.metric): each for each in report.comparisons}
+    columns, summaries = difference_columns(report.protocol), [report.summary(metric) for metric in METRICS]
+    rows = [
+        {
+            "arm": arm,
+            "figures": ["{:.1f} \u00b1 {:.1f}".format(*(100 * each for each in summary[arm])) for summary in summaries],
+            "over": [_difference(found.get((arm, of.get(arm, ""), "balanced_accuracy"))) for of in columns.values()],
+            "minority": [_difference(found.get((arm, of.get(arm, ""), "minority_recall"))) for of in columns.values()],
+        }
+        for arm in report.protocol["arms"]
+    ]
+    pair = (report.verdict.baseline, report.verdict.arm)
+    before, after = (report.mean_recall(arm) for arm in pair)
+    changed = plot_recall(report.class_names, before, after, pair, narrow=True) if pair[0] != pair[1] else None
     return {
-        "a_class": images_a_class(document["protocol"], size),
+        "a_class": images_a_class(report.protocol, report.train_per_class[0]),
         "rows": rows,
         "differences": [
             (title, compared)
             for title, cells in (("balanced accuracy", "over"), ("minority recall", "minority"))
             if (compared := [(row["arm"], row[cells]) for row in rows if any(row[cells])])
         ],
-        "arms_plot": _drawn(plot_arms(here, narrow=True)),
+        "arms_plot": _drawn(plot_arms(report, narrow=True)),
         "recall_plot": None if changed is None else _drawn(changed),
     }
 
@@ -160,23 +92,23 @@ def _words(arms: list[str]) -> list[tuple[str, str]]:
     return [(word, meaning) for word, meaning in MEANINGS.items() if word in used]
 
 
-def equivalent_lines(document: dict[str, Any]) -> list[str]:
+def equivalent_lines(report: BenchmarkReport) -> list[str]:
     """As if you had so many more real images: a line a size, of the verdict's pair of arms."""
-    verdict, lines = document["verdict"], []
-    for each in document["equivalents"]:
-        if (each["arm"], each["baseline"]) != (verdict["arm"], verdict["baseline"]) or each["as_if"] is None:
+    lines = []
+    for each in report.equivalents:
+        if (each.arm, each.baseline) != (report.verdict.arm, report.verdict.baseline) or each.as_if is None:
             continue
-        size = each["train_per_class"]
-        low, high = ("beyond the sizes measured" if end is None else f"{end:.0f}" for end in each["ends"])
+        size = each.train_per_class
+        low, high = ("beyond the sizes measured" if end is None else f"{end:.0f}" for end in each.ends)
         lines.append(
-            f"As if you had {round(each['as_if'] - size):+d} real images a class: {each['arm']} with {size} does as well as "
-            f"{each['baseline']} with {each['as_if']:.0f} ({low} to {high} for the ends of the difference's interval; the curve's own "
+            f"As if you had {round(each.as_if - size):+d} real images a class: {each.arm} with {size} does as well as "
+            f"{each.baseline} with {each.as_if:.0f} ({low} to {high} for the ends of the difference's interval; the curve's own "
             "luck is not in it)"
         )
     return lines
 
 
-def _draws(protocol: dict[str, Any]) -> list[int | str] | None:
+def sizes_of_draws(protocol: dict[str, Any]) -> list[int | str] | None:
     """The sizes of the training draws as their generators' folders have them, "all" among them; None where they are not told."""
     sizes = [each["recipe"]["data"]["train_per_class"] for each in protocol.get("by_size") or []]
     return sizes or None
@@ -198,24 +130,11 @@ def _mixing(protocol: dict[str, Any]) -> list[str]:
     ]
 
 
-def _mean_and_sd(values: list[float]) -> str:
-    if len(values) < 2:
-        raise ValueError("an arm has fewer than two repeats")
-    return f"{100 * np.mean(values):.1f} \u00b1 {100 * np.std(values, ddof=1):.1f}"
-
-
-def _difference(each: dict[str, Any] | None) -> str:
+def _difference(each: Comparison | None) -> str:
     if each is None:
         return ""
-    low, high = each["ci95"]
-    return f"{100 * each['mean_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
-def _mean_recall(document: dict[str, Any], arm: str) -> list[float]:
-    recalls = np.array([row["recall_per_class"] for row in document["runs"] if row["arm"] == arm], dtype=np.float64)
-    if not len(recalls):
-        raise LookupError(f"{arm!r} was not run")
-    return [float(value) for value in recalls.mean(axis=0)]
+    low, high = each.ci95
+    return f"{100 * each.mean_difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _drawn(figure: Figure) -> Markup:

@@ -7,10 +7,11 @@ import json
 import numpy as np
 
 import augmentgan
-from augmentgan.errors import OutputError, RunError
+from augmentgan.errors import OutputError
+from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.gan.run import Run
-from augmentgan.names import BENCHMARK_FILE, EVALUATE_FILE
-from augmentgan.report.benchmark_content import of_earlier_state, read_benchmark, read_document
+from augmentgan.names import BENCHMARK_FILE
+from augmentgan.report.documents import not_written_by, of_earlier_state, read_benchmark, read_evaluation
 
 TAGS = (
     "augmentgan",
@@ -67,7 +68,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         "",
         "## Figures",
         "",
-        *_readable_figures(run),
+        *_figures(run),
         "",
         "## Limits",
         "",
@@ -128,58 +129,57 @@ def _data(run: Run) -> list[str]:
     return lines
 
 
-def _readable_figures(run: Run) -> list[str]:
-    try:
-        return _figures(run)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{EVALUATE_FILE} or {BENCHMARK_FILE} in {str(run.folder)!r} is not what augmentgan writes; make it again or remove it"
-        ) from error
-
-
 def _figures(run: Run) -> list[str]:
+    measured, benchmark = read_evaluation(run), read_benchmark(run.folder)
     lines: list[str] = []
-    found = read_document(
-        run.folder / EVALUATE_FILE,
-        {"features", "frechet_distance", "precision", "recall", "label_agreement"},
-        "augmentgan evaluate",
-    )
-    if found is not None and not of_earlier_state(run, found):
-        div = [value for value in found.get("diversity_per_class", []) if value is not None]
+    moments = {
+        "evaluate": None if measured is None else measured[1],
+        "benchmark": None if benchmark is None else benchmark.protocol.get("generator"),
+    }
+    earlier = [command for command, moment in moments.items() if of_earlier_state(run, moment)]
+    if measured is not None and "evaluate" not in earlier:
+        found = measured[0]
+        div = [value for value in found.diversity_per_class if value is not None]
         figures = {
-            "Frechet distance (0: alike)": _number(found["frechet_distance"]),
-            "precision, recall (1, 1: best)": f"{_number(found['precision'])}, {_number(found['recall'])}",
+            "Frechet distance (0: alike)": f"{found.frechet_distance:.3f}",
+            "precision, recall (1, 1: best)": f"{found.precision:.3f}, {found.recall:.3f}",
             "diversity, mean and worst class (1: as varied as real)": f"{np.mean(div):.2f}, {min(div):.2f}"
             if div
             else "unknown",
-            "label agreement": _percent(found["label_agreement"]),
-            "near copies of training images (1 %: what held-out real images give)": _percent(
-                found.get("memorised_fraction")
-            ),
+            "label agreement": _percent(found.label_agreement),
+            "near copies of training images (1 %: what held-out real images give)": _percent(found.memorised_fraction),
         }
-        lines += [f"Samples against the training images; features: {_plain(str(found['features']))}.", ""]
+        lines += [f"Samples against the training images; features: {_plain(found.features)}.", ""]
         lines += ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items()), ""]
-    document = read_benchmark(run.folder)
-    for each, command in ((found, "evaluate"), (document, "benchmark")):
-        if each is not None and of_earlier_state(run, each):
-            lines += [
-                f"The run has learned on since `augmentgan {command}` measured it, so those figures are left out.",
-                "",
-            ]
-    if document is not None and not of_earlier_state(run, document):
-        protocol = document["protocol"]
+    for command in earlier:
         lines += [
-            f"Worth to a classifier: balanced accuracy in % on {protocol['sizes']['test']} real held-out images, mean and "
-            f"standard deviation over {protocol['repeats']} repeats.",
+            f"The run has learned on since `augmentgan {command}` measured it, so those figures are left out.",
+            "",
+        ]
+    if benchmark is not None and "benchmark" not in earlier:
+        n_test, n_repeats = _protocol_of(run, benchmark)
+        lines += [
+            f"Worth to a classifier: balanced accuracy in % on {n_test} real held-out images, mean and "
+            f"standard deviation over {n_repeats} repeats.",
             "",
             "| trained on | balanced accuracy |",
             "|---|---|",
+            *(
+                f"| {_plain(arm)} | {100 * mean:.1f} \u00b1 {100 * spread:.1f} |"
+                for arm, (mean, spread) in benchmark.summary().items()
+            ),
+            "",
+            f"Verdict: {_plain(benchmark.verdict.text)}",
         ]
-        for arm in protocol["arms"]:
-            values = [100 * row["balanced_accuracy"] for row in document["runs"] if row["arm"] == arm]
-            lines.append(f"| {_plain(arm)} | {np.mean(values):.1f} \u00b1 {np.std(values, ddof=1):.1f} |")
-        lines += ["", f"Verdict: {_plain(document['verdict']['text'])}"]
     return lines or ["None were measured. `augmentgan evaluate` and `augmentgan benchmark` measure them."]
+
+
+def _protocol_of(run: Run, benchmark: BenchmarkReport) -> tuple[int, int]:
+    """Test images and repeats."""
+    try:
+        return int(benchmark.protocol["sizes"]["test"]), int(benchmark.protocol["repeats"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise not_written_by(run.folder / BENCHMARK_FILE, "benchmark", error) from error
 
 
 def _plain(text: str) -> str:
@@ -187,10 +187,6 @@ def _plain(text: str) -> str:
     return "".join(
         f"\\{character}" if character in "\\`*_{}[]<>()#+!|&~" else character for character in text if character >= " "
     )
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

@@ -12,12 +12,14 @@ from markupsafe import Markup
 from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import AugmentGANError, RunError, writable
 from augmentgan.evaluate.benchmark_folder import first_fit
+from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import SHEET_COLUMNS, Run
 from augmentgan.names import BENCHMARK_FILE, PAGE_FILE, RUN_FILE
-from augmentgan.report.benchmark_content import benchmark_content, not_a_benchmark, of_earlier_state
+from augmentgan.report.benchmark_content import benchmark_content, sizes_of_draws
+from augmentgan.report.documents import not_written_by, of_earlier_state, read_benchmark
 from augmentgan.report.gallery import data_uri, gallery, png
 from augmentgan.report.plots import as_svg, plot_training
 
@@ -48,16 +50,16 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     path = folder / PAGE_FILE if out is None else Path(out)
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
-    content: dict[str, Any] = {}
+    benchmark = read_benchmark(folder)
     try:
-        content = _content(source)
+        content = _content(source, benchmark)
         html = environment.get_template("report.html.j2").render(content)
     except AugmentGANError:
         raise
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # the page reads more of the documents than was looked at on the way here
-        if content.get("benchmark") is not None:
-            raise not_a_benchmark(folder / BENCHMARK_FILE, error) from error
+        # of run.json, and of what the benchmark says of its protocol, the page reads more than was looked at on the way here
+        if benchmark is not None:
+            raise not_written_by(folder / BENCHMARK_FILE, "benchmark", error) from error
         raise RunError(
             f"run {str(folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
         ) from error
@@ -66,29 +68,31 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     return path
 
 
-def _content(source: Run | Path) -> dict[str, Any]:
+def _content(source: Run | Path, benchmark: BenchmarkReport | None) -> dict[str, Any]:
     folder = source.folder if isinstance(source, Run) else source
-    benchmark = benchmark_content(folder)
     # the folder may hold generators of more sizes than the result
-    run = source if isinstance(source, Run) else first_fit(folder, None if benchmark is None else benchmark["draws"])
+    draws = None if benchmark is None else sizes_of_draws(benchmark.protocol)
+    run = source if isinstance(source, Run) else first_fit(folder, draws)
     events = run.events()
     train, test = run.train.counts, run.test.counts
     where = shlex.quote(str(run.folder))
     commands = [run.info.get("command"), f"augmentgan generate --run {where} --per-class 1000"]
-    if benchmark:
+    if benchmark is not None:
         # a script leaves no command behind; what it did to a run, a command can do, but its data are not known here
         of_script = (
             f"augmentgan benchmark --run {where}"
             if isinstance(source, Run)
             else f"# the benchmark was made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)"
         )
-        commands.append(benchmark["command"] or of_script)
+        commands.append(benchmark.protocol.get("command") or of_script)
     return {
         "title": folder.resolve().name,
-        "earlier": isinstance(source, Run) and benchmark is not None and of_earlier_state(source, benchmark),
+        "earlier": isinstance(source, Run)
+        and benchmark is not None
+        and of_earlier_state(source, benchmark.protocol.get("generator")),
         "from_scratch": not isinstance(source, Run),
         "generator": run.folder.name,
-        "benchmark": benchmark,
+        "benchmark": None if benchmark is None else benchmark_content(benchmark),
         "counts": [(name, int(n), int(m)) for name, n, m in zip(run.class_names, train, test, strict=True)],
         "sheet": _sheet(run),
         "nearest": _nearest(run),

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from augmentgan.errors import printable
+from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import whole_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
@@ -30,30 +31,30 @@ _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "D", "^", "x", "v", "P", "
 """Lines and markers tell the arms apart without colour: four and nine have no common factor, so that their pairs come again after 36 arms."""
 
 
-def plot_arms(document: dict[str, Any], *, narrow: bool = False) -> Figure:
+def plot_arms(report: BenchmarkReport, *, narrow: bool = False) -> Figure:
     """Balanced accuracy of every classifier of every arm, and each arm's difference with its paired interval.
 
     Args:
-        document: benchmark.json.
+        report: of one size.
         narrow: for a phone.
     """
-    arms = document["protocol"]["arms"]
-    baseline = _shown_baseline(document["verdict"]["baseline"], arms)
+    arms = report.protocol["arms"]
+    baseline = _shown_baseline(report.verdict.baseline, arms)
     figure, (left, right) = _panels(2, (0.3 if narrow else 0.5) * len(arms) + (1.0 if narrow else 1.6), narrow)
     places = np.arange(len(arms))[::-1]
     found = {
-        each["arm"]: each
-        for each in document["comparisons"]
-        if each["baseline"] == baseline and each["metric"] == "balanced_accuracy"
+        each.arm: each
+        for each in report.comparisons
+        if each.baseline == baseline and each.metric == "balanced_accuracy"
     }
     for place, arm in zip(places, arms, strict=True):
-        values = [100 * row["balanced_accuracy"] for row in document["runs"] if row["arm"] == arm]
+        values = [100 * row.balanced_accuracy for row in report.runs if row.arm == arm]
         left.plot(values, np.full(len(values), place), "o", color=_LIGHT, markersize=5)
         left.plot([np.mean(values)], [place], "|", color=_DARK, markersize=18, markeredgewidth=2.5)
         if arm in found:
-            low, high = (100 * bound for bound in found[arm]["ci95"])
+            low, high = (100 * bound for bound in found[arm].ci95)
             right.plot([low, high], [place, place], "-", color=_DARK, linewidth=2)
-            right.plot([100 * found[arm]["mean_difference"]], [place], "o", color=_DARK)
+            right.plot([100 * found[arm].mean_difference], [place], "o", color=_DARK)
     left.set_xlabel("balanced accuracy, %\n(dots: classifiers, bar: mean)")
     right.axvline(0, color=_MIDDLE, linestyle="--", linewidth=1)
     right.set_xlabel(f"points over {baseline}\n(line: 95 % interval)")
@@ -69,28 +70,24 @@ def _shown_baseline(of_verdict: str, arms: Sequence[str]) -> str:
     return "real+classic" if of_verdict == "real" and "real+classic" in arms else of_verdict
 
 
-def plot_benchmark(document: dict[str, Any]) -> Figure:
+def plot_benchmark(report: BenchmarkReport) -> Figure:
     """The learning curve where there are several sizes, otherwise the arms."""
-    sizes = {row["train_per_class"] for row in document["runs"]}
-    return plot_arms(document) if len(sizes) == 1 else plot_learning_curve(document)
+    return plot_arms(report) if len(report.train_per_class) == 1 else plot_learning_curve(report)
 
 
-def bars_of(document: dict[str, Any]) -> dict[tuple[str, int], tuple[float, float, float]]:
+def bars_of(report: BenchmarkReport) -> dict[tuple[str, int], tuple[float, float, float]]:
     """Mean balanced accuracy and the ends of its 95 % interval, by arm and size."""
     return {
-        (each["arm"], each["train_per_class"]): (each["mean"], *each["ci95"])
-        for each in document["intervals"]
-        if each["metric"] == "balanced_accuracy"
+        (each.arm, each.train_per_class): (each.mean, *each.ci95)
+        for each in report.intervals
+        if each.metric == "balanced_accuracy"
     }
 
 
-def plot_learning_curve(document: dict[str, Any], *, narrow: bool = False) -> Figure:
+def plot_learning_curve(report: BenchmarkReport, *, narrow: bool = False) -> Figure:
     """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean."""
-    arms = [
-        arm for arm in document["protocol"]["arms"] if arm != "synthetic"
-    ]  # so far below that it flattens the others
-    sizes = sorted({row["train_per_class"] for row in document["runs"]})
-    bars = bars_of(document)
+    arms = [arm for arm in report.protocol["arms"] if arm != "synthetic"]  # so far below that it flattens the others
+    sizes, bars = report.train_per_class, bars_of(report)
     figure, (axes,) = _panels(1, 3.8 if narrow else 4.2, narrow)
     for k, arm in enumerate(arms):
         means, low, high = 100 * np.array([bars[arm, size] for size in sizes], dtype=np.float64).T

@@ -1,7 +1,10 @@
 """A report as a table for other tools."""
 
+import json
+
 import numpy as np
 import pytest
+from tests_support import made_up_report
 
 from augmentgan.errors import ExtraError
 from augmentgan.evaluate.results import METRICS, BenchmarkReport, BenchmarkRow, Verdict, images_a_class, score
@@ -44,3 +47,29 @@ def test_a_score_has_every_metric_and_classes_without_test_images_do_not_count()
 def test_images_a_class_of_an_uneven_set(counts, said):
     protocol = {"sizes": {"train_per_class": [50, 6], "counts": [[50], counts]}}
     assert images_a_class(protocol, 6) == said
+
+
+def test_a_report_comes_back_from_its_document():
+    report = made_up_report(["real", "real+classic", "real+classic+synthetic"], (20, 50), imbalanced=True)
+    assert BenchmarkReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert report.at(50).train_per_class == [50]
+    assert {each.train_per_class for each in report.at(50).comparisons} == {50}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda document: document.pop("verdict"), "verdict"),
+        (lambda document: document["runs"][0].update(ece="low"), "ece"),
+        (lambda document: document["runs"].pop(), "fewer than two repeats"),
+        (lambda document: document["protocol"].update(arms=[]), "no arms"),
+        (lambda document: document["protocol"].update(arms="real"), "no arms"),
+        (lambda document: document["verdict"].update(arm="real+mixup"), "arms that were not run"),
+        (lambda document: document["class_names"].pop(), "not equally many"),
+    ],
+)
+def test_another_document_is_no_report(spoil, said):
+    document = made_up_report(["real", "real+synthetic"]).to_json()
+    spoil(document)
+    with pytest.raises(ValueError, match=said):
+        BenchmarkReport.from_json(document)

@@ -8,11 +8,12 @@ from tests_support import made_up_report
 from augmentgan.cli.measuring import show
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS
 from augmentgan.report.benchmark_content import OVER_OWN, benchmark_content, difference_columns, equivalent_lines
+from augmentgan.report.documents import read_benchmark
 
 
 def content_of(report, folder):
     (folder / "benchmark.json").write_text(json.dumps(report.to_json()))
-    return benchmark_content(folder)
+    return benchmark_content(read_benchmark(folder))
 
 
 def test_samples_of_uneven_sets_are_shown_over_the_same_arm_without_them(tmp_path):
@@ -46,7 +47,7 @@ def test_a_rival_that_was_not_run_is_not_shown():
 
 def test_page_and_terminal_say_alike_what_the_samples_stand_for(tmp_path, capsys):
     report = made_up_report(ARMS[:4], (20, 50))
-    (line,) = equivalent_lines(report.to_json())
+    (line,) = equivalent_lines(report)
     assert line.startswith("As if you had +10 real images a class: real+classic+synthetic with 20 does as well as")
     assert "with 30 (beyond the sizes measured to 40 for the ends" in line
     assert content_of(report, tmp_path)["equivalents"] == [line]

@@ -15,6 +15,7 @@ from tests_support import renumber
 
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
+from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.report.model_card import model_card
 from augmentgan.report.plots import plot_arms
 
@@ -259,10 +260,8 @@ def test_pictures_of_others_among_the_sheets_do_no_harm(trained, tmp_path):
 
 def test_the_picture_shows_the_verdicts_baseline(from_scratch):
     """Of an uneven set, an even draw of classes is no gain of the samples."""
-    document = json.loads((from_scratch[0] / "benchmark.json").read_text())
-    baseline = document["verdict"]["baseline"]
+    report = BenchmarkReport.from_json(json.loads((from_scratch[0] / "benchmark.json").read_text()))
+    baseline = report.verdict.baseline
     assert baseline == "real+oversampling+classic"
-    size = document["runs"][0]["train_per_class"]
-    here = {**document, "runs": [row for row in document["runs"] if row["train_per_class"] == size]}
-    here["comparisons"] = [each for each in document["comparisons"] if each["train_per_class"] == size]
+    here = report.at(report.train_per_class[0])
     assert f"points over {baseline}" in plot_arms(here).axes[1].get_xlabel()
