@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.evaluate.results import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.selection import select_samples as select_samples
+    from augmentgan.gan.fit import fit as fit
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
     from augmentgan.gan.run import Run as Run
-    from augmentgan.gan.run import fit as fit
     from augmentgan.recipe import Recipe as Recipe
     from augmentgan.recipe import load_recipe as load_recipe
     from augmentgan.report.export import Export as Export
@@ -54,7 +54,7 @@ _HOMES = {
     "evaluate_run": "evaluate.evaluation",
     "export_run": "report.export",
     "fetch": "data.well_known",
-    "fit": "gan.run",
+    "fit": "gan.fit",
     "inspect": "data.inspect",
     "load": "data.load",
     "load_recipe": "recipe",

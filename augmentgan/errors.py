@@ -13,6 +13,12 @@ Each message is one line: the thing, the value that was found, and what to do ab
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+_LONGEST_CAUSE = 120
+"""Letters of another library's words."""
+
 
 def printable(text: str) -> str:
     """The text on one line of a terminal: control characters, and those that turn the writing round, are spelled out."""
@@ -22,6 +28,18 @@ def printable(text: str) -> str:
 def writable(text: str) -> str:
     """The text as any file can hold it: bytes of a file's name that are no UTF-8 are spelled out."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(said: object) -> str:
+    """What another library says, mostly an error, fit for a message of ours; its class where it says nothing."""
+    return " ".join(str(said).split())[:_LONGEST_CAUSE] or type(said).__name__
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 10) -> str:
+    """For a name that is not known: the one that it looks like, or what there is."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:most])}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,6 +1,6 @@
 """Writing files so that each appears whole or not at all, and reading JSON that anybody may have written.
 
-Everything that augmentgan writes goes through `whole_file` or `whole_folder`: the content is made beside its
+Everything that augmentgan writes, but for a TensorBoard log, goes through `whole_file` or `whole_folder`: the content is made beside its
 final place, flushed to the disk and renamed. A crash leaves the earlier state untouched.
 """
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from augmentgan.errors import OutputError
+from augmentgan.errors import OutputError, one_line
 
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
@@ -150,7 +150,7 @@ def write_errors_explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"cannot write {str(path)!r}: {error.strerror or ' '.join(str(error).split())[:120]}; "
+            f"cannot write {str(path)!r}: {error.strerror or one_line(error)}; "
             "check the disk's free space and the folder's permissions"
         ) from error
 

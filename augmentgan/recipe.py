@@ -7,7 +7,6 @@ and used from there on.
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ValidationError
 
-from augmentgan.errors import RecipeError
+from augmentgan.errors import RecipeError, did_you_mean, one_line
 from augmentgan.sections import (
     SIZES,
     AugmentSection,
@@ -41,15 +40,15 @@ LARGEST_AUTOMATIC_SIZE = 64
 
 
 MOST_CLASSES = 1000
-"""That a generator is built for."""
+"""The most classes that a generator is built for."""
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What resolving needs to know about a data set; cheap to find without reading pixels.
+    """What resolving needs to know about a data set.
 
     Attributes:
-        side_px: the shorter side (median over the images), in pixels.
+        side_px: side of the images, at their working size where the recipe leaves it open, in pixels.
         channels: 1 or 3.
         n_images: images to learn from.
         n_classes: classes.
@@ -174,14 +173,13 @@ def load_recipe(name_or_file: str | Path | None, settings: Sequence[str] = ()) -
         name = path.stem
     else:
         if text not in recipe_names():
-            close = difflib.get_close_matches(text, recipe_names(), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(recipe_names())}"
+            hint = did_you_mean(text, recipe_names())
             raise RecipeError(f"recipe {text!r} is not known; {hint} (a file's name ends in .toml)")
         name, content = text, recipe_text(text)
     try:
         tree = tomllib.loads(content)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        reason = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
         raise RecipeError(f"recipe {text!r} is not valid TOML: {reason}") from error
     tree.setdefault("name", name)
     return _validate(tree, source=f"recipe {text!r}").with_settings(settings)
@@ -283,9 +281,7 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         where = ".".join(str(part) for part in problem["loc"])
         known = _known_keys(problem["loc"])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        return f"unknown key {where!r}; {hint}"
+        return f"unknown key {where!r}; {did_you_mean(str(problem['loc'][-1]), known, len(known))}"
     wishes = [
         each["msg"][0].lower() + each["msg"][1:]
         for each in error.errors()

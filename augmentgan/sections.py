@@ -20,7 +20,7 @@ SIZES: tuple[int, ...] = get_args(Size)
 
 
 class Section(BaseModel):
-    """Frozen, strict, and without keys that are not known."""
+    """Frozen and strictly typed; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -151,7 +151,7 @@ class TrainingSection(Section):
         2000,
         ge=1,
         le=10**9,
-        description="Times that a class's training images are shown on average, at most: a class too small for an even part of the batches gets less of them, unless all are.",
+        description="Most times that a class's training images are shown, on average: a class too small for an equal part of the batches gets less, unless all are that small.",
     )
     n_discriminator_updates: int = Field(
         1, ge=1, le=100, description="Discriminator updates for each generator update."

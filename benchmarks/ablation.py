@@ -27,11 +27,10 @@ import _environment
 import numpy as np
 
 import augmentgan as ag
-from augmentgan.data.draws import Imbalance, draw_training, parse_imbalance
+from augmentgan.data.draws import Imbalance, draw_training, draws_of, parse_imbalance
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.split import split_rows
 from augmentgan.evaluate.evaluation import Judges, samples_to_judge
-from augmentgan.evaluate.protocol import draws_of
 
 
 def main() -> None:

@@ -21,8 +21,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
 import augmentgan as ag
-from augmentgan.data.draws import parse_imbalance
-from augmentgan.evaluate.protocol import draws_of
+from augmentgan.data.draws import draws_of, parse_imbalance
 from augmentgan.evaluate.statistics import shared_luck
 
 

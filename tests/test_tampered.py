@@ -93,7 +93,7 @@ def test_weights_that_are_no_numbers_make_no_samples(folder):
         tensors[name].view(-1)[0] = float("nan")
 
     retold(folder, spoil)
-    refused(lambda: ag.Run(folder, "cpu").generate(1), "no numbers")
+    refused(lambda: ag.Run(folder, "cpu").generate(1), "not finite")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_lacks_something(folder, digits, small_recipe, name):
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda latents: latents.double(), lambda latents: latents.log()], ids=["doubles", "no numbers"]
+    "spoil", [lambda latents: latents.double(), lambda latents: latents.log()], ids=["doubles", "not finite"]
 )
 def test_matched_latents_that_the_generator_cannot_take(folder, digits, small_recipe, spoil):
     retold(folder, lambda tensors: tensors.update({"coverage.latents": spoil(tensors["coverage.latents"])}))

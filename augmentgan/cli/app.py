@@ -24,7 +24,7 @@ from augmentgan.cli.measuring import benchmark, report
 from augmentgan.cli.options import first_process
 from augmentgan.cli.sampling import generate
 from augmentgan.cli.verbose import with_verbose
-from augmentgan.errors import AugmentGANError, TrainingError, is_out_of_memory, printable
+from augmentgan.errors import AugmentGANError, TrainingError, is_out_of_memory, one_line, printable
 
 app = typer.Typer(
     name="augmentgan",
@@ -74,7 +74,7 @@ def main() -> NoReturn:
         sys.exit(1)
     except Exception as error:
         if is_out_of_memory(error):
-            detail = " ".join(str(error).split())[:120]
+            detail = one_line(error) if str(error) else ""
             mend = "ask for fewer or smaller images, another --device, or in a benchmark for --processes 1"
             typer.echo(printable(f"error: out of memory{f' ({detail})' if detail else ''}; {mend}"), err=True)
             sys.exit(1)

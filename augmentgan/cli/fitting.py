@@ -190,7 +190,7 @@ def learn(
     """
     from augmentgan.cli.display import TrainingDisplay, plan_lines
     from augmentgan.gan.distributed import joined
-    from augmentgan.gan.run import fit as fit_run
+    from augmentgan.gan.fit import fit as fit_run
     from augmentgan.report.tensorboard import TensorBoardLog
 
     plans: list[TrainingDisplay] = []

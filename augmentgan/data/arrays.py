@@ -64,7 +64,7 @@ def check_labels(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], n: in
         DataError: another dtype or shape.
     """
     if not np.issubdtype(dtype, np.integer) or shape not in ((n,), (n, 1)):
-        raise DataError(f"{where} have dtype {dtype} and shape {shape}; store int64 of shape ({n},)")
+        raise DataError(f"{where} have dtype {dtype} and shape {shape}; store whole numbers of shape ({n},)")
 
 
 def read_exactly(stream: IO[bytes], n_bytes: int, where: str) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, one_line
 from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
 from augmentgan.sections import SIZES
 
@@ -146,7 +146,7 @@ def _opened(path: Path) -> Image.Image:
         if not path.is_file():  # a pipe would be waited for without end
             there = path.exists()
             raise DataError(
-                f"file {str(path)!r} {'is no plain file; remove it' if there else 'does not exist; correct its name'}"
+                f"file {str(path)!r} {'is not a regular file; remove it' if there else 'does not exist; correct its name'}"
             )
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
@@ -159,11 +159,11 @@ def _opened(path: Path) -> Image.Image:
         mend = (
             "is empty; remove it"
             if empty
-            else "is no image of a kind that is read (PNG, JPEG, TIFF, WebP, ...); convert or remove it"
+            else "is not an image of a kind that is read (PNG, JPEG, TIFF, WebP, ...); convert or remove it"
         )
         raise DataError(f"file {str(path)!r} {mend}") from error
     except Exception as error:
-        raise DataError(f"file {str(path)!r} cannot be opened ({_one_line(error)}); replace or remove it") from error
+        raise DataError(f"file {str(path)!r} cannot be opened ({one_line(error)}); replace or remove it") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height}"
         image.close()
@@ -216,8 +216,4 @@ def _scaled(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _undecodable(path: Path, error: Exception) -> DataError:
-    return DataError(f"image {str(path)!r} cannot be decoded ({_one_line(error)}); replace or remove it")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return DataError(f"image {str(path)!r} cannot be decoded ({one_line(error)}); replace or remove it")

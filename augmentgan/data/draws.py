@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.split import Rows, draw_counts
+from augmentgan.data.images import LabelledImages
+from augmentgan.data.split import Rows, draw_counts, split_rows
 from augmentgan.errors import DataError
 
 _RARE_KEY = 0x7A11
@@ -89,3 +91,50 @@ def draw_training(
             "use a smaller --train-per-class"
         )
     return draw_counts(labels, rows, imbalance.counts(level, n_classes, seed), seed)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A training draw and the test images that go with it.
+
+    Attributes:
+        repeat: number of the repeat.
+        per_class: the size asked for; None is all of the training part.
+        train, test: rows of the data.
+        n_dropped: training rows left out because a test image is (nearly) the same or of their group.
+    """
+
+    repeat: int
+    per_class: int | None
+    train: Rows
+    test: Rows
+    n_dropped: int
+
+    @property
+    def name(self) -> str:
+        """Such as 20-r0."""
+        return f"{'all' if self.per_class is None else self.per_class}-r{self.repeat}"
+
+
+def draws_of(
+    data: LabelledImages,
+    sizes: Sequence[int | None],
+    repeats: int,
+    *,
+    test_fraction: float,
+    imbalance: Imbalance | None = None,
+    seed: int = 0,
+) -> Iterator[Draw]:
+    """All draws, repeat after repeat, the sizes of a repeat nested.
+
+    Raises:
+        DataError: the data cannot be split, or cannot give a size.
+    """
+    fixed = None if not data.is_split else split_rows(data, test_fraction=test_fraction, seed=seed)
+    for repeat in range(repeats):
+        split = fixed or split_rows(data, test_fraction=test_fraction, seed=seed + repeat)
+        if not len(split.test):
+            raise DataError("the benchmark needs real test images; leave data.test_fraction above 0, or give --test")
+        for size in sizes:
+            train = draw_training(data.labels, split.train, data.n_classes, size, imbalance, seed + repeat)
+            yield Draw(repeat, size, train, split.test, len(split.dropped))

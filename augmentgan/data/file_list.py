@@ -17,7 +17,7 @@ SPLIT_WORDS = {
     "test": TEST,
     "testing": TEST,
 }
-"""What parts of a set are called; the generator may learn from a validation part, for our own choices never look at it."""
+"""Names of the parts of a set. A validation part counts as training data, for our own choices never use it."""
 
 
 @dataclass(frozen=True)

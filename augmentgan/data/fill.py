@@ -6,14 +6,13 @@ The vocabulary is imbalanced-learn's `sampling_strategy`: a number wanted for a 
 from __future__ import annotations
 
 import csv
-import difflib
 import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, did_you_mean
 
 MOST_OF_A_CLASS = 10**9
 """Samples of one class; a thousand times as many would take years."""
@@ -28,7 +27,7 @@ def exactly(per_class: int, class_names: Sequence[str], classes: Sequence[str] |
         DataError: no whole number, one below 1, or an unknown class.
     """
     if not isinstance(per_class, int | np.integer):
-        raise DataError(f"--per-class {per_class!r} is no whole number")
+        raise DataError(f"--per-class {per_class!r} is not a whole number")
     if not 1 <= per_class <= MOST_OF_A_CLASS:
         raise DataError(f"--per-class {per_class} is out of range; give 1 to {MOST_OF_A_CLASS:,}")
     return dict.fromkeys(labels_of(classes, class_names), operator.index(per_class))
@@ -122,8 +121,7 @@ def labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> list
         raise DataError(f"--classes names no class; known: {', '.join(class_names[:10])}")
     for name in classes:
         if name not in class_names:
-            close = difflib.get_close_matches(name, class_names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(class_names[:10])}"
+            hint = did_you_mean(name, class_names)
             if any("," in known for known in class_names):
                 hint += "; a name with a comma stands in double quotes"
             raise DataError(f"class {name!r} is not known; {hint}")

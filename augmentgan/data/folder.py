@@ -80,7 +80,7 @@ def split_folders(root: Path) -> dict[str, Path]:
         return parts
     if any(_entries(parts[name])[0] for name in ("train", "training") if name in parts):
         raise DataError(
-            f"folder {str(root)!r} holds {', '.join(sorted(parts))} and beside them {by_name[odd[0]].name!r}, which is no part "
+            f"folder {str(root)!r} holds {', '.join(sorted(parts))} and beside them {by_name[odd[0]].name!r}, which is not a part "
             "of a set; move it elsewhere"
         )
     return {}  # classes that happen to be called so

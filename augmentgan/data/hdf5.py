@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from augmentgan.data.arrays import check_expansion, check_images, check_labels, numbered_classes
 from augmentgan.data.columns import COLUMNS, GROUP, SPLIT, dimensions_of, kinds_of
 from augmentgan.data.images import LabelledImages
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, one_line
 from augmentgan.files import parse_json, refuse_existing, whole_file
 
 _CHUNK_BYTES = 512 * 1024
@@ -128,7 +128,7 @@ def _unreadable(child: subprocess.Popen[bytes], path: Path) -> DataError:
     """What the child's end says; it may have been ended by its limits, or by the HDF5 library."""
     assert child.stderr is not None
     said = child.stderr.read().decode(errors="replace").strip()
-    reason = " ".join(said.split())[:120] if child.wait() == 1 and said else "it is damaged"
+    reason = one_line(said) if child.wait() == 1 and said else "it is damaged"
     return DataError(f"file {str(path)!r} is not a readable HDF5 file ({reason}); check that it is complete")
 
 

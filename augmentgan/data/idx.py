@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from augmentgan.data.arrays import check_images, check_labels, joined_parts, read_exactly
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, one_line
 
 _NAME = re.compile(
     r"(?P<set>.*?)(?P<part>train|t10k|test)?-?(?P<what>images|labels)[-.]idx(?P<axes>\d)-ubyte(?P<gz>\.gz)?"
@@ -103,7 +103,7 @@ def _read_file(path: Path, n: int | None) -> NDArray[np.uint8]:
             with gzip.GzipFile(fileobj=raw) as stream:
                 return _read_stream(stream, where, path.stat().st_size, n)
     except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error)
         raise DataError(f"IDX file {str(path)!r} cannot be read ({reason}); copy it again") from error
 
 
@@ -112,7 +112,7 @@ def _read_stream(stream: IO[bytes] | Any, where: str, stored_bytes: int, n: int 
     n_axes = start[3] if len(start) == 4 else 0
     if start[:3] != bytes([0, 0, _UBYTE]) or n_axes not in (1, 3, 4):
         raise DataError(
-            f"{where} start with {start.hex() or 'nothing'}, which is no IDX header of unsigned bytes; copy it again"
+            f"{where} start with {start.hex() or 'nothing'}, which is not an IDX header of unsigned bytes; copy it again"
         )
     sides = stream.read(4 * n_axes)
     if len(sides) < 4 * n_axes:

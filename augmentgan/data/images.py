@@ -51,7 +51,7 @@ class LabelledImages:
             raise DataError(f"class names {list(names)[:5]} must be distinct and not empty")
         for name in names:
             if any("\ud800" <= each <= "\udfff" for each in name):
-                raise DataError(f"class name {name!r} is no text (it is not UTF-8); rename the class")
+                raise DataError(f"class name {name!r} is not text (it is not UTF-8); rename the class")
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(names):
             bad = int(labels.min()) if labels.min() < 0 else int(labels.max())
             raise DataError(f"label {bad} is out of range; {len(names)} class names allow 0 to {len(names) - 1}")

@@ -46,7 +46,7 @@ def load(
         Images of shape (n, size_px, size_px, channels).
 
     Raises:
-        DataError: nothing there, or something that cannot be used; or no size.
+        DataError: nothing there, or something that cannot be used; or an unusable size or number of channels.
     """
     check_size(size_px)
     if channels not in (None, 1, 3):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from augmentgan.data.arrays import check_expansion, check_images, check_labels, joined_parts, read_exactly
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, one_line
 
 _LAYOUTS: tuple[tuple[tuple[str, str, int], ...], ...] = (
     (("images", "labels", TRAIN),),
@@ -45,7 +45,7 @@ def read_npz(path: Path) -> LabelledImages:
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file brings them to
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error)
         raise DataError(f"npz file {str(path)!r} cannot be read ({reason}); check that it is complete") from error
 
 

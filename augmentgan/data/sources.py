@@ -30,7 +30,7 @@ def kind_of(path: Path) -> Kind:
     if not path.exists():
         raise no_such_data(path)
     if not path.is_file() and not path.is_dir():  # opening a pipe waits for ever
-        raise DataError(f"data {str(path)!r} is no plain file; give a folder or a file")
+        raise DataError(f"data {str(path)!r} is not a regular file; give a folder or a file")
     try:
         if path.is_dir():
             return _kind_of_folder(path)

@@ -93,7 +93,7 @@ def draw_counts(labels: NDArray[np.int64], rows: Rows, counts: NDArray[np.int64]
 def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
     """One set out of two, split as given; labels follow the class names of `train`.
 
-    A test part of `train`'s own is neither learned from nor tested on; of a `test` that has a training part, too, its test part is taken. Groups of the same number are one group, in whichever set.
+    `train`'s own test part is dropped; of a `test` that has a split, its test part alone is used. Equal group numbers mean the same group in both sets.
 
     Raises:
         DataError: the class names differ.
@@ -199,7 +199,7 @@ def _near_pairs(data: LabelledImages) -> Rows:
 
 
 def _spanning(pairs: Rows, labels: Rows) -> Rows:
-    """As few of the pairs as join the same rows, also where those of some labels are left out: a tree for every two labels."""
+    """Some of the pairs, which join the same rows: a spanning forest for every two labels, so that they still do without the pairs of some labels."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 

@@ -214,7 +214,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 )
             yield reader.line_num, record
     except csv.Error as error:
-        raise DataError(f"table {str(path)!r}, line {reader.line_num} is no CSV ({error}); write it again") from error
+        raise DataError(f"table {str(path)!r}, line {reader.line_num} is not CSV ({error}); write it again") from error
 
 
 def _delimiter(text: str) -> str:

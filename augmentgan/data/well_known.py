@@ -5,7 +5,6 @@ The one module of this room that may load torch, and it does so only when a torc
 
 from __future__ import annotations
 
-import difflib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from augmentgan.data.digits import digits
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import check_size, working_size
 from augmentgan.data.split import draw_per_class
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, did_you_mean, one_line
 from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
 
 STALL_S = 60
@@ -119,12 +118,10 @@ def fetch(
         Images of shape (n, size_px, size_px, c).
 
     Raises:
-        DataError: an unknown name, a wish for no images, no size, or a download that failed.
+        DataError: an unknown name, a wish for no images, an unusable size, or a download that failed.
     """
     if name not in WELL_KNOWN:
-        close = difflib.get_close_matches(name, WELL_KNOWN, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(WELL_KNOWN)}"
-        raise DataError(f"set {name!r} is not known; {hint}")
+        raise DataError(f"set {name!r} is not known; {did_you_mean(name, WELL_KNOWN, len(WELL_KNOWN))}")
     if per_class is not None and per_class < 1:
         raise DataError(f"--per-class {per_class} asks for nothing; give 1 or more")
     check_size(size_px)
@@ -168,7 +165,7 @@ def _open(name: str, known: WellKnownSet, arguments: dict[str, Any], root: Path)
         with _no_endless_wait():
             return getattr(datasets, known.source)(root=str(root), download=True, **arguments)
     except Exception as error:  # each set has its own way to fail: URLError, HTTPError, RuntimeError, a missing package
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error)
         raise DataError(
             f"set {name!r} could not be downloaded ({reason}); check the network, or put torchvision's copy into {str(root)!r}"
         ) from error

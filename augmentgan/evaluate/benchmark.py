@@ -25,7 +25,7 @@ from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
-from augmentgan.evaluate.comparing import compare, intervals, judge
+from augmentgan.evaluate.comparing import compare, intervals, verdict_of
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.networks import CLASSIFIERS
@@ -88,7 +88,7 @@ def run_benchmark(
         overwrite: start anew, also in a folder that holds another benchmark; a run's other benchmarks keep what they have finished.
 
     Raises:
-        DataError: no test images, an unknown arm or classifier, fewer than two repeats, no seed, no process or workers of a team, or sizes
+        DataError: no test images, an unknown arm or classifier, fewer than two repeats, an unusable seed or number of processes, workers of a team, or sizes
             that the data cannot give.
         OutputError: the folder cannot be written, or `out` holds something that is no benchmark.
         RunError: `out` holds another benchmark, or another process is at work in the folder.
@@ -302,7 +302,7 @@ def _report(
         },
         runs=[row for each in measured for row, _ in each.values()],
         comparisons=comparisons,
-        verdict=judge(comparisons, imbalanced=imbalanced),
+        verdict=verdict_of(comparisons, imbalanced=imbalanced),
         class_names=list(run.class_names),
         intervals=intervals(by_arm, arms, [per_class]),
     )

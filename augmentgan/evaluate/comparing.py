@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Verdict
-from augmentgan.evaluate.statistics import Outcomes, accuracy_with_interval, holm, paired_difference
+from augmentgan.evaluate.statistics import Correctness, accuracy_with_interval, holm, paired_difference
 
-ByArm = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Outcomes]]]
+ByArm = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Correctness]]]
 """(arm, train_per_class) to its repeats in order."""
 
 HEADLINES = (
@@ -144,7 +144,7 @@ def _size_at(curve: NDArray[np.float64], sizes: Sequence[int], start: int, chang
     return None
 
 
-def judge(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -> Verdict:
+def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -> Verdict:
     """The verdict on adding synthetic images, by balanced accuracy: over the same arm without them (`Arm.without_synthetic`).
 
     One comparison was fixed beforehand, so one size needs no correction; over several sizes their p values are adjusted (Holm).

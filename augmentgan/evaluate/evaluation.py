@@ -111,7 +111,7 @@ def evaluate_run(
         on_step: called with the number of classifiers trained so far, of `n_classifiers(run)`.
 
     Raises:
-        DataError: fewer than 10 samples a class asked for, no seed, an extractor that is not known or whose weights cannot be had.
+        DataError: fewer than 10 samples a class asked for, an unusable seed, an extractor that is not known or whose weights cannot be had.
         ExtraError: the extractor's extra is not installed.
         OutputError: the run folder cannot be written.
         RunError: another process is at work in it.
@@ -133,7 +133,7 @@ def samples_a_class(n_classes: int) -> int:
 
 
 def samples_to_judge(run: Run, per_class: int | None = None) -> tuple[LabelledImages, LabelledImages]:
-    """The samples that are judged, and those a classifier learns from: a benchmark's number, for with 200 a class it is the number that is measured.
+    """The samples that are judged, and those that a classifier learns from: as many as a benchmark offers, for with 200 a class their number would limit its accuracy.
 
     Raises:
         DataError: fewer than 10 samples a class asked for.

@@ -24,7 +24,7 @@ from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 
 MOST_SAMPLE_BYTES = 5 << 29
-"""Of the samples of all classes together, in a benchmark: some 200,000 at 64 px in colour."""
+"""The most that the samples of all classes may take together in a benchmark: some 200,000 at 64 px in colour."""
 
 
 def row_masses(
@@ -211,7 +211,7 @@ def as_torch_dataset(
             (image, label).
 
     Raises:
-        DataError: a share outside [0, 1), no seed, sets that do not fit together, or a policy that the synthetic set does not carry.
+        DataError: a share outside [0, 1), an unusable seed, sets that do not fit together, or a policy that the synthetic set does not carry.
     """
     real = real.part(TRAIN)
     if not 0 <= share < 1:

@@ -19,12 +19,12 @@ from augmentgan.evaluate.arms import Arm, has_even_classes, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.results import BenchmarkRow, score
-from augmentgan.evaluate.statistics import Outcomes
+from augmentgan.evaluate.statistics import Correctness
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
 from augmentgan.sections import ResolvedBenchmarkSection
 
-Measured = tuple[BenchmarkRow, Outcomes]
+Measured = tuple[BenchmarkRow, Correctness]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def run_piece(
             finished.keep(name, {"row": asdict(row), "predicted": predicted.tolist()})
         else:
             row, predicted = kept
-        measured[arm.name] = row, Outcomes(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
+        measured[arm.name] = row, Correctness(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
         on_row(row)
     return measured
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ import numpy as np
 import torch
 
 import augmentgan
-from augmentgan.data.draws import Imbalance, draw_training
+from augmentgan.data.draws import Draw, Imbalance, draws_of
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts, working_size
-from augmentgan.data.split import Rows, split_rows
+from augmentgan.data.split import Rows
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.benchmark_folder import claimed
 from augmentgan.evaluate.classifier import require_classifier
-from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
+from augmentgan.evaluate.comparing import compare, equivalents, intervals, verdict_of
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
@@ -36,7 +36,7 @@ from augmentgan.evaluate.statistics import shared_luck
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
-from augmentgan.gan.run import fit
+from augmentgan.gan.fit import fit
 from augmentgan.gan.training import Status
 from augmentgan.names import BENCHMARK_FILE, FITS_FOLDER
 from augmentgan.recipe import Recipe, ResolvedRecipe
@@ -56,53 +56,6 @@ class Progress:
     at_work: dict[str, Status | None]
     pieces_done: int
     n_pieces: int
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A training draw and the test images that go with it.
-
-    Attributes:
-        repeat: number of the repeat.
-        per_class: the size asked for; None is all of the training part.
-        train, test: rows of the data.
-        n_dropped: training rows left out because a test image is (nearly) the same or of their group.
-    """
-
-    repeat: int
-    per_class: int | None
-    train: Rows
-    test: Rows
-    n_dropped: int
-
-    @property
-    def name(self) -> str:
-        """Such as 20-r0."""
-        return f"{'all' if self.per_class is None else self.per_class}-r{self.repeat}"
-
-
-def draws_of(
-    data: LabelledImages,
-    sizes: Sequence[int | None],
-    repeats: int,
-    *,
-    test_fraction: float,
-    imbalance: Imbalance | None = None,
-    seed: int = 0,
-) -> Iterator[Draw]:
-    """All draws, repeat after repeat, the sizes of a repeat nested.
-
-    Raises:
-        DataError: the data cannot be split, or cannot give a size.
-    """
-    fixed = None if not data.is_split else split_rows(data, test_fraction=test_fraction, seed=seed)
-    for repeat in range(repeats):
-        split = fixed or split_rows(data, test_fraction=test_fraction, seed=seed + repeat)
-        if not len(split.test):
-            raise DataError("the benchmark needs real test images; leave data.test_fraction above 0, or give --test")
-        for size in sizes:
-            train = draw_training(data.labels, split.train, data.n_classes, size, imbalance, seed + repeat)
-            yield Draw(repeat, size, train, split.test, len(split.dropped))
 
 
 def benchmark_from_scratch(
@@ -428,7 +381,7 @@ def _report(
         },
         runs=rows,
         comparisons=comparisons,
-        verdict=judge(comparisons, imbalanced=imbalanced),
+        verdict=verdict_of(comparisons, imbalanced=imbalanced),
         class_names=list(data.class_names),
         equivalents=equivalents(rows, comparisons, sizes),
         intervals=intervals(measured, arms, sizes, shared),

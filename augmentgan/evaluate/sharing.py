@@ -12,7 +12,7 @@ from augmentgan.evaluate.workers import in_workers, n_workers
 from augmentgan.gan.distributed import Team
 
 SAMPLE_COPIES = 4
-"""Of a piece's samples at most: themselves, what a validation fold may use, and these beside the real images in the order of their classes."""
+"""How often a piece's samples are in memory, at most: the samples, those that a validation fold may use, and these sorted beside the real images."""
 
 
 class Pieces(Protocol):

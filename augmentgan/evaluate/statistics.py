@@ -52,7 +52,7 @@ _LEAST_P = 1e-9
 """Below, a p value is only bounded from above: quantiles so far out are not computed exactly."""
 
 _BINS = 15
-"""Of confidence, in the calibration error."""
+"""Bins of confidence in the calibration error."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class Correctness:
     """What one classifier did with its test images.
 
     Attributes:
@@ -81,8 +81,8 @@ class Outcomes:
 
 
 def paired_difference(
-    treated: Sequence[Outcomes],
-    baseline: Sequence[Outcomes],
+    treated: Sequence[Correctness],
+    baseline: Sequence[Correctness],
     *,
     balanced: bool,
     classes: Sequence[Ints] | None = None,
@@ -105,7 +105,7 @@ def paired_difference(
     return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))  # no difference of accuracies is larger
 
 
-def accuracy_with_interval(arm: Sequence[Outcomes], *, balanced: bool, shared_training: float = 0.0) -> Difference:
+def accuracy_with_interval(arm: Sequence[Correctness], *, balanced: bool, shared_training: float = 0.0) -> Difference:
     """Accuracy or balanced accuracy of one arm by itself: its difference to an arm that is always wrong, between 0 and 1.
 
     A t interval over the repeats alone knows nothing of the luck of test images that the repeats share.
@@ -140,7 +140,7 @@ def shared_luck(draws: Sequence[Ints], labels: Ints) -> float:
 
 def _mean(
     values: Sequence[Floats],
-    tested: Sequence[Outcomes],
+    tested: Sequence[Correctness],
     *,
     balanced: bool,
     classes: Sequence[Ints] | None = None,
@@ -192,7 +192,7 @@ class _ByImage:
 
 
 def _by_image(
-    values: Sequence[Floats], tested: Sequence[Outcomes], *, balanced: bool, classes: Sequence[Ints] | None
+    values: Sequence[Floats], tested: Sequence[Correctness], *, balanced: bool, classes: Sequence[Ints] | None
 ) -> _ByImage:
     n_repeats = len(tested)
     images, places = np.unique(np.concatenate([each.images for each in tested]), return_inverse=True)

@@ -18,7 +18,7 @@ from augmentgan.gan.networks import to_unit
 from augmentgan.sections import ResolvedTrainingSection
 
 _KEPT_TURNS = 64
-"""Of the rotation through the classes; a batch of many groups and few classes takes several."""
+"""Turns of the rotation through the classes that are kept; a batch of many groups and few classes takes several."""
 
 
 def class_shares(counts: NDArray[np.int64], training: ResolvedTrainingSection) -> Tensor:
@@ -78,6 +78,7 @@ class BalancedBatches:
 
     Attributes:
         images: uint8 (n, h, w, c) on the device, sorted by class.
+        labels: int64 (n,) on the device, of these images.
         n_classes: number of classes.
         shares: each class's part of all batches, (n_classes,) float64.
     """

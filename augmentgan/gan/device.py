@@ -83,7 +83,7 @@ def set_random_state(device: torch.device, state: Tensor) -> None:
 
 @contextlib.contextmanager
 def random_state_kept(device: torch.device) -> Iterator[None]:
-    """Whatever is drawn or seeded inside, the caller's random numbers, the CPU's and the device's, go on as though it had not been."""
+    """Restore the random states of CPU and device at the end, whatever was drawn or seeded inside."""
     # a seed for torch is one for all of its devices
     started = device.type == "cuda" or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     others = range(torch.cuda.device_count()) if started else ()

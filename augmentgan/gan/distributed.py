@@ -154,8 +154,8 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
         device = "cpu"  # gloo moves no tensors of other devices
     elif device != "cpu":
         raise TrainingError(f"--device {device} under torchrun: several processes share auto, cpu or cuda (a GPU each)")
-    # It takes the group that exists when it is first imported (torchvision does so) as the default of its arguments, for ever:
-    # after the group, it would keep gloo's threads alive into the interpreter's end, where letting go of a tensor aborts the process
+    # This module binds the group that exists when it is first imported (torchvision does so) as the default of its arguments.
+    # Imported after our group, it would keep gloo's threads alive to the interpreter's end, where freeing a tensor aborts the process
     importlib.import_module("torch.distributed.nn.functional")
     on_cuda = device.startswith("cuda")
     with _loss_of_a_process_explained():

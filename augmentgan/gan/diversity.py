@@ -53,7 +53,7 @@ def diversity(
 ) -> Diversity:
     """`div` and `near` of synthetic images (m, h, w, c) against real ones (n, h, w, c), class by class.
 
-    A real image that is there several times counts once: a copy has no distance to its like, and sets are evened out by copying.
+    Exact duplicates of a real image count once: their distance is 0, and people even out their classes by copying files.
     """
     div, near = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
     for label in range(n_classes):

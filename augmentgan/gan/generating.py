@@ -102,7 +102,7 @@ def write_samples(
         The number of images written.
 
     Raises:
-        DataError: a label that the run does not know, a number below 0, no seed, or a class whose samples are nearly all refused.
+        DataError: a label that the run does not know, a number below 0, an unusable seed, or a class whose samples are nearly all refused.
         OutputError: `out` exists or cannot be written, or another process is writing it.
         RunError: the run has no usable checkpoint.
     """

@@ -272,9 +272,9 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Images (n, c, h, w) and labels (n,) to logits (n,); rows as `judge` wants them."""
-        return self.judge(images, labels)[0]
+        return self.logits_and_classes(images, labels)[0]
 
-    def judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def logits_and_classes(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (n, c, h, w) and labels (n,) to logits (n,), and to logits of the classes (n, n_classes) where classes are named.
 
         With the minibatch statistic, n is a multiple of `GROUP` and each run of `GROUP` rows is one class, all real

@@ -88,7 +88,7 @@ def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean() - real.mean()
 
 
-def input_gradient(logits: Tensor, images: Tensor) -> Tensor:
+def squared_gradient_norm(logits: Tensor, images: Tensor) -> Tensor:
     """Squared norm of d logit / d image for each image, shape (n,), itself differentiable; where an image has several logits, of their mean."""
     judged = logits.reshape(len(images), -1).mean(dim=1)
     (gradient,) = torch.autograd.grad(judged.sum(), images, create_graph=True)
@@ -97,12 +97,12 @@ def input_gradient(logits: Tensor, images: Tensor) -> Tensor:
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Half the mean squared gradient on real images (Mescheder et al. 2018, arXiv 1801.04406, equation 9)."""
-    return 0.5 * input_gradient(logits, images).mean()
+    return 0.5 * squared_gradient_norm(logits, images).mean()
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Mean squared distance of the gradient's norm from 1 (Gulrajani et al. 2017, arXiv 1704.00028, equation 3)."""
-    return ((input_gradient(logits, images) + 1e-12).sqrt() - 1.0).square().mean()
+    return ((squared_gradient_norm(logits, images) + 1e-12).sqrt() - 1.0).square().mean()
 
 
 def lecam_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:

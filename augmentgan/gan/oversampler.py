@@ -15,7 +15,8 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import working_size
 from augmentgan.errors import DataError
 from augmentgan.extras import require_extra
-from augmentgan.gan.run import Run, fit
+from augmentgan.gan.fit import fit
+from augmentgan.gan.run import Run
 from augmentgan.recipe import Recipe, load_recipe
 
 require_extra("imbalanced", ["imblearn"], "GANOverSampler")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from augmentgan.gan.backbone import LEAST_PX, MAP_CHANNELS, MAP_SPREAD, Backbone
 
 MIXED_CHANNELS = 64
-Judging = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
+_LogitsAndClasses = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
 PURPOSE = "model.discriminator = 'projected'"
 
 
@@ -43,15 +43,15 @@ class ProjectedDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Images (n, c, h, w) and labels (n,) to logits (n, 3); rows lie as `Discriminator` wants them."""
-        return self.judge(images, labels)[0]
+        return self.logits_and_classes(images, labels)[0]
 
-    def judge(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def logits_and_classes(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits (n, 3), and those of the classes (n, n_classes), the mean over the scales, where heads name classes."""
         backbone = self._frozen[0].to(images.device)
         logits, of_classes = [], []
         for number, (seen, head) in enumerate(zip(backbone.maps(images), self.heads, strict=True)):
             mixed = F.conv2d(seen / MAP_SPREAD, getattr(self, f"mixing_{number}"))
-            found, named = cast(Judging, head.judge)(mixed, labels)
+            found, named = cast(_LogitsAndClasses, head.logits_and_classes)(mixed, labels)
             logits.append(found)
             of_classes += [] if named is None else [named]
         return torch.stack(logits, dim=1), torch.stack(of_classes).mean(dim=0) if of_classes else None

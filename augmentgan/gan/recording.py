@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from augmentgan.errors import TrainingError
+from augmentgan.errors import TrainingError, one_line
 from augmentgan.gan.device import to_device
 
 SWITCH = "AUGMENTGAN_CUDA_GRAPHS"
@@ -94,7 +94,7 @@ class Recording:
         except RuntimeError as error:
             if "memory" in str(error):
                 raise  # too little of it, which has advice of its own
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             # not tried again unrecorded here: a failure may leave the device's random state believing itself recorded
             raise TrainingError(
                 f"a training step could not be recorded as a CUDA graph ({reason[:160]}); "

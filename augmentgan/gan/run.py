@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,166 +17,17 @@ from augmentgan.data.columns import SAMPLE_INDEX
 from augmentgan.data.fill import checked_counts, exactly, filling
 from augmentgan.data.hdf5 import read_hdf5
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.data.load import load_for
-from augmentgan.data.plan import FEW_IMAGES, Plan, checked_seed, plan_fit
-from augmentgan.data.sheet import write_sheet
-from augmentgan.errors import DataError, RunError, TrainingError, is_out_of_memory, writable
+from augmentgan.data.plan import checked_seed
+from augmentgan.errors import DataError, RunError, writable
 from augmentgan.gan.batches import class_shares
-from augmentgan.gan.checkpoint import (
-    chosen_of,
-    has_checkpoint,
-    read_checkpoint,
-    read_numbers,
-    restore_checkpoint,
-    save_checkpoint,
-)
-from augmentgan.gan.choice import Choice, is_regular
+from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, read_numbers
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
-from augmentgan.gan.diversity import Diversity, diversity
-from augmentgan.gan.networks import GROUP, Generator, build_generator, require_networks
-from augmentgan.gan.run_folder import (
-    append_event,
-    check_there,
-    only_writer,
-    prepare,
-    read_events,
-    read_info,
-    read_rollbacks,
-    roll_back,
-    truncate_events,
-    write_state,
-)
+from augmentgan.gan.networks import Generator, build_generator
+from augmentgan.gan.run_folder import read_events, read_info
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
-from augmentgan.gan.training import Status, Trainer, sampler_of
-from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
-from augmentgan.names import DATA_FILE, RUN_FILE, sheet_of
-from augmentgan.recipe import Recipe, ResolvedRecipe, load_recipe
-
-SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
-
-
-def fit(
-    data: LabelledImages | str | Path,
-    recipe: Recipe | str | Path | None = None,
-    out: str | Path = "runs/run",
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    overwrite: bool = False,
-    max_time_s: float | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    as_marked: bool = False,
-    command: str | None = None,
-    on_plan: Callable[[Plan], object] | None = None,
-    on_status: Callable[[Status], object] | None = None,
-    on_rollback: Callable[[Rollback], object] | None = None,
-    team: Team = ALONE,
-) -> Run:
-    """Learn a class-conditional generator; a run in `out` with the same data and recipe is continued.
-
-    More `training.updates` than a run was planned for make it longer. Where all classes play equally often (`class_shares`) it becomes the run that it
-    would have been with that plan.
-
-    Args:
-        data: labelled images, or where they are, to be read as the recipe wants them; their own split and groups are honoured.
-        recipe: settings, or a recipe's name or file; the default recipe where left out.
-        out: the run folder.
-        seed: of the split, the weights and every draw.
-        device: auto, cpu, cuda, cuda:K or mps.
-        overwrite: start over where `out` holds a run, this one or another.
-        max_time_s: stop cleanly after this many seconds; the same call continues.
-        should_stop: asked after every update; when true, training saves and returns, and the same call continues.
-        as_marked: take the split of the data as it is, as for those of a run (`repeat_of`); otherwise training images that the test
-            part holds too, or nearly, are left out.
-        command: what the user typed, kept in run.json.
-        on_plan: called once, with everything that was settled, before anything is learned or written.
-        on_status: called with every `Status`.
-        on_rollback: called when training went wrong and goes on from the last good checkpoint, more gently.
-        team: the processes that learn together (`augmentgan.gan.distributed`); the first one writes, and is told of status.
-
-    Returns:
-        The run, finished or stopped by `max_time_s` or `should_stop`.
-
-    Raises:
-        DataError, RecipeError: the data or the recipe cannot be used.
-        ExtraError: the recipe wants a projected discriminator, whose extra is not installed.
-        OutputError: `out` holds something else, or cannot be written.
-        TrainingError: training went wrong, also after gentler attempts (`augmentgan.gan.watch`), or out of memory.
-    """
-    settings = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else str(recipe))
-    images = data if isinstance(data, LabelledImages) else load_for(settings, Path(data))
-    plan, where = plan_fit(images, settings, seed, as_marked=as_marked), resolve_device(device)
-    folder = Path(out)
-    team.check_batch(plan.recipe.training.batch_images, GROUP)
-    require_networks(plan.recipe)
-    if on_plan:
-        on_plan(plan)
-    with contextlib.ExitStack() as stack:
-
-        def begin() -> None:
-            stack.enter_context(only_writer(folder, overwrite=overwrite))
-            prepare(folder, plan, overwrite, command, where)
-
-        team.first_does(begin)
-        stack.enter_context(random_state_kept(where))
-        stack.enter_context(_memory_errors_explained(plan.recipe))
-        started = time.monotonic()
-
-        def stopping() -> bool:
-            out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
-            return team.any(out_of_time or (should_stop is not None and should_stop()))
-
-        while True:
-            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), plan.seed, where, team)
-            if has_checkpoint(folder):
-                restore_checkpoint(trainer, folder)
-            slow_down(trainer, read_rollbacks(folder))
-            try:
-                _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
-                break
-            except Trouble as trouble:
-                team.first_does(functools.partial(roll_back, folder, trouble, trainer.updates))
-                if on_rollback and team.first:
-                    on_rollback(read_rollbacks(folder)[-1])
-                del trainer  # its memory is the next one's
-        team.wait()
-    return Run(folder, str(where))
-
-
-def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
-    """The data, recipe and seed of a run, with which `fit(..., as_marked=True)` makes the same run again.
-
-    Raises:
-        RunError: not a run folder, or one that lost its images.
-    """
-    recipe, seed = recipe_of(folder)
-    return Run(folder, "cpu").data, recipe, seed
-
-
-def recipe_of(folder: str | Path) -> tuple[Recipe, int]:
-    """The recipe and seed of a run.
-
-    Raises:
-        RunError: not a run folder.
-    """
-    info = read_info(Path(folder))
-    return Recipe.model_validate(info["recipe"]), int(info["seed"])
-
-
-@contextlib.contextmanager
-def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
-    """Out of memory becomes a line that says what to lower; the last checkpoint stays."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            batch = recipe.training.batch_images
-            raise TrainingError(
-                f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "
-                f"training.batch_images={max(8, batch // 8 * 4)} or a smaller data.size_px"
-            ) from error
-        raise
+from augmentgan.names import DATA_FILE, RUN_FILE
+from augmentgan.recipe import Recipe, ResolvedRecipe
 
 
 class Run:
@@ -266,7 +114,7 @@ class Run:
             except RuntimeError as error:
                 raise RunError(f"checkpoint in {str(self.folder)!r} does not fit its recipe; fit again") from error
             if not all(weight.isfinite().all() for weight in generator.parameters()):
-                raise RunError(f"checkpoint in {str(self.folder)!r} has weights that are no numbers; fit again")
+                raise RunError(f"checkpoint in {str(self.folder)!r} has weights that are not finite; fit again")
             generator.requires_grad_(False).to(self._device)
             keep_freed_memory()
             allow_tf32(self._device)
@@ -285,7 +133,16 @@ class Run:
     def counts(
         self, per_class: int | None = None, fill: str | None = None, classes: Sequence[str] | None = None
     ) -> dict[int, int]:
-        """A wish about class counts as one explicit {label: n}."""
+        """A wish about class counts as one explicit {label: n}.
+
+        Args:
+            per_class: samples of every class.
+            fill: how classes are levelled, see `augmentgan.data.fill.filling`; one of the two.
+            classes: only these.
+
+        Raises:
+            DataError: neither or both, a number out of range, an unknown class, or a wish in another form.
+        """
         if (per_class is None) == (fill is None):
             raise DataError("give either --per-class N or --fill, one of the two")
         if per_class is not None:
@@ -298,7 +155,7 @@ class Run:
         """Batches of samples, class after class, without the first `start`; a number always gives the same image.
 
         Raises:
-            DataError: a label that the run does not know, a number below 0, or no seed.
+            DataError: a label that the run does not know, a number below 0, or an unusable seed.
             RunError: the run has no usable checkpoint.
         """
         wanted = checked_counts(counts, self.class_names)
@@ -308,7 +165,7 @@ class Run:
         """The seed itself, or the run's where none is given.
 
         Raises:
-            DataError: no seed.
+            DataError: an unusable seed.
         """
         return self.seed if seed is None else checked_seed(seed)
 
@@ -320,7 +177,12 @@ class Run:
         classes: Sequence[str] | None = None,
         seed: int | None = None,
     ) -> LabelledImages:
-        """A synthetic set in memory: exactly `per_class` a class, or what `fill` asks for."""
+        """A synthetic set in memory: exactly `per_class` a class, or what `fill` asks for; the arguments are those of `counts` and `sample`.
+
+        Raises:
+            DataError: as `counts` and `sample` do.
+            RunError: the run has no usable checkpoint.
+        """
         batches = list(self.sample(self.counts(per_class, fill, classes), seed))
         return LabelledImages(
             np.concatenate([batch.images for batch in batches]),
@@ -356,8 +218,6 @@ class Run:
 
 def model_fingerprint(generator: Generator) -> str:
     """SHA-256 (hex) over the generator's weights and statistics."""
-    import hashlib
-
     digest = hashlib.sha256()
     for name, tensor in sorted(generator.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -376,76 +236,21 @@ def newest_run(under: Path = Path("runs")) -> Path:
     return runs[-1].parent
 
 
-def _learn(
-    trainer: Trainer, plan: Plan, folder: Path, stopping: Callable[[], bool], on_status: Callable[[Status], object]
-) -> None:
-    training = plan.recipe.training
-    train = plan.data.part(TRAIN)
-    writes = trainer.team.first
-    trainer.team.first_does(lambda: truncate_events(folder, trainer.updates))
-    watch = Watch(plan.recipe.objective.loss, read_events(folder))
-    choice = Choice(event for event in read_events(folder) if is_regular(event["updates"], training))
-    while trainer.updates < training.updates:
-        trainer.update()
-        done = trainer.updates
-        stops = stopping() and done < training.updates
-        last = stops or done == training.updates
-        saves = done % training.checkpoint_updates == 0 or last
-        looks = done % training.quality_updates == 0 or last
-        shows = done % training.sheet_updates == 0 or last
-        if done % training.status_updates == 0 or saves or looks or shows:
-            check_there(folder)
-            status = trainer.status()
-            watch.see(status)
-            if saves:
-                check_weights(trainer)
-            if writes:
-                with trainer.paused_clock():
-                    if looks or shows:
-                        status = _look(trainer, train, folder, plan.seed, status, judges=looks, shows=shows)
-                    if looks:
-                        # a look because of a stop counts only until there is a regular one
-                        regular = is_regular(done, training)
-                        if (regular and choice.takes(done, status.div_worst, status.near)) or not choice.updates:
-                            trainer.choose()
-                    append_event(folder, status)
-                    with random_state_kept(trainer.device):  # what is drawn by who looks on does not change the run
-                        on_status(status)
-        if writes and saves and (last or not watch.in_doubt):
-            check_there(folder)
-            with trainer.paused_clock():
-                save_checkpoint(trainer, folder)
-        if stops:
-            break
-    if writes:
-        write_state(folder, "finished" if trainer.updates == training.updates else "stopped", trainer.chosen_updates)
+def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:
+    """The data, recipe and seed of a run, with which `fit(..., as_marked=True)` makes the same run again.
+
+    Raises:
+        RunError: not a run folder, or one that lost its images.
+    """
+    recipe, seed = recipe_of(folder)
+    return Run(folder, "cpu").data, recipe, seed
 
 
-def _look(
-    trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status, *, judges: bool, shows: bool
-) -> Status:
-    """Sample the generator average: a sheet for people, diversity and nearness for the status."""
-    generator = sampler_of(trainer)
-    calibrate_for_sampling(generator, trainer.batches.shares, seed)
-    per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes)) if judges else SHEET_COLUMNS
-    batches = list(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
-    images = np.concatenate([batch.images for batch in batches])
-    labels = np.concatenate([batch.labels for batch in batches])
-    if shows:
-        rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
-        write_sheet(sheet_of(folder, status.updates), rows, train.class_names)
-    if not judges:
-        return status
-    return _with_quality(status, diversity(train.images, train.labels, images, labels, train.n_classes), train)
+def recipe_of(folder: str | Path) -> tuple[Recipe, int]:
+    """The recipe and seed of a run.
 
-
-def _with_quality(status: Status, quality: Diversity, train: LabelledImages) -> Status:
-    if np.isnan(quality.div_per_class).all():
-        return status
-    status = replace(status, div=quality.div, near=quality.near)
-    # of a few images `div` says little, see `augmentgan.gan.choice`
-    per_class = np.where(train.counts < FEW_IMAGES, np.nan, quality.div_per_class)
-    if np.isnan(per_class).all():
-        return status
-    worst = int(np.nanargmin(per_class))
-    return replace(status, div_worst_class=train.class_names[worst], div_worst=float(per_class[worst]))
+    Raises:
+        RunError: not a run folder.
+    """
+    info = read_info(Path(folder))
+    return Recipe.model_validate(info["recipe"]), int(info["seed"])

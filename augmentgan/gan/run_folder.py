@@ -265,7 +265,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             raise ValueError("the seed is out of range")
         names = info["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError("class names are no strings")
+            raise ValueError("class names are not strings")
         if len(names) > MOST_CLASSES:  # networks are as large as the names are many
             raise ValueError("there are too many classes")
         for (section, key), value in BEFORE.items():

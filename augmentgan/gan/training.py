@@ -102,10 +102,10 @@ class Trainer:
         self.batches = BalancedBatches(data, class_shares(data.counts, training), seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
         self.anchors = torch.zeros(2, device=device)
-        # whole groups: the minibatch statistic must not see chance beside choice
+        # whole groups: matched and random latents in one group would bias the minibatch statistic
         n_groups = recipe.training.batch_images // GROUP
         share = recipe.coverage.share if recipe.coverage.weight else 0.0
-        # samples are made of free latents, so that some must play wherever not all are asked to be matched
+        # samples are made from free latents, so unless all are to be matched one group at least stays free
         most = n_groups if share == 1 else n_groups - 1
         self._n_matched = GROUP * min(most, max(1, round(share * n_groups))) if share else 0
         self.precision = resolve_precision(training.precision, device)
@@ -167,7 +167,7 @@ class Trainer:
         # one pass over both: no layer of the discriminator mixes rows of different groups
         both = self._augmented(torch.cat([real, fake.to(real.dtype)]), 2)
         with self._autocast():
-            logits, of_classes = self.discriminator.judge(both, labels.repeat(2))
+            logits, of_classes = self.discriminator.logits_and_classes(both, labels.repeat(2))
         logits_real, logits_fake = logits.chunk(2)
         loss = objectives.discriminator_loss(objective, logits_real, logits_fake)
         penalised = loss
@@ -192,7 +192,7 @@ class Trainer:
     def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
-            logits, of_classes = self.discriminator.judge(self._augmented(fake.float(), 1), labels)
+            logits, of_classes = self.discriminator.logits_and_classes(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
         if len(targets):

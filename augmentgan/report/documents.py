@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from augmentgan.errors import RunError
+from augmentgan.errors import RunError, one_line
 from augmentgan.evaluate.evaluation import Evaluation
 from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import read_json
@@ -52,9 +52,8 @@ def not_written_by(path: Path, command: str, cause: Exception) -> RunError:
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
         said = ": ".join([".".join(map(str, first["loc"])), first["msg"]] if first["loc"] else [first["msg"]])
-    words = " ".join(said.split())[:120]
     return RunError(
-        f"{str(path)!r} is not what augmentgan {command} writes ({words}); run augmentgan {command} again, or remove it"
+        f"{str(path)!r} is not what augmentgan {command} writes ({one_line(said)}); run augmentgan {command} again, or remove it"
     )
 
 

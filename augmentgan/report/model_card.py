@@ -36,7 +36,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
     if not license or not all(
         character.isascii() and (character.isalnum() or character in "-.") for character in license
     ):
-        raise OutputError(f"--license {license!r} is no identifier; use one such as cc-by-4.0, mit or other")
+        raise OutputError(f"--license {license!r} is not an identifier; use one such as cc-by-4.0, mit or other")
     recipe = run.recipe
     colour = "grey" if recipe.data.channels == 1 else "RGB"
     front = {

@@ -16,7 +16,8 @@ from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import refuse_existing, whole_file
 from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
-from augmentgan.gan.run import SHEET_COLUMNS, Run
+from augmentgan.gan.fit import SHEET_COLUMNS
+from augmentgan.gan.run import Run
 from augmentgan.names import BENCHMARK_FILE, PAGE_FILE, RUN_FILE
 from augmentgan.report.benchmark_content import benchmark_content, sizes_of_draws
 from augmentgan.report.documents import not_written_by, of_earlier_state, read_benchmark

@@ -164,7 +164,7 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
 
     from augmentgan.cli import measuring
     from augmentgan.cli.app import app
-    from augmentgan.evaluate.comparing import judge
+    from augmentgan.evaluate.comparing import verdict_of
     from augmentgan.evaluate.results import Comparison
 
     def bad_news(*words, **options):
@@ -172,7 +172,7 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
         rows = [Comparison("real+classic+synthetic", "real+classic", 8, "balanced_accuracy", -0.2, interval, 5)]
 
         class Report:
-            verdict = judge(rows)
+            verdict = verdict_of(rows)
 
             def to_json(self):
                 return {"verdict": self.verdict.outcome}

@@ -62,7 +62,7 @@ def test_odd_names(tree, name):
     (tree / name / "0.png").rename(tree / name / f"{name}.png")
     assert name in ag.load(tree).class_names
     (tree / name / f"{name}.txt").write_text("no image")
-    refused(tree, "no image of a kind that is read")
+    refused(tree, "not an image of a kind that is read")
 
 
 def test_a_deep_tree(tree):

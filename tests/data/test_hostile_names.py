@@ -35,9 +35,9 @@ needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here
 @needs_fifo
 def test_a_pipe_is_not_waited_for(tree):
     os.mkfifo(tree / "class_0" / "pipe.png")
-    refused(tree, "pipe.png", "no plain file")
+    refused(tree, "pipe.png", "not a regular file")
     assert len(ag.load(tree, skip_bad=True)) == 18
-    refused(tree / "class_0" / "pipe.png", "no plain file")
+    refused(tree / "class_0" / "pipe.png", "not a regular file")
 
 
 def test_a_folder_that_cannot_be_read_is_not_passed_over(tree, monkeypatch):
@@ -163,7 +163,7 @@ names_are_bytes = pytest.mark.skipif(os.name == "nt" or os.uname().sysname == "D
 @names_are_bytes
 def test_a_class_folder_whose_name_is_no_text(tree):
     (tree / "class_0").rename(os.fsdecode(os.fsencode(tree) + b"/\xff\xfe"))
-    refused(tree, "is no text")
+    refused(tree, "is not text")
 
 
 @names_are_bytes

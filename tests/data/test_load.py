@@ -107,7 +107,7 @@ def test_a_class_with_one_image(tree):
 
 def test_a_file_that_is_no_image(tree):
     (tree / "class_1" / "notes.txt").write_text("hello")
-    refused(lambda: ag.load(tree), "notes.txt", "no image of a kind", "--skip-bad")
+    refused(lambda: ag.load(tree), "notes.txt", "not an image of a kind", "--skip-bad")
     notices = []
     assert len(ag.load(tree, skip_bad=True, on_notice=notices.append)) == 18
     assert "1 bad files left out" in notices[0]
@@ -221,7 +221,7 @@ def test_training_and_validation_folders_are_one_part(tree, tmp_path):
 def test_a_stranger_beside_train_and_test_is_no_class(tree, tmp_path):
     root = parts(tree, tmp_path / "both", "train", "test")
     (root / "samples").mkdir()
-    refused(lambda: ag.load(root), "test, train", "'samples', which is no part", "move it")
+    refused(lambda: ag.load(root), "test, train", "'samples', which is not a part", "move it")
 
 
 def test_a_part_that_is_spelled_in_two_ways_is_not_dropped(tree, tmp_path):

@@ -115,10 +115,10 @@ def test_files_outside_the_folder_of_the_table(tree, way_out):
         ("path,label\na.png,\n", ["line 2", "label is ''"]),
         ("path,label\n ,cat\n", ["line 2", "path is"]),
         ("path,label,split\na.png,cat,maybe\n", ["line 2", "'maybe'", "train, val and test"]),
-        ('path,label\n"a.png,cat\n' + "x" * 200_000, ["no CSV", "field"]),
+        ('path,label\n"a.png,cat\n' + "x" * 200_000, ["not CSV", "field"]),
         (b"path,label\na.png,caf\xe9\n", ["not UTF-8"]),
         ("path,label\na\0.png,cat\n", ["table.csv"]),
-        ("path,label\n.,cat\n", ["no plain file"]),
+        ("path,label\n.,cat\n", ["not a regular file"]),
     ],
 )
 def test_tables_that_make_no_sense(tmp_path, content, words):
@@ -284,7 +284,7 @@ def test_a_folder_of_no_known_kind(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_among_the_images_is_not_waited_for(tree):
     os.mkfifo(tree / "class_0" / "pipe.png")
-    refused(tree, "pipe.png", "no plain file")
+    refused(tree, "pipe.png", "not a regular file")
 
 
 def test_fit_takes_every_kind(tree, tmp_path, small_recipe):

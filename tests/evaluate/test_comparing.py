@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.comparing import compare, equivalents, intervals, judge
+from augmentgan.evaluate.comparing import compare, equivalents, intervals, verdict_of
 from augmentgan.evaluate.results import BenchmarkRow, Comparison
-from augmentgan.evaluate.statistics import Outcomes
+from augmentgan.evaluate.statistics import Correctness
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from augmentgan.evaluate.statistics import Outcomes
 def test_verdicts(interval, outcome):
     mean = sum(interval) / 2
     rows = [Comparison("real+classic+synthetic", "real+classic", 20, "balanced_accuracy", mean, interval, 5)]
-    verdict = judge(rows)
+    verdict = verdict_of(rows)
     assert verdict.outcome == outcome
     assert verdict.baseline == "real+classic"
     assert f"{100 * mean:+.1f} points" in verdict.text
 
 
 def test_without_a_pair_of_arms_there_is_no_evidence():
-    assert judge([]).outcome == "no evidence"
+    assert verdict_of([]).outcome == "no evidence"
 
 
 def compared(size, mean, p_value, arm="real+classic+synthetic", baseline="real+classic"):
@@ -33,10 +33,10 @@ def compared(size, mean, p_value, arm="real+classic+synthetic", baseline="real+c
 
 def test_verdicts_over_several_sizes_are_corrected_and_harm_prevails():
     lucky = [compared(20, 0.02, 0.03), compared(50, 0.0, 0.9), compared(100, 0.0, 0.8)]
-    assert judge(lucky).outcome == "no evidence"  # one of three at 0.03 is luck
-    helps = judge([compared(20, 0.03, 0.001), compared(50, 0.0, 0.9)])
+    assert verdict_of(lucky).outcome == "no evidence"  # one of three at 0.03 is luck
+    helps = verdict_of([compared(20, 0.03, 0.001), compared(50, 0.0, 0.9)])
     assert (helps.outcome, helps.train_per_class) == ("helps", 20)
-    hurts = judge([compared(20, 0.03, 0.001), compared(50, -0.03, 0.001)])
+    hurts = verdict_of([compared(20, 0.03, 0.001), compared(50, -0.03, 0.001)])
     assert (hurts.outcome, hurts.train_per_class) == ("hurts", 50)
 
 
@@ -45,22 +45,22 @@ def test_where_a_set_is_imbalanced_the_rival_oversamples():
         compared(200, 0.05, 0.001, baseline="real+classic"),
         compared(200, -0.05, 0.001, baseline="real+oversampling+classic"),
     ]
-    verdict = judge(rows, imbalanced=True)
+    verdict = verdict_of(rows, imbalanced=True)
     assert (verdict.outcome, verdict.baseline) == ("hurts", "real+oversampling+classic")
-    assert judge(rows[:1], imbalanced=True).baseline == "real"  # nothing else takes the rival's place
+    assert verdict_of(rows[:1], imbalanced=True).baseline == "real"  # nothing else takes the rival's place
 
 
 @pytest.mark.parametrize("sizes", [[200], [200, 400]])
 def test_on_an_imbalanced_set_it_helps_only_above_the_plain_rival_too(sizes):
     over_rival = [compared(size, 0.05, 0.001, baseline="real+oversampling+classic") for size in sizes]
-    assert judge(over_rival, imbalanced=True).outcome == "helps"
+    assert verdict_of(over_rival, imbalanced=True).outcome == "helps"
     for change, p_value, outcome in (
         (0.03, 0.001, "helps"),
         (0.001, 0.8, "no evidence"),
         (-0.03, 0.001, "no evidence"),
     ):
         over_plain = [compared(size, change, p_value, baseline="real+classic") for size in sizes]
-        verdict = judge(over_rival + over_plain, imbalanced=True)
+        verdict = verdict_of(over_rival + over_plain, imbalanced=True)
         assert (verdict.outcome, verdict.baseline) == (outcome, "real+oversampling+classic")
         assert f"over real+classic {100 * change:+.1f} points" in verdict.text
 
@@ -71,12 +71,12 @@ def test_above_each_rival_at_another_size_is_above_both_at_none():
         for baseline, better_at in (("real+oversampling+classic", 20), ("real+classic", 50))
         for size in (20, 50)
     ]
-    assert judge(rows, imbalanced=True).outcome == "no evidence"
+    assert verdict_of(rows, imbalanced=True).outcome == "no evidence"
 
 
 @pytest.mark.parametrize("sizes", [[20], [20, 50]])
 def test_harm_is_told_as_a_change(sizes):
-    text = judge([compared(size, -0.03, 0.001) for size in sizes]).text
+    text = verdict_of([compared(size, -0.03, 0.001) for size in sizes]).text
     assert text.startswith("Hurts: synthetic images change balanced accuracy by -3.0 points")
     assert "cost" not in text
 
@@ -120,11 +120,11 @@ def test_a_curve_that_dips_is_read_from_the_arm_s_own_size():
 def test_other_arms_with_samples_are_judged_where_they_alone_were_asked_for():
     mixup = compared(20, -0.3, 0.001, arm="real+mixup+synthetic", baseline="real+mixup")
     cutmix = compared(20, 0.3, 0.001, arm="real+cutmix+synthetic", baseline="real+cutmix")
-    verdict = judge([compared(20, 0.2, 0.001, arm="real+mixup", baseline="real"), mixup, cutmix])
+    verdict = verdict_of([compared(20, 0.2, 0.001, arm="real+mixup", baseline="real"), mixup, cutmix])
     assert (verdict.outcome, verdict.arm, verdict.baseline) == ("hurts", "real+mixup+synthetic", "real+mixup")
-    assert judge([mixup, cutmix, compared(20, 0.03, 0.001)]).arm == "real+classic+synthetic"
+    assert verdict_of([mixup, cutmix, compared(20, 0.03, 0.001)]).arm == "real+classic+synthetic"
     alone = [compared(20, 0.2, 0.001, arm=arm, baseline="real") for arm in ("synthetic", "real+classic")]
-    assert judge(alone).outcome == "no evidence"
+    assert verdict_of(alone).outcome == "no evidence"
 
 
 @pytest.mark.parametrize("size", [15, 8])
@@ -132,7 +132,7 @@ def test_an_interval_is_wider_where_repeats_share_training_images(size):
     random, labels = np.random.default_rng(0), np.arange(60) % 3
     measured = {
         (arm, 15): [
-            (SimpleNamespace(minority=[]), Outcomes(random.random(60) < often, labels, np.arange(60)))
+            (SimpleNamespace(minority=[]), Correctness(random.random(60) < often, labels, np.arange(60)))
             for often in (0.5, 0.7, 0.9)
         ]
         for arm in ("real", "real+classic")

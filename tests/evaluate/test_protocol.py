@@ -9,12 +9,11 @@ from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import measure
 
 import augmentgan as ag
-from augmentgan.data.draws import Imbalance, parse_imbalance
+from augmentgan.data.draws import Imbalance, draws_of, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
 from augmentgan.evaluate.classifier import Setting
-from augmentgan.evaluate.protocol import draws_of
 
 
 def test_draws_are_nested_and_tested_on_the_same_images(pool):

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm, t
 
 from augmentgan.evaluate.statistics import (
-    Outcomes,
+    Correctness,
     accuracy_with_interval,
     calibration_error,
     holm,
@@ -28,7 +28,7 @@ def two_arms(random, n_seeds, labels, effect, luck=0.2):
 
 def outcomes(right, labels):
     """A row a repeat, all on the same test images."""
-    return [Outcomes(row, labels, np.arange(len(labels))) for row in right]
+    return [Correctness(row, labels, np.arange(len(labels))) for row in right]
 
 
 def difference(treated, baseline, labels, balanced=True):
@@ -91,7 +91,7 @@ def redrawn(random, n, drawn, repeats=5):
         test, train = order[: n // 5], order[n // 5 :][:drawn]
         for arm, classify in zip(arms, (nearest_mean, nearest_neighbour), strict=True):
             right = classify(points[train], labels[train], points[test]) == labels[test]
-            arm.append(Outcomes(right, labels[test], test))
+            arm.append(Correctness(right, labels[test], test))
     return arms
 
 
@@ -118,7 +118,7 @@ def from_one_part(random, pool, drawn, n_test, repeats=5):
         draws.append(train)
         for arm, classify in zip(arms, (nearest_mean, nearest_neighbour), strict=True):
             right = classify(points[train], labels[train], test) == test_labels
-            arm.append(Outcomes(right, test_labels, np.arange(n_test)))
+            arm.append(Correctness(right, test_labels, np.arange(n_test)))
     return paired_difference(*arms, balanced=True, shared_training=shared_luck(draws, labels))
 
 
@@ -152,7 +152,9 @@ def test_disjoint_test_images_give_the_plain_paired_t():
     random = np.random.default_rng(0)
     labels = np.arange(40) % 2
     right = random.random((2, 5, 40)) < 0.8
-    treated, baseline = ([Outcomes(row, labels, np.arange(40) + 40 * r) for r, row in enumerate(arm)] for arm in right)
+    treated, baseline = (
+        [Correctness(row, labels, np.arange(40) + 40 * r) for r, row in enumerate(arm)] for arm in right
+    )
     found = paired_difference(treated, baseline, balanced=False)
     by_repeat = right[0].mean(axis=1) - right[1].mean(axis=1)
     plain = stats.t.interval(0.95, 4, by_repeat.mean(), stats.sem(by_repeat))
@@ -327,7 +329,7 @@ def test_holm_keeps_the_whole_family():
 def test_no_interval_of_a_difference_reaches_beyond_all_or_nothing():
     labels = np.arange(6) % 2
     some, other = np.array([True, True, False, True, False, True]), np.array([False, True, True, False, False, True])
-    arms = [[Outcomes(right, labels, np.arange(6)) for right in pair] for pair in ((some, other), (other, other))]
+    arms = [[Correctness(right, labels, np.arange(6)) for right in pair] for pair in ((some, other), (other, other))]
     found = paired_difference(*arms, balanced=True)
     assert -1 <= found.low < found.mean < found.high <= 1
 

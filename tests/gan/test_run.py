@@ -237,7 +237,7 @@ def test_wishes(trained):
         trained.counts(5, "max")
     with pytest.raises(DataError, match="class '77' is not known"):
         trained.counts(5, classes="77")
-    with pytest.raises(DataError, match="no whole number"):
+    with pytest.raises(DataError, match="not a whole number"):
         trained.counts(2.5)
 
 

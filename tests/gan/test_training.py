@@ -132,7 +132,9 @@ def test_both_players_lower_the_class_loss(digits, small_recipe):
         with torch.no_grad():
             real = trainer.batches.real_images(trainer.batches.rows_of(labels, 4))
             fake = trainer.generator(torch.randn(80, trainer.recipe.model.latent_dim), labels)
-            named = (trainer.discriminator.judge(images, labels)[1].argmax(dim=1) for images in (real, fake))
+            named = (
+                trainer.discriminator.logits_and_classes(images, labels)[1].argmax(dim=1) for images in (real, fake)
+            )
             shares[weight] = [(each == labels).float().mean().item() for each in named]
     assert min(shares[10]) > 0.5, shares
     assert shares[10][1] > shares[0.001][1] + 0.3, shares

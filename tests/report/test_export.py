@@ -126,7 +126,7 @@ def test_the_card_holds_what_was_measured(trained, tmp_path):
 
 @pytest.mark.parametrize("license", ["", "a b", 'mit"\nx: y'])
 def test_a_licence_is_an_identifier(trained, tmp_path, license):
-    with pytest.raises(OutputError, match="no identifier"):
+    with pytest.raises(OutputError, match="not an identifier"):
         ag.export_run(trained, "safetensors", tmp_path / "model", license=license)
 
 
