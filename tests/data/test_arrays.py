@@ -123,7 +123,7 @@ def test_numbers_that_do_not_occur_are_no_classes(tmp_path, pixels):
         ({"images": np.zeros((12, 64), np.uint8)}, ["(12, 64)", "(n, h, w, c)"]),
         ({"images": np.zeros((12, 8, 8, 8), np.uint8)}, ["(12, 8, 8, 8)", "c = 1 or 3"]),
         ({"images": np.zeros((12, 0, 8), np.uint8)}, ["(12, 0, 8, 1)"]),
-        ({"labels": np.zeros(12)}, ["labels", "float64", "int64"]),
+        ({"labels": np.zeros(12)}, ["labels", "float64", "whole numbers"]),
         ({"labels": np.zeros((12, 14), np.uint8)}, ["labels", "(12, 14)", "(12,)"]),
         ({"labels": np.zeros(11, int)}, ["(11,)", "(12,)"]),
         ({"labels": np.arange(12) - 1}, ["label -1", "out of range"]),
@@ -131,7 +131,7 @@ def test_numbers_that_do_not_occur_are_no_classes(tmp_path, pixels):
         ({"class_names": np.array(["a", "a", "b"])}, ["must be distinct"]),
         ({"class_names": np.array([1, 2, 3])}, ["class_names", "list of texts"]),
         ({"split": np.array([5] * 12)}, ["split", "0 (train) and 1 (test)"]),
-        ({"group": np.array(["a"] * 12)}, ["group", "int64"]),
+        ({"group": np.array(["a"] * 12)}, ["group", "whole numbers"]),
     ],
 )
 def test_npz_with_arrays_of_another_kind(tmp_path, pixels, change, words):

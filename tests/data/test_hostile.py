@@ -105,7 +105,7 @@ def hdf5(path, **replaced):
 
 def test_object_and_string_columns(tmp_path):
     strings = np.array(["a", "b", "a", "b"], dtype=h5py.string_dtype())
-    refused(hdf5(tmp_path / "a.h5", labels=strings), "labels", "int64")
+    refused(hdf5(tmp_path / "a.h5", labels=strings), "labels", "whole numbers")
     refused(hdf5(tmp_path / "b.h5", group=strings), "group", "whole numbers are needed")
 
 
@@ -249,7 +249,7 @@ def test_pictures_that_are_programs_are_not_run(tree, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
     eps = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
     (tree / "class_0" / "cat.png").write_text(eps)
-    with pytest.raises(DataError, match=r"cat\.png' is no image"):
+    with pytest.raises(DataError, match=r"cat\.png' is not an image"):
         ag.load(tree)
     assert not (tmp_path / "called").exists()
 

@@ -124,7 +124,7 @@ def test_files_outside_the_folder_of_the_table(tree, way_out):
 def test_tables_that_make_no_sense(tmp_path, content, words):
     path = tmp_path / "table.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(path, str(path.name) if "plain" not in words[0] else str(tmp_path), *words)
+    refused(path, str(path.name) if "regular" not in words[0] else str(tmp_path), *words)
 
 
 def test_imagefolder_with_metadata(tree):

@@ -70,7 +70,7 @@ def test_gradients_reach_the_image_at_every_scale(digits, recipe):
     images = torch.rand(4, 1, 8, 8).requires_grad_(True)
     logits = network(images, torch.zeros(4, dtype=torch.int64))
     assert logits.shape == (4, 3)
-    assert network.judge(images, torch.zeros(4, dtype=torch.int64))[1].shape == (4, 10)
+    assert network.logits_and_classes(images, torch.zeros(4, dtype=torch.int64))[1].shape == (4, 10)
     for scale in range(3):
         (gradient,) = torch.autograd.grad(logits[:, scale].sum(), images, retain_graph=True)
         assert gradient.abs().max() > 0
@@ -83,7 +83,7 @@ class Dtypes(torch.nn.Module):
         super().__init__()
         self.shape, self.seen = (channels, side, side), []
 
-    def judge(self, mixed, labels):
+    def logits_and_classes(self, mixed, labels):
         assert mixed.shape[1:] == self.shape
         self.seen.append(mixed.dtype)
         return mixed.float().mean(dim=(1, 2, 3)), None
