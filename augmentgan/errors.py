@@ -39,7 +39,8 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 10) -> str:
     """For a name that is not known: the one that it looks like, or what there is."""
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:most])}"
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known[:most])}{more}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -79,13 +79,27 @@ def moves(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and console.file.isatty() and not os.environ.get("CI")
 
 
+class ProgressConsole(Console):
+    """Standard error, for what may get lost: where its reader has gone (`2>&1 | head`), the work goes on, and rich would end it."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Go on unheard, also for others who write there."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
+
+
 class TrainingDisplay:
     """Shows training: a live panel in a terminal, a line a status elsewhere, nothing when quiet."""
 
     def __init__(self, recipe: ResolvedRecipe, *, quiet: bool) -> None:
         from augmentgan.recipe import Recipe
 
-        self._console = Console(stderr=True)
+        self._console = ProgressConsole()
         self._quiet = quiet
         self._live: Live | None = None
         self._progress = Progress(
@@ -162,7 +176,7 @@ class TrainingDisplay:
 @contextmanager
 def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar in a terminal; in a pipe a line every ten seconds. Gives a function of the number done."""
-    console = Console(stderr=True)
+    console = ProgressConsole()
     if quiet or not moves(console):
         last = started = time.monotonic()
 
@@ -183,7 +197,7 @@ class ProtocolDisplay:
     """Shows a benchmark from scratch: one line that moves in a terminal, a line a finished arm elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True)
+        self._console = ProgressConsole()
         self._quiet = quiet
         self._progress = Progress(
             BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=self._console

@@ -53,6 +53,8 @@ def _lines(found: Inspection) -> list[str]:
         + (" (the same picture under two labels: mend these first)" if found.duplicates_across else "")
     )
     lines += [f"  {' = '.join(group)}" for group in found.duplicate_examples[:_MOST]]
+    if len(found.duplicate_examples) > _MOST:
+        lines.append("  and more (--json lists some; those under several labels come first)")
     lines.append(f"bad files   {len(found.bad)}")
     lines += [f"  {reason}" for reason in list(found.bad.values())[:_MOST]]
     if len(found.bad) > _MOST:

@@ -274,7 +274,8 @@ def show(report: BenchmarkReport) -> None:
     console = Console(highlight=False)
     for size in report.train_per_class:
         console.print(arms_table(report, size, wide=console.width >= 120))
-    console.print(recall_table(report))
+    if report.verdict.arm != report.verdict.baseline:  # without a pair to compare there is nothing to set side by side
+        console.print(recall_table(report))
     if same := report.protocol.get("same_training_images"):
         console.print(
             f"With {', '.join(map(str, same))} real images a class all repeats learned from the same ones, for the data bring their "

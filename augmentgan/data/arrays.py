@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.errors import DataError
 
 MAX_BYTES = 16 * 2**30
@@ -101,7 +101,7 @@ def numbered_classes(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], tupl
 
 
 def joined_parts(parts: Sequence[tuple[int, NDArray[np.uint8], NDArray[Any]]], where: str) -> LabelledImages:
-    """One set out of (split, images, labels) parts; the parts are the split where both are there.
+    """One set out of (split, images, labels) parts, which are the split unless all are for training.
 
     Raises:
         DataError: parts of different image sizes, or unusable labels.
@@ -118,7 +118,7 @@ def joined_parts(parts: Sequence[tuple[int, NDArray[np.uint8], NDArray[Any]]], w
             images if images.ndim == 4 else images[..., None],
             dense,
             names,
-            split=marks if {TRAIN, TEST} <= set(marks.tolist()) else None,
+            split=marks if TEST in marks else None,
         )
     except DataError as error:
         raise DataError(f"{where}: {error}") from error

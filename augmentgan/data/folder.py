@@ -13,7 +13,8 @@ from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 
 _PART_WORDS = {*SPLIT_WORDS, "dev", "eval", "holdout"}
-_LITTER = {"desktop.ini", "thumbs.db", "metadata.jsonl"}
+_LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "icon\r", "metadata.jsonl"}
+_LITTER_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir"}
 
 
 def scan_folder(root: Path) -> FileList:
@@ -48,7 +49,7 @@ def scan_folder(root: Path) -> FileList:
         tuple(names),
         tuple(files),
         tuple(labels),
-        split=tuple(split) if {TRAIN, TEST} <= set(split) else None,
+        split=tuple(split) if TEST in split else None,
         n_ignored=n_ignored,
         loose=tuple(loose),
         linked=tuple(linked),
@@ -118,13 +119,17 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     """Folders, files and links to folders, without what is hidden."""
     try:
         entries = sorted(folder.iterdir())
-        visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+        visible = [entry for entry in entries if not _is_litter_folder(entry.name)]
         folders = [entry for entry in visible if entry.is_dir()]
         linked = [folder for folder in folders if folder.is_symlink()]
         real = [folder for folder in folders if not folder.is_symlink()]
         return real, [entry for entry in visible if not entry.is_dir()], linked
     except OSError as error:
         raise _unreadable(folder, error) from error
+
+
+def _is_litter_folder(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER_FOLDERS
 
 
 def _files_below(folder: Path) -> Iterator[tuple[Path, bool]]:

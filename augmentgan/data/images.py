@@ -62,6 +62,7 @@ class LabelledImages:
         if self.split is not None and not np.isin(self.split, (TRAIN, TEST)).all():
             raise DataError(f"split has values {np.unique(self.split)[:5].tolist()}; 0 (train) and 1 (test) are known")
         object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
+        object.__setattr__(self, "class_names", tuple(names))  # a list would have another fingerprint
 
     def __len__(self) -> int:
         return len(self.images)

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, probe, resize_array
 from augmentgan.data.file_list import FileList
-from augmentgan.data.images import LabelledImages
+from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.data.sources import read_source
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, did_you_mean
 from augmentgan.recipe import DataFacts, Recipe, automatic_size
 
 _THREADS = 4
@@ -51,6 +52,8 @@ def load(
     check_size(size_px)
     if channels not in (None, 1, 3):
         raise DataError(f"channels {channels}: give 1 (grey) or 3 (RGB), or leave it out")
+    if resize not in get_args(Resize):
+        raise DataError(f"resize {resize!r} is not known; {did_you_mean(str(resize), get_args(Resize))}")
     _, source = read_source(Path(path))
     if isinstance(source, LabelledImages):
         return working_size(source, size_px, channels, resize)
@@ -222,6 +225,10 @@ def _load_files(
     if found.bad:
         first = next(file for file in listed.files if file in found.bad)
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
+        if TEST in (listed.split or ()) and not found.data.is_split:  # else others would be drawn in their place
+            raise DataError(
+                f"folder {str(listed.root)!r}: all of its test images are bad files; mend some, or remove the test part"
+            )
     if found.dark:
         tell(found.dark)
     if listed.loose:

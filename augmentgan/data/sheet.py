@@ -14,7 +14,7 @@ from augmentgan.errors import printable
 from augmentgan.files import whole_file
 
 MAX_ROWS = 40
-_GAP_PX, _LONGEST_NAME_PX = 2, 160
+_GAP_PX, _LONGEST_NAME_PX, _LETTER_PX = 2, 160, 10
 
 
 def write_sheet(path: Path, rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     cell = side * scale + _GAP_PX
     columns = max(len(row) for row, _ in shown)
     more = len(rows) > MAX_ROWS
-    font = ImageFont.load_default()
+    font = _font()
     texts = [_shortened(printable(name), font) for _, name in shown]
     left = math.ceil(max(font.getlength(text) for text in texts)) + 8
     sheet = Image.new("RGB", (left + columns * cell, len(shown) * cell + (16 if more else 0)), "white")
@@ -47,7 +47,14 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     return sheet
 
 
-def _shortened(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _font() -> ImageFont.FreeTypeFont:
+    """Matplotlib's own, which has Latin, Greek and Cyrillic letters; Pillow's lacks all but English ones."""
+    import matplotlib as mpl
+
+    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), _LETTER_PX)
+
+
+def _shortened(name: str, font: ImageFont.FreeTypeFont) -> str:
     """The name, or as much of its beginning as there is room for."""
     for n in range(min(len(name), 60), 0, -1):
         text = name if n == len(name) else f"{name[:n]}.."

@@ -63,6 +63,10 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
     else:
         in_test = _draw(data, units, test_fraction, seed)
         split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test), np.arange(0), "drawn")
+    if not len(split.train) and not len(split.dropped):
+        raise DataError(
+            "every image is marked as a test image, and none is left to learn from; mark some for training, or none"
+        )
     left = np.bincount(data.labels[split.train], minlength=data.n_classes)
     for label in np.flatnonzero(left < 1):
         name, dropped = data.class_names[label], int((data.labels[split.dropped] == label).sum())

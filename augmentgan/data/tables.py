@@ -108,7 +108,7 @@ def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tupl
         tuple(names),
         tuple(row.file for row in rows),
         tuple(numbers[row.label] for row in rows),
-        split=split if {TRAIN, TEST} <= set(split) else None,
+        split=split if TEST in split else None,
         group=group,
         loose=loose,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from numpy.typing import DTypeLike
 
@@ -12,6 +12,7 @@ from augmentgan.data.columns import GROUP
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
 from augmentgan.data.image_folder import FolderWriter, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.errors import OutputError, did_you_mean
 from augmentgan.files import whole_folder
 
 Format = Literal["hdf5", "folder"]
@@ -37,7 +38,7 @@ def open_writer(
     Raises:
         OutputError: the output exists or cannot be written.
     """
-    if format == "folder":
+    if check_format(format) == "folder":
         return FolderWriter(
             path, class_names=class_names, attributes=attributes, overwrite=overwrite, scratch=scratch, labels=labels
         )
@@ -74,7 +75,7 @@ def save(
         OutputError: the output exists, cannot be written, or a class name cannot be a folder's.
     """
     path, attributes = Path(path), attributes or {}
-    if (format or format_for(path)) == "hdf5":
+    if (format_for(path) if format is None else check_format(format)) == "hdf5":
         write_hdf5(path, data, attributes, overwrite=overwrite)
         return
     if not data.is_split:
@@ -95,6 +96,17 @@ def _save_folder(
     columns = data.extra if data.group is None else {GROUP: data.group, **data.extra}
     with FolderWriter(path, class_names=data.class_names, attributes=attributes, overwrite=overwrite) as writer:
         writer.append(data.images, data.labels, **columns)
+
+
+def check_format(format: Format) -> Format:
+    """The format, if it is one.
+
+    Raises:
+        OutputError: it is not.
+    """
+    if format not in get_args(Format):
+        raise OutputError(f"format {format!r} is not known; {did_you_mean(str(format), get_args(Format))}")
+    return format
 
 
 def format_for(path: Path) -> Format:

@@ -277,7 +277,11 @@ def read_info(folder: Path) -> dict[str, Any]:
         raise RunError(
             f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(
+            f"run {str(folder)!r}: {RUN_FILE} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    except ValueError as error:
         raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; remove the folder, or name another") from error
     return info
 

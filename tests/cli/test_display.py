@@ -1,7 +1,10 @@
 """The tables of a benchmark in a terminal."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 from tests_support import made_up_report
 
@@ -45,3 +48,21 @@ def test_progress_in_a_pipe_ends_with_all(monkeypatch, capsys):
         for done in (1, 2, 3):
             advance(done)
     assert capsys.readouterr().err.splitlines() == ["2/3 images", "3/3 images"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its pipes break otherwise")
+def test_work_goes_on_where_nobody_reads_of_it():
+    """As in `augmentgan fit ... 2>&1 | head -5`."""
+    code = (
+        "from augmentgan.cli.display import ProgressConsole\n"
+        "import sys\n"
+        "console = ProgressConsole()\n"
+        "for number in range(1000):\n"
+        "    console.print(number)\n"
+        "print('more', file=sys.stderr)\n"
+        "print('done')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stderr.close()
+        assert child.stdout.read() == b"done\n"
+        assert child.wait() == 0

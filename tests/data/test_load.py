@@ -1,6 +1,7 @@
 """What people really have: each unusable input gets one line that names the thing, the value and the mend."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 import augmentgan as ag
 from augmentgan.data.split import split_rows
-from augmentgan.errors import DataError
+from augmentgan.errors import DataError, OutputError
 
 
 def refused(call, *words):
@@ -332,3 +333,38 @@ def test_pictures_of_a_12_bit_camera_are_said_to_be_dark(tmp_path, top, dark):
     ag.load(tmp_path / "data", on_notice=said.append)
     assert [("12 16-bit images" in line, "grey level 15 of 255" in line) for line in said] == [(True, True)] * dark
     assert (ag.inspect(tmp_path / "data").dark is not None) == dark
+
+
+def test_a_test_part_of_bad_files_is_not_replaced_by_a_draw(tree, tmp_path):
+    root = tmp_path / "both"
+    shutil.copytree(tree, root / "train")
+    shutil.copytree(tree, root / "test")
+    bad = sorted((root / "test").glob("*/*.png"))
+    for file in bad[:-1]:
+        file.write_text("nope")
+    assert ag.load(root, skip_bad=True).split.tolist().count(1) == 1
+    bad[-1].write_text("nope")
+    refused(lambda: ag.load(root, skip_bad=True), "all of its test images are bad files")
+    assert "all of its test" not in (ag.inspect(root).refusal or "")
+
+
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX"])
+def test_folders_of_systems_are_no_classes(tree, name):
+    before = ag.load(tree).fingerprint()
+    (tree / name).mkdir()
+    (tree / "class_0" / "ehthumbs.db").touch()
+    assert ag.load(tree).fingerprint() == before
+
+
+def test_words_that_are_not_known(tree, tmp_path):
+    refused(lambda: ag.load(tree, resize="fit"), "resize 'fit' is not known", "crop, pad, stretch")
+    data = ag.load(tree)
+    with pytest.raises(OutputError, match=r"format 'png' is not known; known: hdf5, folder"):
+        ag.save(data, tmp_path / "out.h5", format="png")
+
+
+def test_class_names_in_a_list_are_the_same_names(tree):
+    data = ag.load(tree)
+    listed = ag.LabelledImages(data.images, data.labels, list(data.class_names))
+    assert listed.class_names == data.class_names
+    assert listed.fingerprint() == data.fingerprint()

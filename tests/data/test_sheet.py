@@ -43,3 +43,10 @@ def test_names_that_the_font_lacks_do_no_harm(tmp_path):
     draw_sheet([WHITE], ["\u732b \u0436"]).save(tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height == 58
+
+
+def test_accented_greek_and_cyrillic_names_can_be_told_apart():
+    names = ["gr\u00fcn", "gr\u00f8n", "\u03b1\u03b2", "\u03b3\u03b4", "\u0436", "\u0448"]
+    pixels = left_of(*names)
+    rows = [pixels[k * 58 : (k + 1) * 58].tobytes() for k in range(len(names))]
+    assert len({*rows}) == len(names)

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
+from augmentgan.data.plan import plan_fit
+from augmentgan.data.split import join_test
 from augmentgan.errors import DataError
 
 
@@ -338,3 +340,16 @@ def test_spaces_around_a_name_are_kept_where_they_are_meant(tree):
 
 def test_two_columns_of_one_name(tree):
     refused(csv(tree, *rows_of(tree, "b"), header="path,label,Label"), "two columns 'label'", "keep one")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_set_of_test_images_alone_is_not_learned_from(tree, suffix):
+    records = [{**record, "split": "test"} for record in records_of(tree)]
+    path = jsonl(tree, *records).rename(tree / "t.jsonl")
+    if suffix == ".csv":
+        path = csv(tree, *(f"{each['file_name']},{each['label']},test" for each in records), header="path,label,split")
+    data = ag.load(path)
+    assert data.split.tolist() == [1] * 18
+    with pytest.raises(DataError, match="every image is marked as a test image"):
+        plan_fit(data)
+    assert join_test(ag.load(tree), data).split.tolist() == [0] * 18 + [1] * 18  # as --test takes it
