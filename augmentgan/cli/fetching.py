@@ -26,7 +26,9 @@ def data(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Which set; --list shows them.", autocompletion=_names)
     ] = None,
-    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="A folder, or a file that ends in .h5.")] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="A folder, or a file that ends in .h5.", readable=False)
+    ] = None,
     per_class: Annotated[int | None, typer.Option(metavar="N", help="Only this many training images a class.")] = None,
     seed: SeedOption = 0,
     format: Annotated[
@@ -36,7 +38,8 @@ def data(
         int | None, typer.Option(metavar="N", min=4, max=1024, help="Side of the images (their own; photos 64).")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where downloads are kept (the user's cache folder).")
+        Path | None,
+        typer.Option(metavar="PATH", help="Where downloads are kept (the user's cache folder).", readable=False),
     ] = None,
     list_sets: Annotated[bool, typer.Option("--list", help="List the sets.")] = False,
     overwrite: OverwriteOption = False,

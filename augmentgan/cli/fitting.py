@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP, readable=False)] = None,
     out: OutOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
@@ -53,11 +53,15 @@ def fit(
         bool, typer.Option("--resume", help="Continue, with the run's own recipe where none is given.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
-    test: Annotated[Path | None, typer.Option(metavar="PATH", help="A separate test set, never learned from.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A separate test set, never learned from.", readable=False)
+    ] = None,
     test_fraction: TestFractionOption = None,
     from_run: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Repeat this run: its images, recipe and seed, in another folder."),
+        typer.Option(
+            metavar="RUN", help="Repeat this run: its images, recipe and seed, in another folder.", readable=False
+        ),
     ] = None,
     train_per_class: Annotated[
         int | None, typer.Option(metavar="N", help="Learn from this many images a class.")

@@ -49,7 +49,10 @@ HURTS = 3
 
 def benchmark(
     data: Annotated[
-        Path | None, typer.Argument(help=f"{DATA_HELP} With it: everything from scratch; without: a run's own samples.")
+        Path | None,
+        typer.Argument(
+            help=f"{DATA_HELP} With it: everything from scratch; without: a run's own samples.", readable=False
+        ),
     ] = None,
     run: RunOption = None,
     train_per_class: Annotated[
@@ -69,7 +72,7 @@ def benchmark(
     out: OutOption = None,
     recipe: RecipeOption = None,
     set: SetOption = None,
-    test: Annotated[Path | None, typer.Option(help="With DATA: a test set of its own.")] = None,
+    test: Annotated[Path | None, typer.Option(help="With DATA: a test set of its own.", readable=False)] = None,
     test_fraction: TestFractionOption = None,
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,

@@ -47,17 +47,25 @@ def _settings(incomplete: str) -> list[tuple[str, str]]:
     return [(f"{key}=", text) for key, text in recipe_keys().items() if f"{key}=".startswith(incomplete)]
 
 
+# `readable=False` on paths: what cannot be read is unusable input with a mend of ours, and not a usage error of click's
 DATA_HELP = (
     "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a table of "
     "path,label (.csv, .jsonl)."
 )
-DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP)]
+DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP, readable=False)]
 RunOption = Annotated[
     Path | None,
-    typer.Option("--run", metavar="RUN", help="Run folder (default: the newest under runs/).", autocompletion=_runs),
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="Run folder (default: the newest under runs/).",
+        autocompletion=_runs,
+        readable=False,
+    ),
 ]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="PATH", help="Where the result goes (default: below runs/).")
+    Path | None,
+    typer.Option("--out", metavar="PATH", help="Where the result goes (default: below runs/).", readable=False),
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Every draw follows from it.")]
 FitSeedOption = Annotated[

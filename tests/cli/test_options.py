@@ -1,11 +1,14 @@
 """What several commands do with the options that they share."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import typer.testing
 
 import augmentgan as ag
+from augmentgan.cli.app import app
 from augmentgan.cli.options import images_for, recipe_for
 from augmentgan.errors import DataError, RecipeError
 
@@ -38,3 +41,12 @@ def test_options_that_stand_for_a_key_come_last_and_are_named_in_a_mistake():
         recipe_for(None, None, {"--updates": ("training.updates", 0)})
     with pytest.raises(RecipeError, match=r"^--set: training.updates = 0: "):
         recipe_for(None, ["training.updates=0"], named)
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["fit", "--dry-run"], ["fit", "{data}", "--dry-run", "--test"]])
+def test_what_cannot_be_read_is_no_usage_error(tree, monkeypatch, words):
+    """Click would ask first, and answer with its own words and status 2 where reading gives one line and status 1."""
+    monkeypatch.setattr(os, "access", lambda path, mode, **words: mode != os.R_OK)
+    command = [word.format(data=tree) for word in words]
+    done = typer.testing.CliRunner().invoke(app, [*command, str(tree)])
+    assert done.exit_code in (0, 1), done.output  # the last has the same images on both sides
