@@ -104,7 +104,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         images = levels.to_uint8(X).reshape(self._shape_of(X))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         counts = {int(np.flatnonzero(classes == label)[0]): n for label, n in wanted.items()}
-        names = tuple(str(number) for number in range(len(classes)))  # any kind of label may be in y
+        names = _names_of(classes)
         made, made_labels = self._learn_and_sample(LabelledImages(images, labels.astype(np.int64), names), counts, seed)
         return (
             np.concatenate([X, levels.from_uint8(made).reshape(-1, *X.shape[1:])]),
@@ -157,18 +157,25 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         return tags
 
 
+def _names_of(classes: NDArray[Any]) -> tuple[str, ...]:
+    """The labels as class names; their places where two look alike or one is empty, for any kind of label may be in y."""
+    names = [str(label) for label in classes.tolist()]
+    usable = all(names) and len({*names}) == len(names)
+    return tuple(names if usable else map(str, range(len(names))))
+
+
 class _Levels:
     """The way from the numbers of X to 0 to 255 and back; uint8 stays as it is."""
 
     def __init__(self, X: NDArray[Any]) -> None:
         self._dtype = X.dtype
         low, high = float(X.min()), float(X.max())
-        self._low, self._step = low, (high - low) / 255 or 1.0
+        self._low, self._step = low, (high - low) / 255  # 0 where all of X is one number
 
     def to_uint8(self, X: NDArray[Any]) -> NDArray[np.uint8]:
         if self._dtype == np.uint8:
             return X.astype(np.uint8, copy=False)
-        return np.round((X - self._low) / self._step).astype(np.uint8)
+        return np.round((X - self._low) / (self._step or 1.0)).astype(np.uint8)
 
     def from_uint8(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         if self._dtype == np.uint8:

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 import augmentgan as ag
+from augmentgan.gan.oversampler import _names_of
 
 TINY = ag.Recipe().with_settings(
     [
@@ -154,7 +155,7 @@ def test_a_run_is_kept_where_it_is_wanted(imbalanced, tmp_path):
         (lambda images, labels: (images.reshape(len(images), -1), labels, {"image_shape": (7, 9)}), r"64 .* wants 63"),
         (lambda images, labels: (images[..., None], labels, {}), r"\(8, 8, 1, 1\)"),
         (lambda images, labels: (images, labels[:-1], {}), "inconsistent numbers of samples"),
-        (lambda images, labels: (images, ["a"] * 31 + ["b"], {}), "class '1' has 1 image"),
+        (lambda images, labels: (images, ["a"] * 31 + ["b"], {}), "class 'b' has 1 image"),
         (lambda images, labels: (images, labels, {"sampling_strategy": {"one": 3}}), "greater or equal"),
         (lambda images, labels: (images * np.nan, labels, {}), "NaN"),
     ],
@@ -163,6 +164,20 @@ def test_mistakes_are_value_errors(imbalanced, change, words):
     images, labels, parameters = change(*imbalanced)
     with pytest.raises(ValueError, match=words):
         sampler(**parameters).fit_resample(images, labels)
+
+
+def test_classes_keep_their_names(imbalanced, tmp_path):
+    X, y = imbalanced
+    fitted = sampler(out=tmp_path / "run")
+    fitted.fit_resample(X, y)
+    assert fitted.run_.class_names == ("nought", "one", "two")
+    assert _names_of(np.array([1, "1"], dtype=object)) == ("0", "1")  # alike as words, and yet two classes
+
+
+def test_images_of_a_single_number_stay_so(imbalanced):
+    X, y = imbalanced
+    made, _ = NoiseSampler(random_state=0).fit_resample(np.full(X.shape, 0.5), y)
+    assert np.unique(made).tolist() == [0.5]
 
 
 def test_without_imbalanced_learn_it_says_what_to_install():
