@@ -203,12 +203,15 @@ def _clear(folder: Path) -> None:
 def _check_same(folder: Path, plan: Plan) -> None:
     info = read_info(folder)
     mend = "use --overwrite to start over or --out for another folder"
+    changed = _changed(info["recipe"], plan.recipe.model_dump())
     if info["data_fingerprint"] != plan.fingerprint:
-        raise RunError(f"run {str(folder)!r} was made from other data, split or seed; {mend}")
+        # a setting of the data may be all that differs, and may also follow from other data
+        of_data = ", ".join(key for key in changed if key.startswith("data."))
+        settings = f", or with other settings ({of_data})" if of_data else ""
+        raise RunError(f"run {str(folder)!r} was made from other data, split or seed{settings}; {mend}")
     # not in the fingerprint where nothing of the data is drawn
     if info["seed"] != plan.seed:
         raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {mend}")
-    changed = _changed(info["recipe"], plan.recipe.model_dump())
     if changed == ["training.updates"]:
         planned, wanted = info["recipe"]["training"]["updates"], plan.recipe.training.updates
         if wanted < planned:
