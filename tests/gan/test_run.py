@@ -197,7 +197,7 @@ def test_starting_over_leaves_nothing_that_the_former_run_said(digits, small_rec
 def test_a_setting_of_the_data_that_differs_is_named(trained, digits, small_recipe):
     words = r"from other data, split or seed, or with other settings \(data.size_px\); use --overwrite"
     with pytest.raises(RunError, match=words):
-        ag.fit(digits, small_recipe.with_settings(["data.size_px=12"]), trained.folder, seed=3, device="cpu")
+        ag.fit(digits, small_recipe.with_settings(["data.size_px=16"]), trained.folder, seed=3, device="cpu")
 
 
 def test_opening_what_is_no_run(tmp_path, trained):
