@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -85,8 +86,10 @@ def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(path, scratch)
         part.touch(exist_ok=False)
+        mode = stat.S_IMODE(part.stat().st_mode)
         try:
             yield part
+            part.chmod(mode)  # safetensors puts a file of its own there, which nobody else may read
             _flush(part)
             os.replace(part, path)
             _flush(path.parent)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from augmentgan.errors import OutputError
 from augmentgan.files import has_key, refuse_existing, refuse_stranger, whole_file, whole_folder, write_json
@@ -46,9 +48,12 @@ def test_what_is_written_may_be_read_as_any_other_file(tmp_path):
             part.write_text("a")
         with whole_folder(tmp_path / "out") as part:
             (part / "a.txt").write_text("a")
+        with whole_file(tmp_path / "a.safetensors") as part:
+            save_file({"a": torch.zeros(2)}, part)
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644  # which safetensors would make private
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 

@@ -178,6 +178,9 @@ def test_a_benchmark_json_that_is_none(folder, document):
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "again")
 
 
+EQUIVALENT = made_up_report(["real", "real+synthetic"]).to_json()["equivalents"][0]
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -188,6 +191,7 @@ def test_a_benchmark_json_that_is_none(folder, document):
         ("protocol.arms", []),
         ("runs", []),
         ("comparisons", [{}]),
+        ("equivalents", [{**EQUIVALENT, "as_if": float("inf")}]),
     ],
 )
 def test_a_benchmark_json_that_was_cut(folder, place, value):

@@ -119,7 +119,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     """Folders, files and links to folders, without what is hidden."""
     try:
         entries = sorted(folder.iterdir())
-        visible = [entry for entry in entries if not _is_litter_folder(entry.name)]
+        visible = [entry for entry in entries if not _is_passed_over(entry.name)]
         folders = [entry for entry in visible if entry.is_dir()]
         linked = [folder for folder in folders if folder.is_symlink()]
         real = [folder for folder in folders if not folder.is_symlink()]
@@ -128,7 +128,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
         raise _unreadable(folder, error) from error
 
 
-def _is_litter_folder(name: str) -> bool:
+def _is_passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LITTER_FOLDERS
 
 

@@ -38,7 +38,7 @@ def open_writer(
     Raises:
         OutputError: the output exists or cannot be written.
     """
-    if check_format(format) == "folder":
+    if _checked(format) == "folder":
         return FolderWriter(
             path, class_names=class_names, attributes=attributes, overwrite=overwrite, scratch=scratch, labels=labels
         )
@@ -75,7 +75,7 @@ def save(
         OutputError: the output exists, cannot be written, or a class name cannot be a folder's.
     """
     path, attributes = Path(path), attributes or {}
-    if (format_for(path) if format is None else check_format(format)) == "hdf5":
+    if (format_for(path) if format is None else _checked(format)) == "hdf5":
         write_hdf5(path, data, attributes, overwrite=overwrite)
         return
     if not data.is_split:
@@ -98,7 +98,7 @@ def _save_folder(
         writer.append(data.images, data.labels, **columns)
 
 
-def check_format(format: Format) -> Format:
+def _checked(format: Format) -> Format:
     """The format, if it is one.
 
     Raises:

@@ -16,11 +16,7 @@ from augmentgan.data.load import load_for
 from augmentgan.data.plan import FEW_IMAGES, Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import TrainingError, is_out_of_memory
-from augmentgan.gan.checkpoint import (
-    has_checkpoint,
-    restore_checkpoint,
-    save_checkpoint,
-)
+from augmentgan.gan.checkpoint import has_checkpoint, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice, is_regular
 from augmentgan.gan.device import random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team

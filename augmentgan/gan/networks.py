@@ -271,7 +271,7 @@ class Discriminator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Images (n, c, h, w) and labels (n,) to logits (n,); rows as `judge` wants them."""
+        """Images (n, c, h, w) and labels (n,) to logits (n,); rows as `logits_and_classes` wants them."""
         return self.logits_and_classes(images, labels)[0]
 
     def logits_and_classes(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:

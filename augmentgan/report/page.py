@@ -57,7 +57,7 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
         html = environment.get_template("report.html.j2").render(content)
     except AugmentGANError:
         raise
-    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         # of run.json, and of what the benchmark says of its protocol, the page reads more than was looked at on the way here
         if benchmark is not None:
             raise not_written_by(folder / BENCHMARK_FILE, "benchmark", error) from error
