@@ -3,14 +3,17 @@
     python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--processes 2] [--max-time 1800]
 
 CASE is one of those below, FOLDER of --data holds the sets as HDF5, FOLDER of --work keeps generators and classifiers: interrupted
-or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-CASE.json when it is whole.
+or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-CASE.json when it is whole, with the time
+that it took where it was made in one go.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import signal
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +80,8 @@ def main() -> None:
         timer = threading.Timer(wish.max_time, signal.raise_signal, [signal.SIGINT])
         timer.daemon = True
         timer.start()
+    in_one_go = not (wish.work / name).exists()
+    started = time.perf_counter()
     report = ag.run_benchmark(
         data,
         recipe=recipe,
@@ -92,11 +97,20 @@ def main() -> None:
             row.train_per_class, row.repeat, row.arm, row.setting, row.balanced_accuracy, flush=True
         ),
     )
+    taken = {"processes": wish.processes, "wall_s": round(time.perf_counter() - started), "processor_s": processor_s()}
     document = report.to_json()
     document["protocol"].pop("folder")
     result = {**_environment.describe(), "data": case.data, "summary": summary(report), "benchmark": document}
+    if in_one_go:
+        result["taken"] = taken
     _environment.write(f"protocol-{name}", result)
     print(report.verdict.text)
+
+
+def processor_s() -> int:
+    """Processor time of this process and of its workers, in seconds: what other work beside them does not change much."""
+    of = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return round(sum(each.ru_utime + each.ru_stime for each in of))
 
 
 def summary(report: ag.BenchmarkReport) -> dict[str, Any]:
