@@ -101,10 +101,10 @@ def benchmark(
             }
         )
         opened = open_run(run, device)
-        opened.recipe = _measured_by(opened.recipe, set or [])
         folder = opened.folder
         result = measure(
             opened,
+            recipe=_measured_by(opened.recipe, set or []),
             repeats=repeats,
             arms=words(arms),
             seed=seed,
@@ -151,6 +151,7 @@ def benchmark(
 def measure(
     run: Run,
     *,
+    recipe: ResolvedRecipe | None = None,
     repeats: int | None = None,
     arms: list[str] | None = None,
     seed: int = 0,
@@ -171,14 +172,14 @@ def measure(
     with contextlib.ExitStack() as stack:
         team, device = stack.enter_context(joined(device))
         if team.size > 1:
-            recipe, run = run.recipe, Run(run.folder, device)
-            run.recipe = recipe
+            run = Run(run.folder, device)
         n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
-        n_repeats = run.recipe.benchmark.repeats if repeats is None else repeats
+        n_repeats = (recipe or run.recipe).benchmark.repeats if repeats is None else repeats
         advance = stack.enter_context(progress(n_repeats * n_arms, "classifiers", quiet=quiet or not team.first))
         numbers = itertools.count(1)
         report = run_benchmark(
             run,
+            recipe=recipe,
             repeats=repeats,
             arms=arms,
             device=device,

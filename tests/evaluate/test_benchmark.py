@@ -7,7 +7,7 @@ import pytest
 
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError
-from augmentgan.evaluate import benchmark
+from augmentgan.evaluate import on_run
 from augmentgan.evaluate.arms import ARMS, Arm, chosen_arms
 from augmentgan.evaluate.evaluation import n_classifiers
 from augmentgan.evaluate.piece import _restored
@@ -63,11 +63,11 @@ def test_what_is_kept_of_a_benchmark_depends_on_generator_settings_and_seed(meas
         keys.append(key)
         raise Asked
 
-    monkeypatch.setattr(benchmark, "FinishedParts", asked)
+    monkeypatch.setattr(on_run, "FinishedParts", asked)
     for words in ({}, {"seed": 1}, {"classifier": "resnet18"}, {"repeats": 5}):
         with pytest.raises(Asked):
             ag.run_benchmark(run, **words)
-    monkeypatch.setattr(benchmark, "model_fingerprint", lambda generator: "another")
+    monkeypatch.setattr(on_run, "model_fingerprint", lambda generator: "another")
     with pytest.raises(Asked):
         ag.run_benchmark(run)
     first, seed, classifier, repeats, generator = keys
@@ -104,8 +104,8 @@ def test_every_repeat_chooses_on_folds_of_its_own(measured, monkeypatch):
 def test_all_arms_of_a_repeat_take_the_same_steps_from_the_same_weights(measured, monkeypatch):
     from augmentgan.evaluate import piece
 
-    run = ag.Run(measured[0].folder, "cpu")
-    run.recipe = run.recipe.with_benchmark(tune=False)  # no arm may choose to do without samples
+    run, _ = measured
+    untuned = run.recipe.with_benchmark(tune=False)  # no arm may choose to do without samples
     train, given = piece.train_classifier, []
 
     def watched(arm, real, synthetic, section, steps, seed, *rest):
@@ -113,9 +113,16 @@ def test_all_arms_of_a_repeat_take_the_same_steps_from_the_same_weights(measured
         return train(arm, real, synthetic, section, steps, seed, *rest)
 
     monkeypatch.setattr(piece, "train_classifier", watched)
-    ag.run_benchmark(run, seed=3, overwrite=True)
+    ag.run_benchmark(run, recipe=untuned, seed=3, overwrite=True)
     assert sorted((seed, name) for seed, name, _ in given) == sorted((seed, name) for seed in (3, 4) for name in ARMS)
     assert {steps for *_, steps in given} == {run.recipe.benchmark.steps}
+
+
+def test_a_recipe_that_differs_in_more_than_the_benchmark_is_refused_for_a_run(measured):
+    run, _ = measured
+    for recipe in (run.recipe.with_settings(["objective.loss=non-saturating"]), ag.Recipe()):
+        with pytest.raises(ag.AugmentGANError, match="only the settings of the benchmark can be changed"):
+            ag.run_benchmark(run, recipe=recipe)
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(measured, monkeypatch):

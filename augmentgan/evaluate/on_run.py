@@ -1,0 +1,210 @@
+"""The benchmark of a finished run: its own generator and its own held-out images, several classifier seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+import augmentgan
+from augmentgan.data.images import LabelledImages
+from augmentgan.errors import DataError
+from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.classifier import require_classifier
+from augmentgan.evaluate.comparing import compare, intervals, verdict_of
+from augmentgan.evaluate.finished import FinishedParts
+from augmentgan.evaluate.mixing import sample_bytes, samples_offered
+from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
+from augmentgan.evaluate.protocol import how_arms_are_trained
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
+from augmentgan.evaluate.sharing import measure_all
+from augmentgan.files import write_json
+from augmentgan.gan.device import resolve_device
+from augmentgan.gan.distributed import Team
+from augmentgan.gan.run import Run, model_fingerprint
+from augmentgan.gan.run_folder import only_writer
+from augmentgan.names import BENCHMARK_FILE
+from augmentgan.recipe import Recipe
+from augmentgan.sections import ResolvedBenchmarkSection
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The repeats on one run (see `sharing.Pieces`), which share its training images and its samples.
+
+    Attributes:
+        pieces: one a repeat.
+        arms: to train.
+        section: the benchmark's settings.
+        device: where to train.
+        finished: what has been done.
+    """
+
+    pieces: Sequence[Piece]
+    arms: Sequence[Arm]
+    section: ResolvedBenchmarkSection
+    device: torch.device
+    finished: FinishedParts
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __call__(self, number: int, tell: Callable[[BenchmarkRow], object]) -> dict[str, Measured]:
+        """Measure a repeat, or what is left of it; tells each row."""
+        return run_piece(self.pieces[number], self.arms, self.section, self.device, self.finished, tell, lambda: None)
+
+    def is_finished(self, number: int) -> bool:
+        """Whether nothing of a repeat is left to train."""
+        piece = self.pieces[number]
+        return all_finished(self.finished, piece.name, self.arms, imbalanced=piece.imbalanced)
+
+    def updates(self, number: int) -> int:
+        """None are left to do, whatever the repeat."""
+        return 0
+
+    @property
+    def sample_bytes(self) -> int:
+        """Of the run's samples."""
+        return sample_bytes(self.section.synthetic_per_class, self.pieces[0].real)
+
+    def prepare(self) -> Repeats:
+        """Hold the samples in place of the generator, or none where no arm uses them."""
+        first = self.pieces[0]
+        samples = first.synthetic() if any(arm.uses_synthetic for arm in self.arms) else first.real.subset([])
+        return replace(
+            self, pieces=[replace(each, synthetic=functools.partial(_given, samples)) for each in self.pieces]
+        )
+
+
+def _given(samples: LabelledImages) -> LabelledImages:
+    return samples
+
+
+def benchmark_of_run(
+    run: Run,
+    recipe: Recipe | None,
+    *,
+    repeats: int | None,
+    arms: Sequence[str] | None,
+    device: str,
+    seed: int,
+    classifier: str | None,
+    on_row: Callable[[BenchmarkRow], object],
+    command: str | None,
+    team: Team,
+    processes: int | None,
+    overwrite: bool,
+) -> BenchmarkReport:
+    """The benchmark of a run; see `benchmark.run_benchmark` for the arguments and errors."""
+    section = _section(run, recipe, repeats, classifier)
+    with contextlib.ExitStack() as stack:
+        # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
+        team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
+        chosen = chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts))
+        require_classifier(section.classifier, chosen)
+        if not len(run.test):
+            raise DataError(
+                f"run {str(run.folder)!r} held no test images out; fit again with --test-fraction 0.2 or --test"
+            )
+        pieces = _pieces(run, section, chosen, resolve_device(device), seed)
+        if overwrite:
+            team.first_does(pieces.finished.clear)
+        measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
+        report = _report(run, section, chosen, measured, more={"seed": seed, "command": command})
+        if team.first:
+            write_json(run.folder / BENCHMARK_FILE, report.to_json())
+    return report
+
+
+def _section(run: Run, recipe: Recipe | None, repeats: int | None, classifier: str | None) -> ResolvedBenchmarkSection:
+    """The benchmark's settings: the run's own, or those of a recipe that is the run's in everything that its generator learned by."""
+    if recipe is None:
+        recipe = run.recipe
+    generator_only = {"name", "description", "benchmark"}
+    if recipe.model_dump(exclude=generator_only) != run.recipe.model_dump(exclude=generator_only):
+        raise DataError(
+            "recipe: the run's generator has learned by its own, of which only the settings of the benchmark can be changed; change "
+            "run.recipe.with_settings(['benchmark.KEY=VALUE']), or give data in place of the run"
+        )
+    changed = recipe.benchmark.model_dump()
+    return run.recipe.with_benchmark(**changed).with_benchmark(repeats=repeats, classifier=classifier).benchmark
+
+
+def _pieces(
+    run: Run, section: ResolvedBenchmarkSection, arms: Sequence[Arm], device: torch.device, seed: int
+) -> Repeats:
+    train, test = run.train, run.test
+    finished = FinishedParts(
+        run.folder,
+        {
+            "model": model_fingerprint(run.generator),
+            "data": run.info["data_fingerprint"],
+            "section": section.model_dump(exclude={"repeats"}),
+            "seed": seed,
+            "device": device.type,
+            "version": augmentgan.__version__,
+        },
+    )
+    offered = samples_offered(section.synthetic_per_class, train)
+    samples = functools.cache(lambda: run.generate(offered))
+    pieces = [
+        Piece(
+            f"run-r{repeat}",
+            repeat,
+            _per_class(run),
+            train,
+            test,
+            np.arange(len(test)),
+            samples,
+            seed + repeat,
+            imbalanced=is_imbalanced(train.counts),
+        )
+        for repeat in range(section.repeats)
+    ]
+    return Repeats(pieces, arms, section, device, finished)
+
+
+def _per_class(run: Run) -> int:
+    """The size that its rows are filed under."""
+    return int(np.median(run.train.counts))
+
+
+def _report(
+    run: Run,
+    section: ResolvedBenchmarkSection,
+    arms: Sequence[Arm],
+    measured: Sequence[dict[str, Measured]],
+    *,
+    more: dict[str, Any],
+) -> BenchmarkReport:
+    train, per_class, imbalanced = run.train, _per_class(run), is_imbalanced(run.train.counts)
+    by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in arms}
+    comparisons = compare(by_arm, arms, [per_class], imbalanced=imbalanced)
+    return BenchmarkReport(
+        protocol={
+            **how_arms_are_trained(section, arms),
+            "cross_fit": False,  # a run brings one generator
+            "generator": run.moment,
+            "sizes": {
+                "train": [len(train)],
+                "test": len(run.test),
+                "synthetic": samples_offered(section.synthetic_per_class, train) * train.n_classes,
+                "train_per_class": [per_class],
+                "counts": [train.counts.tolist()],
+            },
+            "imbalanced": imbalanced,
+            "run": str(run.folder),
+            "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
+            **more,
+        },
+        runs=[row for each in measured for row, _ in each.values()],
+        comparisons=comparisons,
+        verdict=verdict_of(comparisons, imbalanced=imbalanced),
+        class_names=list(run.class_names),
+        intervals=intervals(by_arm, arms, [per_class]),
+    )
