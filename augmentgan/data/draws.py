@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,8 @@ from augmentgan.data.split import Rows, draw_counts, split_rows
 from augmentgan.errors import DataError
 
 _RARE_KEY = 0x7A11
+_FEWEST = 2
+"""Images of the rarest class: one to learn from while the other validates."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,10 @@ class Imbalance:
     ratio: float
 
     def counts(self, per_class: int, n_classes: int, seed: int) -> NDArray[np.int64]:
-        """Images a class (n_classes,); which classes are rare is drawn by seed.
-
-        Raises:
-            DataError: the rarest class would have fewer than two images.
-        """
+        """Images a class (n_classes,), the rarest perhaps none; which classes are rare is drawn by seed."""
         place = np.arange(n_classes) / max(1, n_classes - 1)
         share = np.where(place > 0.5, 1 / self.ratio, 1.0) if self.kind == "step" else self.ratio**-place
         counts = np.round(per_class * share).astype(np.int64)
-        if counts.min() < 2:
-            raise DataError(
-                f"--imbalance {self}: of {per_class} images a class the rarest would keep {counts.min()}; "
-                f"at least 2 are needed, so use --train-per-class {int(2 * self.ratio)} or more"
-            )
         drawn: NDArray[np.int64] = np.random.default_rng([seed, _RARE_KEY]).permutation(counts)
         return drawn
 
@@ -84,13 +78,28 @@ def draw_training(
         )
     if imbalance is None:
         return rows if per_class is None else draw_counts(labels, rows, np.full(n_classes, per_class), seed)
-    level = int(have[have > 0].min()) if per_class is None else per_class
-    if level > have[have > 0].min():
-        raise DataError(
-            f"--imbalance {imbalance} of {level} images a class: the smallest class has {have[have > 0].min()} training images; "
-            "use a smaller --train-per-class"
+    smallest = int(have[have > 0].min())  # any class may be drawn to be a common one
+    level = smallest if per_class is None else per_class
+    counts = imbalance.counts(level, n_classes, seed)
+    if level > smallest or counts.min() < _FEWEST:
+        why = (
+            f"the smallest class has {smallest} training images"
+            if level > smallest
+            else f"the rarest would keep {counts.min()}, and {_FEWEST} are needed"
         )
-    return draw_counts(labels, rows, imbalance.counts(level, n_classes, seed), seed)
+        raise DataError(f"--imbalance {imbalance} of {level} images a class: {why}; {_within(imbalance, smallest)}")
+    return draw_counts(labels, rows, counts, seed)
+
+
+def _within(imbalance: Imbalance, smallest: int) -> str:
+    """What to ask for where the smallest class has so many training images."""
+    if round(smallest / imbalance.ratio) >= _FEWEST:
+        least = min(smallest, math.ceil(_FEWEST * imbalance.ratio))
+        return f"use --train-per-class {least}" + (f" to {smallest}" if smallest > least else "")
+    if smallest >= 2 * _FEWEST:
+        ratio = smallest // _FEWEST
+        return f"use --imbalance {imbalance.kind}:{ratio}:1 or less, with --train-per-class {smallest} or none"
+    return "leave it out, or give more images"
 
 
 @dataclass(frozen=True)

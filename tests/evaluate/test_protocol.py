@@ -1,6 +1,8 @@
 """The protocol from scratch: nested draws, one test set for all arms, nothing done twice, and attempts to leak."""
 
+import itertools
 import json
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import measure
 
 import augmentgan as ag
-from augmentgan.data.draws import Imbalance, draws_of, parse_imbalance
+from augmentgan.data.draws import Imbalance, draw_training, draws_of, parse_imbalance
 from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
@@ -59,10 +61,36 @@ def test_imbalance_that_is_none(text):
 def test_draws_that_the_data_cannot_give(pool):
     with pytest.raises(DataError, match="largest class has 32"):
         list(draws_of(pool, [33], 1, test_fraction=0.2))
-    with pytest.raises(DataError, match=r"rarest would keep 0; .* use --train-per-class 80"):
-        list(draws_of(pool, [20], 1, test_fraction=0.2, imbalance=Imbalance("step", 40)))
+    with pytest.raises(DataError, match=r"rarest would keep 1, .* use --train-per-class 30 to 32"):
+        list(draws_of(pool, [20], 1, test_fraction=0.2, imbalance=Imbalance("step", 15)))
     with pytest.raises(DataError, match="needs real test images"):
         list(draws_of(pool, [5], 1, test_fraction=0))
+
+
+@pytest.mark.parametrize("kind", ["step", "long-tail"])
+def test_what_is_told_of_an_imbalance_that_cannot_be_drawn_can_be_drawn(kind):
+    """For small and large sets, ratios and sizes: whoever does as the message says gets a draw, and not the next message."""
+    told = set()
+    for smallest, ratio, size in itertools.product((2, 3, 4, 5, 9, 30, 101), (1.5, 2, 7.3, 50), (None, 2, 8, 31, 100)):
+        labels = np.repeat([0, 1, 2], [smallest, smallest + 40, 150])
+        rows = np.arange(len(labels))
+        try:
+            draw_training(labels, rows, 3, size, Imbalance(kind, ratio), seed=0)
+        except DataError as error:
+            mend = str(error).rpartition("; ")[2]
+            told.add(mend.split()[1])
+            if found := re.search(r"--imbalance (\S+)", mend):
+                most = int(re.search(r"--train-per-class (\d+)", mend)[1])
+                for level in (None, most):
+                    draw_training(labels, rows, 3, level, parse_imbalance(found[1]), seed=0)
+            elif found := re.findall(r"\d+", mend):
+                for level in map(int, found):
+                    draw_training(labels, rows, 3, level, Imbalance(kind, ratio), seed=0)
+            else:
+                for level in range(1, smallest + 1):
+                    with pytest.raises(DataError):
+                        draw_training(labels, rows, 3, level, Imbalance(kind, ratio), seed=0)
+    assert told == {"--imbalance", "--train-per-class", "it"}
 
 
 def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_path, monkeypatch):
