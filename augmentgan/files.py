@@ -53,9 +53,9 @@ def refuse_existing(
 
 
 def refuse_stranger(folder: Path, is_ours: Callable[[Path], bool], what: str) -> None:
-    """Raise `OutputError` where `--overwrite` would remove a folder that is not of the kind to be written.
+    """Raise `OutputError` where there is something that is not of the kind to be written, which even `--overwrite` must not remove.
 
-    An --out given by mistake must not cost anybody their pictures or a run.
+    Asked before `refuse_existing`, which would recommend it. An --out given by mistake must not cost anybody their pictures or a run.
 
     Args:
         folder: where something is to be written.

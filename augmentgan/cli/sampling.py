@@ -74,9 +74,8 @@ def generate(
 
     from augmentgan.cli.display import progress
     from augmentgan.cli.interruption import until_interrupted
-    from augmentgan.data.writers import how_to_load
+    from augmentgan.data.writers import how_to_load, refuse_place
     from augmentgan.evaluate.selection import select_samples
-    from augmentgan.files import refuse_existing
     from augmentgan.gan.distributed import joined
     from augmentgan.gan.generating import write_samples
 
@@ -86,7 +85,7 @@ def generate(
             per_class = 1000
         counts = opened.counts(per_class, fill, words(classes))
         where = out or opened.folder / ("synthetic.h5" if kind == "hdf5" else "synthetic")
-        refuse_existing(where, overwrite=overwrite)
+        refuse_place(where, kind, overwrite=overwrite)
         chosen = select_samples(opened, no_copies=no_copies, filter=filter, policy=policy)
         done = n_copies = 0
 

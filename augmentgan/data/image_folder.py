@@ -27,6 +27,24 @@ _THREADS = 2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
+_MODEL = "model_fingerprint"  # a synthetic set names its model
+
+
+def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool) -> None:
+    """Whether a set may be written there, without touching it; a synthetic one never takes the place of real images.
+
+    Raises:
+        OutputError: the folder exists and `overwrite` is false, or it holds something that is no such set.
+    """
+
+    def is_ours(folder: Path) -> bool:
+        attributes = folder / ATTRIBUTES_FILE
+        return has_key(attributes, _MODEL) if synthetic else attributes.is_file()
+
+    refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours")
+    refuse_existing(path, overwrite=overwrite)
+
+
 class FolderWriter:
     """Streams images into a folder that appears whole when the block ends, or not at all.
 
@@ -54,17 +72,8 @@ class FolderWriter:
         scratch: Path | None = None,
         labels: Iterable[int] | None = None,
     ) -> None:
-        refuse_existing(path, overwrite=overwrite)
+        refuse_folder(path, overwrite=overwrite, synthetic=_MODEL in attributes)
         _check_names(class_names if labels is None else [class_names[label] for label in labels])
-        # a synthetic set names its model, and never takes the place of real images
-        key = "model_fingerprint" if "model_fingerprint" in attributes else None
-        refuse_stranger(
-            path,
-            lambda folder: (
-                (folder / ATTRIBUTES_FILE).is_file() and (key is None or has_key(folder / ATTRIBUTES_FILE, key))
-            ),
-            "holds no synthetic set",
-        )
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._next: Counter[int] = Counter()

@@ -10,10 +10,10 @@ from numpy.typing import DTypeLike
 
 from augmentgan.data.columns import GROUP
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
-from augmentgan.data.image_folder import FolderWriter, write_attributes
+from augmentgan.data.image_folder import FolderWriter, refuse_folder, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import OutputError, did_you_mean
-from augmentgan.files import whole_folder
+from augmentgan.files import refuse_existing, whole_folder
 
 Format = Literal["hdf5", "folder"]
 
@@ -53,6 +53,18 @@ def open_writer(
     )
 
 
+def refuse_place(path: Path, format: Format, *, overwrite: bool) -> None:
+    """Whether a synthetic set may be written there, without touching it: known before the work begins.
+
+    Raises:
+        OutputError: what is there may not be replaced.
+    """
+    if _checked(format) == "folder":
+        refuse_folder(path, overwrite=overwrite, synthetic=True)
+    else:
+        refuse_existing(path, overwrite=overwrite, file=True)
+
+
 def save(
     data: LabelledImages,
     path: str | Path,
@@ -81,9 +93,8 @@ def save(
     if not data.is_split:
         _save_folder(data, path, attributes, overwrite)
         return
-    FolderWriter(
-        path, class_names=data.class_names, attributes=attributes, overwrite=overwrite
-    )  # refuses what it would
+    # refuses what it would
+    FolderWriter(path, class_names=data.class_names, attributes=attributes, overwrite=overwrite)
     with whole_folder(path, overwrite=overwrite) as part:
         write_attributes(part, data.class_names, attributes)
         for name, which in (("train", TRAIN), ("test", TEST)):

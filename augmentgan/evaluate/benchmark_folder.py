@@ -32,11 +32,8 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
     """
     if not out.exists():
         refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
-    if not is_free(out, PROTOCOL_FILE):
-        if overwrite:
-            refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
-        elif not (out / PROTOCOL_FILE).exists():
-            refuse_existing(out, overwrite=False, mend="it holds no benchmark; --out names another place")
+    if not is_free(out, PROTOCOL_FILE) and (overwrite or not (out / PROTOCOL_FILE).exists()):
+        refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
     with locked(out, "benchmark"):
         _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
         yield

@@ -103,7 +103,7 @@ def fit(
     with contextlib.ExitStack() as stack:
 
         def begin() -> None:
-            stack.enter_context(only_writer(folder, overwrite=overwrite))
+            stack.enter_context(only_writer(folder))
             prepare(folder, plan, overwrite, command, where)
 
         team.first_does(begin)

@@ -16,9 +16,8 @@ import augmentgan
 from augmentgan.data.columns import NEAREST_REAL, OF_SAMPLES, SAMPLE_INDEX, SCORE
 from augmentgan.data.fill import checked_counts
 from augmentgan.data.spool import Rows, open_spool
-from augmentgan.data.writers import Format, open_writer
+from augmentgan.data.writers import Format, open_writer, refuse_place
 from augmentgan.errors import DataError, OutputError
-from augmentgan.files import refuse_existing
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import Run
@@ -107,7 +106,7 @@ def write_samples(
         RunError: the run has no usable checkpoint.
     """
     out, counts = Path(out), checked_counts(counts, run.class_names)
-    team.first_does(lambda: refuse_existing(out, overwrite=overwrite))
+    team.first_does(lambda: refuse_place(out, format, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     attributes = run.provenance(seed, command)
     key = _key(run, attributes, counts, refuses, judges)

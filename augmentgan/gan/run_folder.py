@@ -25,7 +25,6 @@ from augmentgan.files import (
     has_key,
     parse_json,
     read_json,
-    refuse_existing,
     refuse_stranger,
     remove,
     whole_file,
@@ -46,14 +45,14 @@ FORMAT = 1
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
+def only_writer(folder: Path) -> Iterator[None]:
     """Make the run folder if need be, and keep other processes from writing into it.
 
     Raises:
         OutputError: `folder` holds something that is not a run, or cannot be made.
         RunError: another process is at work in it.
     """
-    _refuse_others(folder, overwrite=overwrite)
+    _refuse_others(folder)
     with locked(folder, "run"):
         yield
 
@@ -65,15 +64,13 @@ def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
         OutputError: it holds something that is not a run.
         RunError: it holds a run of other data or another recipe, or a longer one.
     """
-    _refuse_others(folder, overwrite=overwrite)
+    _refuse_others(folder)
     if (folder / RUN_FILE).exists() and not overwrite:
         _check_same(folder, plan)
 
 
-def _refuse_others(folder: Path, *, overwrite: bool) -> None:
+def _refuse_others(folder: Path) -> None:
     if not is_free(folder, RUN_FILE):
-        if not (folder / RUN_FILE).exists():
-            refuse_existing(folder, overwrite=overwrite)
         refuse_stranger(folder, _is_run, "is not a run folder")
 
 

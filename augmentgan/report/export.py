@@ -77,8 +77,8 @@ def export_run(
     if format != "safetensors":
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
-    refuse_existing(path, overwrite=overwrite)
     refuse_stranger(path, is_exported, "holds no exported model")
+    refuse_existing(path, overwrite=overwrite)
     card = model_card(run, license)
     with whole_folder(path, overwrite=overwrite) as part:
         write_safetensors(run, part)

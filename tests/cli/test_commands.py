@@ -263,7 +263,8 @@ def test_a_run_can_be_made_longer(place):
         (["data", "digits", ".", "--overwrite"], ["has no name of its own"]),
         (["benchmark", "--repeats", "5000"], ["benchmark.repeats = 5000"]),
         (["benchmark", "data", "--out", "data/class_0"], ["inside of the data folder"]),
-        (["benchmark", "data", "--out", "."], ["has no name of its own"]),
+        (["benchmark", "data", "--out", "."], ["'.' holds no benchmark"]),
+        (["generate", "--format", "folder", "--out", "data"], ["'data' holds no synthetic set"]),
         (["fit", "data", "--out", "data/mine"], ["inside of the data folder", "--out elsewhere"]),
         (["generate", "--run", "data/class_0/0.png"], ["is not a run folder"]),
         (
@@ -277,7 +278,7 @@ def test_a_run_can_be_made_longer(place):
         (["fit", "--from-run", "runs/data", "--updates", "3", "--seed", "0"], ["leave --updates and --seed out"]),
         (["fit", "data", "--resume", "--seed", "1"], ["other data, split or seed"]),
         (["fit", "data", "--dry-run", "--updates", "5"], ["was made with another recipe"]),
-        (["fit", "data", "--dry-run", "--out", "."], ["has no name of its own"]),
+        (["fit", "data", "--dry-run", "--out", "."], ["'.' is not a run folder"]),
         (["benchmark", "--set", "training.updates=3"], ["only benchmark.KEY=VALUE can be set"]),
         (["benchmark", "--set", "benchmark.steps=auto"], ["steps"]),
         (["generate", "--per-class", "1000000000000000000"], ["give 1 to 1,000,000,000"]),

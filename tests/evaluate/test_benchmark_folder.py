@@ -67,5 +67,5 @@ def test_a_process_that_was_killed_at_its_start_is_in_nobodys_way(pool, quick, t
 
 def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ag.AugmentGANError, match="exists already"):
+    with pytest.raises(ag.AugmentGANError, match="holds no benchmark, so --overwrite leaves it alone"):
         measure(pool, tmp_path)

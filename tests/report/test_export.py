@@ -133,16 +133,16 @@ def test_a_licence_is_an_identifier(trained, tmp_path, license):
 def test_an_export_that_exists_stays(trained, tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "mine").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
-        ag.export_run(trained, "safetensors", tmp_path / "x")
     for overwrite in (False, True):
+        with pytest.raises(OutputError, match="leaves it alone"):
+            ag.export_run(trained, "safetensors", tmp_path / "x", overwrite=overwrite)
         with pytest.raises(OutputError, match="is a folder; name a file"):
             ag.export_run(trained, "onnx", tmp_path / "x", overwrite=overwrite)
-    with pytest.raises(OutputError, match="leaves it alone"):
-        ag.export_run(trained, "safetensors", tmp_path / "x", overwrite=True)
     assert (tmp_path / "x" / "mine").read_text() == "mine"
     ag.export_run(trained, "safetensors", tmp_path / "model")
     (tmp_path / "model" / "note").write_text("old")
+    with pytest.raises(OutputError, match="exists already; --overwrite replaces it"):
+        ag.export_run(trained, "safetensors", tmp_path / "model")
     ag.export_run(trained, "safetensors", tmp_path / "model", overwrite=True)
     assert not (tmp_path / "model" / "note").exists()
 
