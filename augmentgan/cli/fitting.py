@@ -132,7 +132,7 @@ def fit(
         plan = plan_fit(images, chosen, seed, as_marked=from_run is not None)
         check_place(folder, plan, overwrite=overwrite)
         if as_json:
-            typer.echo(json.dumps({"recipe": plan.recipe.model_dump(), "run": str(folder)}))
+            typer.echo(json.dumps({"run": str(folder), **plan.to_json()}))
         else:
             typer.echo("\n".join(map(printable, plan_lines(plan, folder))))
         return

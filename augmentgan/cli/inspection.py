@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import typer
 
 from augmentgan.cli.layout import hanging, scarce_note
-from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption, quoted
+from augmentgan.cli.options import DataArgument, JsonOption, RecipeOption, SeedOption, SetOption
 from augmentgan.errors import printable
 
 if TYPE_CHECKING:
@@ -34,9 +35,13 @@ def inspect(
         return
     typer.echo("\n".join(hanging(printable(line), 12) for line in _lines(found)))
     if found.fit is not None:
-        typer.echo(
-            printable(f"next: augmentgan fit {quoted(data)}{' --skip-bad' if found.refusal is not None else ''}")
-        )
+        options = [
+            *(["--recipe", recipe] if recipe else []),
+            *(word for setting in settings or [] for word in ("--set", setting)),
+            *(["--seed", str(seed)] if seed else []),
+            *(["--skip-bad"] if found.refusal is not None else []),
+        ]
+        typer.echo(printable(f"next: {shlex.join(['augmentgan', 'fit', str(data), *options])}"))
 
 
 def _lines(found: Inspection) -> list[str]:

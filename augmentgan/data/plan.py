@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,22 @@ class Plan:
         """Training images whose very pixels are in the training part under another label too."""
         train = self.data.part(TRAIN)
         return int(under_several_labels(identical_images(train), train.labels).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """For `fit --dry-run --json`; counts are by class name."""
+        counts = {
+            name: dict(zip(self.data.class_names, self.data.counts_of(part).tolist(), strict=True))
+            for name, part in (("train_counts", TRAIN), ("test_counts", TEST))
+        }
+        return {
+            "recipe": self.recipe.model_dump(),
+            "seed": self.seed,
+            "data_fingerprint": self.fingerprint,
+            **counts,
+            "n_dropped": len(self.split.dropped),
+            "n_contradictory": self.n_contradictory,
+            "scarce": self.scarce,
+        }
 
     def _smaller_than(self, least: int) -> dict[str, int]:
         counts = self.data.part(TRAIN).counts.tolist()

@@ -100,6 +100,8 @@ def test_json_is_one_document_and_nothing_else(place):
     assert made["images"] == 6
     plan = json.loads(run("fit", "data", *SET, "--dry-run", "--json", cwd=place).stdout)
     assert plan["recipe"]["training"]["updates"] == 20
+    assert plan["train_counts"] == {f"class_{label}": 6 for label in range(3)}
+    assert plan["test_counts"] == {f"class_{label}": 2 for label in range(3)}
     assert json.loads(run("inspect", "data", "--json", cwd=place).stdout)["counts"] == {
         f"class_{label}": 8 for label in range(3)
     }
@@ -305,6 +307,9 @@ def test_from_inside_of_the_data_folder_nothing_is_spoiled(tmp_path, digits):
 def test_what_is_to_be_typed_next_can_be_typed(tmp_path, digits):
     write_tree(tmp_path / "my photos", digits, classes=3, per_class=8)
     assert "next: augmentgan fit 'my photos'\n" in run("inspect", "my photos", cwd=tmp_path).stdout
+    options = ["--recipe", "scarce-20", "--set", "data.size_px=32", "--set", "data.train_per_class=3", "--seed", "4"]
+    told = run("inspect", "my photos", *options, cwd=tmp_path).stdout
+    assert f"next: augmentgan fit 'my photos' {' '.join(options)}\n" in told  # what fit would do is said of these
     assert "--run 'runs/my photos'" in run("fit", "my photos", *SET, cwd=tmp_path).stdout
 
 
