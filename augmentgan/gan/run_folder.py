@@ -127,7 +127,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         else:
             _check_same(folder, plan)
             if has_checkpoint(folder):
-                _adopt(folder, plan.recipe)
+                _adopt(folder, plan.recipe, command)
                 return
             # what went wrong before there was a checkpoint must not be forgotten with the rest
             kept = {name: value for name, value in read_info(folder).items() if name == "rollbacks"}
@@ -221,14 +221,16 @@ def _check_same(folder: Path, plan: Plan) -> None:
         )
 
 
-def _adopt(folder: Path, recipe: ResolvedRecipe) -> None:
-    """Take over what may change in a run: for how many updates it is to learn, and how it is to be measured."""
+def _adopt(folder: Path, recipe: ResolvedRecipe, command: str | None) -> None:
+    """Take over what may change in a run: for how many updates it is to learn, and by which command, and how it is to be measured."""
     info, wanted = read_info(folder), recipe.model_dump()
     longer = info["recipe"]["training"]["updates"] != wanted["training"]["updates"]
     if longer or info["recipe"]["benchmark"] != wanted["benchmark"]:
         info["recipe"]["training"]["updates"] = wanted["training"]["updates"]
         info["recipe"]["benchmark"] = wanted["benchmark"]
-        write_json(folder / RUN_FILE, {**info, **({"state": "stopped"} if longer else {})})
+        if longer:
+            info |= {"state": "stopped", "lengthened_by": [*info.get("lengthened_by", []), command]}
+        write_json(folder / RUN_FILE, info)
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -272,6 +274,8 @@ def read_info(folder: Path) -> dict[str, Any]:
             if isinstance(info["recipe"], dict) and isinstance(info["recipe"].get(section), dict):
                 info["recipe"][section].setdefault(key, value)
         ResolvedRecipe.model_validate(info["recipe"])
+        if not isinstance(info.get("lengthened_by", []), list):
+            raise ValueError("commands are no list")
         parse_rollbacks(info.get("rollbacks", []))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(

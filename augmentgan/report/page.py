@@ -77,7 +77,11 @@ def _content(source: Run | Path, benchmark: BenchmarkReport | None) -> dict[str,
     events = run.events()
     train, test = run.train.counts, run.test.counts
     where = shlex.quote(str(run.folder))
-    commands = [run.info.get("command"), f"augmentgan generate --run {where} --per-class 1000"]
+    commands = [
+        run.info.get("command"),
+        *run.info.get("lengthened_by", []),
+        f"augmentgan generate --run {where} --per-class 1000",
+    ]
     if benchmark is not None:
         # a script leaves no command behind; what it did to a run, a command can do, but its data are not known here
         of_script = (

@@ -234,10 +234,15 @@ def test_a_run_can_be_made_longer(place):
     """Its other settings and its seed need not be said again."""
     made = json.loads(run("fit", "data", *SET, "--seed", "5", "--out", "long", "--json", cwd=place).stdout)
     longer = str(made["updates"] + 3)
-    assert (
-        f"finished after {longer} updates"
-        in run("fit", "data", "--resume", "--updates", longer, "--out", "long", cwd=place).stdout
-    )
+    words = ["fit", "data", "--resume", "--updates", longer, "--out", "long"]
+    assert f"finished after {longer} updates" in run(*words, cwd=place).stdout
+    run(*words, cwd=place)  # nothing is left to do
+    info = json.loads((place / "long" / "run.json").read_text())
+    assert "--seed 5" in info["command"]
+    assert info["lengthened_by"] == [" ".join(["augmentgan", *words])]
+    run("report", "--run", "long", cwd=place)
+    page = (place / "long" / "report.html").read_text()
+    assert page.index("--seed 5 --out long") < page.index(info["lengthened_by"][0])  # the exact commands, in order
     shutil.rmtree(place / "long")
 
 

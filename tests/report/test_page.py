@@ -49,6 +49,16 @@ def measured(trained, tmp_path_factory):
     return run, ag.run_benchmark(run)
 
 
+def test_the_recipe_on_the_page_is_one_that_can_be_used(measured, tmp_path):
+    run, _ = measured
+    text = ag.write_report(run).read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"<summary>Recipe.*?<pre>(.*?)</pre>", text, re.DOTALL)
+    (tmp_path / "again.toml").write_text(unescape(recipe), encoding="utf-8")
+    again = ag.load_recipe(tmp_path / "again.toml").model_dump(exclude={"name", "description"})
+    assert again == run.recipe.model_dump(exclude={"name", "description"})
+    assert f"# seed {run.info['seed']}\n" in recipe
+
+
 def test_the_page_of_a_measured_run(measured):
     run, report = measured
     page = parsed(ag.write_report(run))
