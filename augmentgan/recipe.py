@@ -100,15 +100,16 @@ class Recipe(Section):
             tree[section][name] = _parse_value(text.strip())
         return _validate(tree, source="--set")
 
-    def with_benchmark(self, **settings: object) -> Self:
-        """A copy with these of the benchmark's settings; those that are None stay as they are.
+    def with_values(self, section: str, **values: object) -> Self:
+        """A copy with these values in a section, such as `with_values("training", updates=5000)`; those that are None stay as they are.
 
         Raises:
-            RecipeError: a value out of range.
+            RecipeError: an unknown section or key, or a value out of range.
         """
-        given = {key: value for key, value in settings.items() if value is not None}
         tree = self.model_dump()
-        tree["benchmark"].update(given)
+        if not isinstance(tree.get(section), dict):
+            raise RecipeError(f"{section!r} is not a section; {_known_sections()}")
+        tree[section].update({key: value for key, value in values.items() if value is not None})
         try:
             return type(self).model_validate(tree)
         except ValidationError as error:

@@ -1,11 +1,12 @@
 """Recipes: merging, settling, and refusing with one clear line."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from augmentgan.errors import RecipeError
-from augmentgan.recipe import DataFacts, Recipe, automatic_size, load_recipe, recipe_names
+from augmentgan.recipe import DataFacts, Recipe, ResolvedRecipe, automatic_size, load_recipe, recipe_names
 
 FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
 
@@ -31,6 +32,24 @@ def test_bad_settings_name_the_thing_the_value_and_the_mend(setting, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_values_from_python_are_checked_as_settings_are():
+    resolved = Recipe().resolve(FACTS)
+    changed = resolved.with_values("training", updates=7, batch_images=None)
+    assert isinstance(changed, ResolvedRecipe)
+    assert changed.training.updates == 7
+    assert changed.training.batch_images == resolved.training.batch_images
+    assert resolved.training.updates != 7
+    for section, values, words in (
+        ("trainings", {"updates": 7}, "'trainings' is not a section"),
+        ("name", {"updates": 7}, "'name' is not a section"),
+        ("training", {"update": 7}, "training.update"),
+        ("training", {"updates": -7}, "training.updates = -7"),
+        ("training", {"updates": "auto"}, "training.updates = 'auto'"),  # settled already
+    ):
+        with pytest.raises(RecipeError, match=re.escape(words)):
+            resolved.with_values(section, **values)
 
 
 def test_later_sources_win(tmp_path):

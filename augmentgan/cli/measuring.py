@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
     from augmentgan.evaluate.results import BenchmarkReport
     from augmentgan.gan.run import Run
-    from augmentgan.recipe import Recipe, ResolvedRecipe
+    from augmentgan.recipe import Recipe
 
 HURTS = 3
 
@@ -151,7 +151,7 @@ def benchmark(
 def measure(
     run: Run,
     *,
-    recipe: ResolvedRecipe | None = None,
+    recipe: Recipe | None = None,
     repeats: int | None = None,
     arms: list[str] | None = None,
     seed: int = 0,
@@ -242,15 +242,14 @@ def measure_from_scratch(
     return report
 
 
-def _measured_by(recipe: ResolvedRecipe, settings: list[str]) -> ResolvedRecipe:
+def _measured_by(recipe: Recipe, settings: list[str]) -> Recipe:
     """A run's recipe with other settings of the benchmark; no others can be changed any more."""
     for setting in settings:
         if not setting.strip().startswith("benchmark."):
             raise DataError(
                 f"--set {setting}: the generator has learned already, and only benchmark.KEY=VALUE can be set; or give DATA before it"
             )
-    changed = recipe.with_settings(settings).model_dump()
-    return recipe.with_benchmark(**changed["benchmark"])
+    return recipe.with_settings(settings)
 
 
 def _refuse_without_data(options: dict[str, object]) -> None:

@@ -129,10 +129,12 @@ def _section(run: Run, recipe: Recipe | None, repeats: int | None, classifier: s
     if recipe.model_dump(exclude=generator_only) != run.recipe.model_dump(exclude=generator_only):
         raise DataError(
             "recipe: the run's generator has learned by its own, of which only the settings of the benchmark can be changed; change "
-            "run.recipe.with_settings(['benchmark.KEY=VALUE']), or give data in place of the run"
+            "run.recipe.with_values('benchmark', KEY=VALUE), or give data in place of the run"
         )
-    changed = recipe.benchmark.model_dump()
-    return run.recipe.with_benchmark(**changed).with_benchmark(repeats=repeats, classifier=classifier).benchmark
+    given = {"repeats": repeats, "classifier": classifier}
+    return (
+        run.recipe.with_values("benchmark", **recipe.benchmark.model_dump()).with_values("benchmark", **given).benchmark
+    )
 
 
 def _pieces(

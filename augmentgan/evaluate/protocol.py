@@ -78,7 +78,7 @@ def benchmark_from_scratch(
     overwrite: bool,
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
-    recipe = recipe.with_benchmark(repeats=repeats, classifier=classifier)
+    recipe = recipe.with_values("benchmark", repeats=repeats, classifier=classifier)
     data = working_size(data, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     size = recipe.data.train_per_class
     sizes: list[int | None] = [*sorted(set(train_per_class or ([] if size == "all" else [size])))] or [None]
@@ -295,14 +295,12 @@ def _samples(
     on_status: Callable[[Status], object],
 ) -> LabelledImages:
     """Samples of a generator that is given these images and nothing else; it is learned, or continued, if need be."""
-    settings = [
-        "data.test_fraction=0",
-        "data.train_per_class=all",
-        f"data.channels={real.channels}",  # of the whole set, also where this draw happens to be grey
-        f"benchmark.repeats={BenchmarkSection().repeats}",  # more may be added later, and the same generator goes on
-    ]
+    # channels of the whole set, also where this draw happens to be grey
+    recipe = recipe.with_values("data", test_fraction=0.0, train_per_class="all", channels=real.channels)
+    # more repeats may be added later, and the same generator goes on
+    recipe = recipe.with_values("benchmark", repeats=BenchmarkSection().repeats)
     folder = out / FITS_FOLDER / name
-    run = fit(real, recipe.with_settings(settings), folder, seed=seed, device=str(device), on_status=on_status)
+    run = fit(real, recipe, folder, seed=seed, device=str(device), on_status=on_status)
     return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real))
 
 
@@ -314,7 +312,7 @@ def _two_at_least(rest: LabelledImages) -> LabelledImages:
 
 def _resolved(recipe: Recipe, real: LabelledImages, per_class: int | None) -> ResolvedRecipe:
     size = "all" if per_class is None else per_class
-    return recipe.with_settings([f"data.train_per_class={size}"]).resolve(facts(real))
+    return recipe.with_values("data", train_per_class=size).resolve(facts(real))
 
 
 def _filed_under(per_class: int | None, labels: Rows) -> int:

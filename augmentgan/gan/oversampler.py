@@ -116,9 +116,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         chosen = self.recipe if isinstance(self.recipe, Recipe) else load_recipe(self.recipe)
         # what is tested on is not in X; and samples must have the colours of X, even where all of X happens to be grey
-        chosen = chosen.with_settings(
-            ["data.test_fraction=0", "data.train_per_class=all", f"data.channels={data.channels}"]
-        )
+        chosen = chosen.with_values("data", test_fraction=0.0, train_per_class="all", channels=data.channels)
         # stretched and not cropped, for the samples must come back in the shape that X has
         square = working_size(data, chosen.data.given_size_px, data.channels, "stretch")
         with tempfile.TemporaryDirectory() as scratch:

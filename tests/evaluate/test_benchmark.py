@@ -105,7 +105,7 @@ def test_all_arms_of_a_repeat_take_the_same_steps_from_the_same_weights(measured
     from augmentgan.evaluate import piece
 
     run, _ = measured
-    untuned = run.recipe.with_benchmark(tune=False)  # no arm may choose to do without samples
+    untuned = run.recipe.with_values("benchmark", tune=False)  # no arm may choose to do without samples
     train, given = piece.train_classifier, []
 
     def watched(arm, real, synthetic, section, steps, seed, *rest):
