@@ -207,8 +207,8 @@ def validation_bias() -> str:
 
 
 AT_ONCE = {
-    "ratio_at_once": "the same, a classifier a core as a benchmark trains them, over one such loop with all cores",
-    "ratio_both_at_once": "the same, over one such loop a core",
+    "ratio_at_once": "classifiers one a core, as a benchmark trains them, over one such loop with all cores",
+    "ratio_both_at_once": "classifiers one a core, over one such loop a core",
 }
 
 
@@ -219,9 +219,9 @@ def loops() -> str:
     for name, what, where in (
         ("training-speed-intel", "training, over a textbook loop", "Xeon"),
         ("training-speed-epyc", "training, over a textbook loop", "EPYC"),
-        ("training-speed-h200", "the same on a GPU", "H200"),
-        ("training-speed-intel-before", "the same before normalisation got one backward", "Xeon"),
-        ("training-speed-cpu", "the same before normalisation got one backward", "EPYC"),
+        ("training-speed-h200", "training, over a textbook loop, on a GPU", "H200"),
+        ("training-speed-intel-before", "training, before normalisation, scale and ReLU shared one backward", "Xeon"),
+        ("training-speed-cpu", "training, before normalisation, scale and ReLU shared one backward", "EPYC"),
         ("classifier-speed-intel", "classifier training, over DataLoader and transforms", "Xeon"),
         ("classifier-speed-epyc", "classifier training, over DataLoader and transforms", "EPYC"),
     ):
@@ -232,10 +232,10 @@ def loops() -> str:
             if any(key in each for each in found.values()):
                 rows[title] = {case: _ratio(each[key]) for case, each in found.items()}
         if peak:
-            rows["its share in convolutions and matrix products"] = {
+            rows["share of our update in convolutions and matrix products"] = {
                 case: f"{100 * each['kernel_share']['share']:.0f} %" for case, each in found.items()
             }
-            rows["work a second, of one large matrix product's"] = {
+            rows["arithmetic a second, as a share of what one large matrix product reaches"] = {
                 case: _of_peak(each, peak) for case, each in found.items()
             }
         lines += [

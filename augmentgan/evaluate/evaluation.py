@@ -47,7 +47,7 @@ class Evaluation:
         features: which extractor.
         diversity_per_class: 1 as varied as the real images; None where a class has too few to say.
         near_per_class: 0 means copies; None where a class has too few real images to say.
-        memorised_fraction: share of samples that are nearer to one training image than held-out real images come;
+        memorised_fraction: share of samples that are near copies: much nearer to one training image than to the next ones (`metrics.copy_ratios`);
             None without ten held-out images.
         memorised_threshold: the copy ratio (`metrics.copy_ratios`) below which that is so in the class with most training images; 1 % of
             real images fall below.
