@@ -16,7 +16,7 @@ from augmentgan.data.load import load_for
 from augmentgan.data.plan import FEW_IMAGES, Plan, plan_fit
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import TrainingError, is_out_of_memory
-from augmentgan.gan.checkpoint import has_checkpoint, restore_checkpoint, save_checkpoint
+from augmentgan.gan.checkpoint import has_checkpoint, read_numbers, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice, is_regular
 from augmentgan.gan.device import random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
@@ -26,12 +26,12 @@ from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import (
     append_event,
     check_there,
+    forget_after,
     only_writer,
     prepare,
     read_events,
     read_rollbacks,
     roll_back,
-    truncate_events,
     write_state,
 )
 from augmentgan.gan.sampling import calibrate_for_sampling, sample_batches
@@ -63,7 +63,7 @@ def fit(
     """Learn a class-conditional generator; a run in `out` with the same data and recipe is continued.
 
     More `training.updates` than a run was planned for make it longer. Where all classes play equally often (`class_shares`) it becomes the run that it
-    would have been with that plan.
+    would have been with that plan, but for a look at the former end that none after it replaces (`augmentgan.gan.choice`).
 
     Args:
         data: labelled images, or where they are, to be read as the recipe wants them; their own split and groups are honoured.
@@ -138,7 +138,7 @@ def _learn(
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
     writes = trainer.team.first
-    trainer.team.first_does(lambda: truncate_events(folder, trainer.updates))
+    trainer.team.first_does(lambda: forget_after(folder, trainer.updates))
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
     choice = Choice(event for event in read_events(folder) if is_regular(event["updates"], training))
     while trainer.updates < training.updates:
@@ -167,10 +167,15 @@ def _learn(
                     append_event(folder, status)
                     with random_state_kept(trainer.device):  # what is drawn by who looks on does not change the run
                         on_status(status)
-        if writes and saves and (last or not watch.in_doubt):
+        if writes and saves:
             check_there(folder)
-            with trainer.paused_clock():
-                save_checkpoint(trainer, folder)
+            # at a stop, too, what may be the beginning of trouble is learned again rather than kept in a good state's place
+            if watch.in_doubt and done < training.updates and (not stops or has_checkpoint(folder)):
+                if stops:
+                    forget_after(folder, read_numbers(folder).updates)
+            else:
+                with trainer.paused_clock():
+                    save_checkpoint(trainer, folder)
         if stops:
             break
     if writes:
@@ -215,8 +220,9 @@ def _memory_errors_explained(recipe: ResolvedRecipe) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
             batch = recipe.training.batch_images
+            smaller = max(8, batch // 8 * 4)
+            batches = f"--set training.batch_images={smaller} or " if smaller < batch else ""
             raise TrainingError(
-                f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try --set "
-                f"training.batch_images={max(8, batch // 8 * 4)} or a smaller data.size_px"
+                f"out of memory with batches of {batch} images of {recipe.data.size_px} px; try {batches}a smaller data.size_px"
             ) from error
         raise

@@ -20,7 +20,7 @@ from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError, RunError, writable
 from augmentgan.gan.batches import class_shares
-from augmentgan.gan.checkpoint import chosen_of, has_checkpoint, read_checkpoint, read_numbers
+from augmentgan.gan.checkpoint import Numbers, chosen_of, has_checkpoint, read_checkpoint, read_numbers
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, build_generator
@@ -70,7 +70,7 @@ class Run:
         if self.data.images.shape[1:] != (size_px, size_px, channels):
             raise RunError(f"run {str(self.folder)!r}: {DATA_FILE} is not the data of {RUN_FILE}; fit again")
         self._device = resolve_device(device)
-        self._generator: Generator | None = None
+        self._sampler: tuple[Generator, Numbers] | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -80,12 +80,10 @@ class Run:
     @property
     def chosen_look(self) -> dict[str, Any]:
         """The line of events.jsonl of the look that samples come from; the last line where none was chosen yet, {} without any."""
-        statuses, chosen_updates = self.statuses(), self.info.get("chosen_updates")
-        if has_checkpoint(self.folder):
-            # run.json is written at an end that was seen coming, and a killed process saw none
-            numbers = read_numbers(self.folder)
-            statuses = [status for status in statuses if status["updates"] <= numbers.updates]
-            chosen_updates = chosen_updates if numbers.chosen_updates is None else numbers.chosen_updates
+        statuses, numbers, chosen_updates = self.statuses(), self._numbers(), self.info.get("chosen_updates")
+        # run.json is written at an end that was seen coming, and a killed process saw none
+        if numbers is not None and numbers.chosen_updates is not None:
+            chosen_updates = numbers.chosen_updates
         chosen = [status for status in statuses if status["updates"] == chosen_updates]
         return (chosen or statuses or [{}])[-1]
 
@@ -105,8 +103,8 @@ class Run:
     @property
     def generator(self) -> Generator:
         """The generator average at the chosen look (`augmentgan.gan.choice`), calibrated, in evaluation mode."""
-        if self._generator is None:
-            _, tensors = read_checkpoint(self.folder)
+        if self._sampler is None:
+            numbers, tensors = read_checkpoint(self.folder)
             with random_state_kept(torch.device("cpu")):  # first weights are drawn, only to be replaced
                 generator = build_generator(self.recipe, len(self.class_names))
             try:
@@ -119,12 +117,19 @@ class Run:
             keep_freed_memory()
             allow_tf32(self._device)
             calibrate_for_sampling(generator, class_shares(self.train.counts, self.recipe.training), self.seed)
-            self._generator = generator
-        return self._generator
+            self._sampler = generator, numbers
+        return self._sampler[0]
+
+    def _numbers(self) -> Numbers | None:
+        """Of the checkpoint: the one that the generator in use came from, though the folder may hold a later one by now."""
+        if self._sampler is not None:
+            return self._sampler[1]
+        return read_numbers(self.folder) if has_checkpoint(self.folder) else None
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of events.jsonl."""
-        return read_events(self.folder)
+        """The lines of events.jsonl up to the checkpoint: what came after it, in a run that was killed or failed, is not in the generator."""
+        numbers = self._numbers()
+        return [event for event in read_events(self.folder) if numbers is None or event["updates"] <= numbers.updates]
 
     def statuses(self) -> list[dict[str, Any]]:
         """Those lines of events.jsonl that say how learning went; the others are returns to a checkpoint."""
@@ -194,17 +199,20 @@ class Run:
     @property
     def moment(self) -> dict[str, int]:
         """Which of its generators samples now come from: how long it has learned, and when that one was looked at."""
-        learned = read_numbers(self.folder).updates if has_checkpoint(self.folder) else 0
-        return {"updates": learned, "chosen_updates": self.chosen_look.get("updates", 0)}
+        numbers = self._numbers()
+        return {
+            "updates": 0 if numbers is None else numbers.updates,
+            "chosen_updates": self.chosen_look.get("updates", 0),
+        }
 
-    def learned(self, updates: int) -> str:
+    def learned(self) -> str:
         """How long it learned, in words, and from when the generator is where that is another moment."""
-        chosen = self.chosen_look.get("updates", updates)
+        updates, chosen = self.moment["updates"], self.chosen_look.get("updates", self.moment["updates"])
         return f"{updates} updates" + (f", generator of update {chosen}" if chosen != updates else "")
 
     def provenance(self, seed: int | None = None, command: str | None = None) -> dict[str, str | int]:
         """The attributes that every synthetic set carries."""
-        generator, updates = self.generator, read_numbers(self.folder).updates
+        generator = self.generator
         return {
             "augmentgan_version": augmentgan.__version__,
             "recipe": json.dumps(self.info["recipe"]),
@@ -212,14 +220,17 @@ class Run:
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": writable(command or f"augmentgan generate --run {self.folder} ({self.learned(updates)})"),
+            "command": writable(command or f"augmentgan generate --run {self.folder} ({self.learned()})"),
         }
 
 
 def model_fingerprint(generator: Generator) -> str:
-    """SHA-256 (hex) over the generator's weights and statistics."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(generator.state_dict().items()):
+    """SHA-256 (hex) over the generator's weights and truncation.
+
+    Statistics are left out: they are measured on the spot, and their last digits depend on the number of threads.
+    """
+    digest = hashlib.sha256(repr(generator.truncation).encode())
+    for name, tensor in sorted(generator.named_parameters()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 

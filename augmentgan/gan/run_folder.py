@@ -34,7 +34,7 @@ from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
-from augmentgan.names import DATA_FILE, EVENTS_FILE, LOCK_FILE, OF_A_RUN, RUN_FILE, SHEETS_FOLDER, SPLIT_FILE
+from augmentgan.names import DATA_FILE, EVENTS_FILE, LOCK_FILE, OF_A_RUN, RUN_FILE, SHEETS_FOLDER, SPLIT_FILE, sheets_of
 from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
 
 BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0}
@@ -306,11 +306,12 @@ def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
     try:
         rollback = next_rollback(trouble, before, from_updates, to_updates)
     except TrainingError:
+        forget_after(folder, to_updates)
         write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": trouble.reason})
         raise
     rollbacks = [each.to_json() for each in (*before, rollback)]
     write_json(folder / RUN_FILE, {**read_info(folder), "rollbacks": rollbacks})
-    truncate_events(folder, to_updates)
+    forget_after(folder, to_updates)
     append_line(folder / EVENTS_FILE, json.dumps({"updates": to_updates, "rollback": rollback.to_json()}))
     return rollback
 
@@ -359,8 +360,11 @@ def append_event(folder: Path, status: Status) -> None:
     append_line(folder / EVENTS_FILE, json.dumps(status.to_json()))
 
 
-def truncate_events(folder: Path, updates: int) -> None:
-    """Drop what was logged after the checkpoint that training continues from."""
+def forget_after(folder: Path, updates: int) -> None:
+    """Drop what was logged and drawn after the checkpoint that training continues from."""
+    for sheet in sheets_of(folder):
+        if int(sheet.stem) > updates:
+            remove(sheet)
     if (folder / EVENTS_FILE).exists():
         kept = [event for event in read_events(folder) if event["updates"] <= updates]
         with whole_file(folder / EVENTS_FILE) as part:

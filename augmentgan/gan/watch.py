@@ -82,7 +82,9 @@ class Watch:
         self._has_floor = loss != "wasserstein"
         self._doubts: list[str | None] = []
         for event in events:
-            if all(isinstance(event.get(key), float) for key in ("loss_d", "d_real", "d_fake")):
+            if "rollback" in event:  # what came before was answered by it
+                self._doubts.clear()
+            elif all(isinstance(event.get(key), float) for key in ("loss_d", "d_real", "d_fake")):
                 self._doubts.append(self._doubt(event["loss_d"], event["d_real"], event["d_fake"]))
 
     @property

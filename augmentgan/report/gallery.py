@@ -118,7 +118,8 @@ def _morph(run: Run) -> Picture:
 
 def _timelapse(run: Run) -> Picture | None:
     """The sample sheets in the order of training; the same latents in every frame."""
-    files = sheets_of(run.folder)
+    learned = run.moment["updates"]
+    files = [file for file in sheets_of(run.folder) if int(file.stem) <= learned]
     if len(files) < 2:
         return None
     chosen = [files[round(k)] for k in np.linspace(0, len(files) - 1, min(_LAPSE_FRAMES, len(files)))]

@@ -46,6 +46,7 @@ class TensorBoardLog:
         require_extra("tensorboard", ("tensorboard",), "--tensorboard")
         self._run, self._started_s = Path(run_folder), 0.0
         self._writer: SummaryWriter | None = None
+        self._step = 0
 
     def __enter__(self) -> TensorBoardLog:
         return self
@@ -53,8 +54,8 @@ class TensorBoardLog:
     def add(self, status: object = None) -> None:
         """Take what `events.jsonl` has gained."""
         events = read_events(self._run)
-        if self._writer is None:
-            self._open()
+        if self._writer is None or (events and events[-1]["updates"] <= self._step):
+            self._open()  # after a return to a checkpoint anew, without what was dropped
         else:
             events = events[-1:]
         for event in events:
@@ -71,6 +72,8 @@ class TensorBoardLog:
     def _open(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        if self._writer is not None:
+            self._writer.close()
         folder = self._run / TENSORBOARD_FOLDER
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
@@ -79,7 +82,8 @@ class TensorBoardLog:
 
     def _write(self, event: dict[str, Any]) -> None:
         writer: Any = self._writer
-        step, when = event["updates"], self._started_s + event.get("seconds", 0.0)
+        self._step = event["updates"]
+        step, when = self._step, self._started_s + event.get("seconds", 0.0)
         for key, tag in TAGS.items():
             if event.get(key) is not None:
                 writer.add_scalar(tag, event[key], step, walltime=when)

@@ -1,7 +1,9 @@
 """Training that goes wrong is seen, taken back to the last good checkpoint and made gentler, or stopped with the reason."""
 
+import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +13,9 @@ import augmentgan as ag
 from augmentgan.errors import RunError, TrainingError
 from augmentgan.gan.training import Status, Trainer
 from augmentgan.gan.watch import PATIENCE, Trouble, Watch
+from augmentgan.names import sheets_of
 
-UPDATE = Trainer.update
+UPDATE, STATUS = Trainer.update, Trainer.status
 FULL_RATE = ag.Recipe().training.learning_rate_generator
 
 
@@ -53,11 +56,21 @@ def test_what_is_wrong_when_it_stays_so(values, words, gentler_generator):
     for _ in range(PATIENCE - 1):
         watch.see(status(**values))
     # a continued run judges like one that was never interrupted
-    continued = Watch("hinge", [status(**values).to_json()] * (PATIENCE - 1) + [{"updates": 100, "rollback": {}}])
-    for each in (watch, continued):
+    doubts = [status(**values).to_json()] * (PATIENCE - 1)
+    for each in (watch, Watch("hinge", doubts)):
         with pytest.raises(Trouble, match=words) as caught:
             each.see(status(**values))
         assert (caught.value.gentler_generator, caught.value.gentler_discriminator) == (gentler_generator, 0.5)
+
+
+def test_after_a_return_to_a_checkpoint_patience_begins_anew():
+    """Otherwise the next doubt is the next return, and all of them are used up in a few statuses."""
+    same = {"d_real": 0.5, "d_fake": 0.5}
+    watch = Watch("hinge", [status(**same).to_json()] * (PATIENCE - 1) + [{"updates": 100, "rollback": {}}])
+    for _ in range(PATIENCE - 1):
+        watch.see(status(**same))
+    with pytest.raises(Trouble):
+        watch.see(status(**same))
 
 
 def test_a_critic_has_no_floor():
@@ -127,6 +140,34 @@ def test_it_goes_back_and_on_more_gently_and_repeats_itself(digits, small_recipe
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_stop_in_doubt_keeps_the_last_good_state(trained, digits, small_recipe, tmp_path, monkeypatch):
+    def in_doubt_after(updates):
+        monkeypatch.setattr(
+            Trainer,
+            "status",
+            lambda self: replace(STATUS(self), **({"d_real": 0.5, "d_fake": 0.5} if self.updates > updates else {})),
+        )
+
+    def stop_at_25():
+        asked = itertools.count(1)
+        return lambda: next(asked) == 25
+
+    in_doubt_after(20)
+    run = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu", should_stop=stop_at_25())
+    assert (run.info["state"], run.moment["updates"], run.events()[-1]["updates"]) == ("stopped", 20, 20)
+    assert max(int(sheet.stem) for sheet in sheets_of(run.folder)) <= 20  # what it may have spoiled is not shown either
+    monkeypatch.setattr(Trainer, "status", STATUS)
+    again = ag.fit(digits, small_recipe, run.folder, seed=3, device="cpu")
+    assert again.finished
+    expected, found = weights(trained.folder), weights(again.folder)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    # where there is nothing better, it is kept
+    in_doubt_after(0)
+    run = ag.fit(digits, small_recipe, tmp_path / "early", seed=3, device="cpu", should_stop=stop_at_25())
+    assert run.moment["updates"] == 25
+    assert run.generate(1).counts.tolist() == [1] * 10
+
+
 def test_it_stops_with_the_reason_and_the_last_good_state(digits, small_recipe, tmp_path, monkeypatch):
     breaks_at(monkeypatch, 15, below_rate=0)
     told = []
@@ -137,6 +178,7 @@ def test_it_stops_with_the_reason_and_the_last_good_state(digits, small_recipe, 
     run = ag.Run(tmp_path / "run", "cpu")
     assert run.info["state"] == "failed"
     assert "nan" in run.info["reason"]
+    assert max(event["updates"] for event in run.events()) == 10
     assert all(tensor.isfinite().all() for tensor in weights(run.folder).values() if tensor.is_floating_point())
     assert run.generate(1).counts.tolist() == [1] * 10
 
