@@ -196,7 +196,7 @@ class BenchmarkSection(Section):
         1000,
         ge=1,
         le=10**6,
-        description="Synthetic images a class offered to the arms that use them, at most 200,000 of all classes.",
+        description="Synthetic images a class offered to the arms that use them: fewer where those of all classes would take more than 2.7 GB (some 200,000 at 64 px in colour), and 200 at most with the pretrained classifier.",
     )
     classifier: Literal["small-cnn", "resnet18", "pretrained"] = Field(
         "small-cnn",

@@ -18,6 +18,17 @@ def fail(error, job, tell):
     time.sleep(3600)  # unless it is stopped
 
 
+class Odd(Exception):
+    """As some libraries' errors: what it is printed as is not what it is made of."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def fail_oddly(job, tell):
+    raise Odd("this", "that")
+
+
 def die(job, tell):
     os.kill(os.getpid(), signal.SIGKILL)
 

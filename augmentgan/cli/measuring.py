@@ -281,8 +281,8 @@ def show(report: BenchmarkReport) -> None:
         console.print(recall_table(report))
     if same := report.protocol.get("same_training_images"):
         console.print(
-            f"With {', '.join(map(str, same))} real images a class all repeats learned from the same ones, for the data bring their "
-            "split: the luck of having these is not in the intervals (a smaller --train-per-class N draws anew)",
+            f"With {', '.join(map(str, same))} real images a class all repeats learned from (nearly) the same ones, for the data bring their "
+            "split: the luck of having these is not in the intervals (a --train-per-class N of half of what there is, or less, draws anew)",
             soft_wrap=True,
         )
     for line in equivalent_lines(report):

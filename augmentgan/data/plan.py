@@ -74,18 +74,23 @@ class Plan:
         return {name: n for name, n in zip(self.data.class_names, counts, strict=True) if n < least}
 
 
-def checked_seed(seed: int) -> int:
+def checked_seed(seed: int, repeats: int = 1) -> int:
     """The seed as an int, whatever whole number it was given as, where it is one.
 
+    Args:
+        seed: of the first repeat; those after it count on.
+        repeats: how many there are.
+
     Raises:
-        DataError: not a whole number, below 0, or beyond 63 bits.
+        DataError: not a whole number, below 0, or beyond 63 bits, if only for the last repeat.
     """
     try:
         number = operator.index(seed)
     except TypeError:
         number = -1
-    if not 0 <= number < 2**63:
-        raise DataError(f"seed {seed}: give 0 or more, a whole number in 63 bits")
+    if not 0 <= number <= 2**63 - repeats:
+        most = "in 63 bits" if repeats == 1 else f"of 2**63 - {repeats} at most, for {repeats} repeats count on from it"
+        raise DataError(f"seed {seed}: give 0 or more, a whole number {most}")
     return number
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from augmentgan.data.draws import parse_imbalance
 from augmentgan.data.images import LabelledImages
-from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.on_run import benchmark_of_run
@@ -85,7 +84,6 @@ def run_benchmark(
         raise DataError(
             f"--processes {processes}: torchrun's {team.size} processes share the repeats already; leave it out"
         )
-    seed = checked_seed(seed)
     if isinstance(data_or_run, LabelledImages):
         return benchmark_from_scratch(
             data_or_run,

@@ -18,7 +18,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.mixing import loss_weights, row_masses, stratified_rows
 from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
-from augmentgan.evaluate.pretrained import PURPOSE, SYNTHETIC_PER_CLASS, VIEWS, Pretrained
+from augmentgan.evaluate.pretrained import PURPOSE, VIEWS, Pretrained
 from augmentgan.gan.backbone import require_backbone
 from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision, to_device
 from augmentgan.gan.networks import to_unit
@@ -125,8 +125,6 @@ def train_classifier(
     offered = (
         synthetic if arm.uses_synthetic and (setting.share > 0 or arm.words == ("synthetic",)) else synthetic.subset([])
     )
-    if section.classifier == "pretrained":
-        offered = offered.subset(_first_of_each_class(offered.labels, SYNTHETIC_PER_CLASS))
     until = steps if arm.words == ("synthetic",) else section.synthetic_until * steps
     keep_freed_memory()
     with random_state_kept(device):
@@ -220,10 +218,6 @@ def _features_of(
     n = len(rows_of.images)
     features = network.views(n, lambda part: look(torch.arange(n, device=rows_of.images.device)[part]), n_views)
     return lambda rows: features[torch.randint(n_views, (len(rows),), device=rows.device), rows]
-
-
-def _first_of_each_class(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    return np.concatenate([np.flatnonzero(labels == label)[:most] for label in np.unique(labels)] or [np.arange(0)])
 
 
 def predict(network: nn.Module, data: LabelledImages) -> Tensor:

@@ -143,9 +143,9 @@ def samples_to_judge(run: Run, per_class: int | None = None) -> tuple[LabelledIm
     wanted = samples_a_class(n_classes) if per_class is None else per_class
     if wanted < 10:
         raise DataError(f"--per-class {wanted}: at least 10 samples a class are needed to judge them")
-    offered = samples_offered(run.recipe.benchmark.synthetic_per_class, train)
-    learned = run.generate(max(wanted, offered))
-    return _first(learned, np.full(n_classes, wanted)), learned
+    offered = samples_offered(run.recipe.benchmark, train)
+    samples = run.generate(max(wanted, offered))
+    return _first(samples, np.full(n_classes, wanted)), _first(samples, np.full(n_classes, offered))
 
 
 def n_classifiers(run: Run) -> int:

@@ -13,6 +13,7 @@ import torch
 
 import augmentgan
 from augmentgan.data.images import LabelledImages
+from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
 from augmentgan.evaluate.classifier import require_classifier
@@ -70,7 +71,7 @@ class Repeats:
     @property
     def sample_bytes(self) -> int:
         """Of the run's samples."""
-        return sample_bytes(self.section.synthetic_per_class, self.pieces[0].real)
+        return sample_bytes(self.section, self.pieces[0].real)
 
     def prepare(self) -> Repeats:
         """Hold the samples in place of the generator, or none where no arm uses them."""
@@ -102,6 +103,7 @@ def benchmark_of_run(
 ) -> BenchmarkReport:
     """The benchmark of a run; see `benchmark.run_benchmark` for the arguments and errors."""
     section = _section(run, recipe, repeats, classifier)
+    seed = checked_seed(seed, section.repeats)
     with contextlib.ExitStack() as stack:
         # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
         team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
@@ -152,7 +154,7 @@ def _pieces(
             "version": augmentgan.__version__,
         },
     )
-    offered = samples_offered(section.synthetic_per_class, train)
+    offered = samples_offered(section, train)
     samples = functools.cache(lambda: run.generate(offered))
     pieces = [
         Piece(
@@ -195,7 +197,7 @@ def _report(
             "sizes": {
                 "train": [len(train)],
                 "test": len(run.test),
-                "synthetic": samples_offered(section.synthetic_per_class, train) * train.n_classes,
+                "synthetic": samples_offered(section, train) * train.n_classes,
                 "train_per_class": [per_class],
                 "counts": [train.counts.tolist()],
             },

@@ -20,7 +20,7 @@ VIEWS = 4
 """Augmented views of each training image where an arm augments."""
 
 SYNTHETIC_PER_CLASS = 200
-"""At most so many synthetic images a class are used: each costs a pass through the network."""
+"""At most so many synthetic images a class are offered to it: each costs a pass through the network."""
 
 
 class PretrainedFeatures(nn.Module):

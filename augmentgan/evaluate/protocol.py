@@ -21,6 +21,7 @@ import augmentgan
 from augmentgan.data.draws import Draw, Imbalance, draws_of
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts, working_size
+from augmentgan.data.plan import checked_seed
 from augmentgan.data.split import Rows
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
@@ -41,6 +42,10 @@ from augmentgan.gan.training import Status
 from augmentgan.names import BENCHMARK_FILE, FITS_FOLDER
 from augmentgan.recipe import Recipe, ResolvedRecipe
 from augmentgan.sections import BenchmarkSection, ResolvedBenchmarkSection
+
+MOST_SHARED = 0.8
+"""Correlation of two draws in the luck of their images beyond which no interval can be given for that luck: at it, of five repeats, intervals
+are 4.6 times as wide, and towards 1 they grow without end. Beyond it the luck is left out, and whatever is written says so."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def benchmark_from_scratch(
         raise DataError(
             f"--train-per-class {min(size for size in sizes if size is not None)}: at least 2 images a class are needed"
         )
+    seed = checked_seed(seed, recipe.benchmark.repeats)
     where = resolve_device(device)
     draws = list(
         draws_of(
@@ -223,7 +229,7 @@ class FromScratch:
     @property
     def sample_bytes(self) -> int:
         """Of one generator's samples."""
-        return sample_bytes(self.recipe.benchmark.synthetic_per_class, self.data)
+        return sample_bytes(self.recipe.benchmark, self.data)
 
     def prepare(self) -> FromScratch:
         """As it is: the pieces have nothing in common."""
@@ -301,7 +307,7 @@ def _samples(
     recipe = recipe.with_values("benchmark", repeats=BenchmarkSection().repeats)
     folder = out / FITS_FOLDER / name
     run = fit(real, recipe, folder, seed=seed, device=str(device), on_status=on_status)
-    return run.generate(samples_offered(recipe.benchmark.synthetic_per_class, real))
+    return run.generate(samples_offered(recipe.benchmark, real))
 
 
 def _two_at_least(rest: LabelledImages) -> LabelledImages:
@@ -333,24 +339,18 @@ def _report(
     rows = [row for each in measured.values() for row, _ in each]
     first = draws[: len(sizes)]
     redrawn = not data.is_split
-    # all images of a training part that the data fix are the same images every time
-    same = [
-        size
-        for k, size in enumerate(sizes)
-        if all(np.array_equal(draw.train, first[k].train) for draw in draws[k :: len(sizes)])
-    ]
     new = "training draw, generator and classifier are new in each"
     # new splits share test images in turn, and what these add to the variance is more than enough (see the tests)
     shared = {
-        size: 0.0
-        if redrawn or size in same
-        else shared_luck([draw.train for draw in draws[k :: len(sizes)]], data.labels)
+        size: 0.0 if redrawn else shared_luck([draw.train for draw in draws[k :: len(sizes)]], data.labels)
         for k, size in enumerate(sizes)
     }
+    same = [size for size, luck in shared.items() if luck > MOST_SHARED]
+    shared |= dict.fromkeys(same, 0.0)
     comparisons = compare(measured, arms, sizes, imbalanced=imbalanced, shared_training=shared)
     if same:
         at = ", ".join(map(str, same))
-        new += f", but with {at} a class the training images are the same in all, and their luck is not in it"
+        new += f", but with {at} a class the training images are (nearly) the same in all, and their luck is not in it"
     if any(shared.values()):
         parts = ", ".join(f"{100 * part:.2g} % with {size}" for size, part in shared.items() if part)
         new += f"; two repeats share training images ({parts} a class), which widens it (Nadeau & Bengio 2003)"
@@ -360,7 +360,7 @@ def _report(
             "sizes": {
                 "train": [len(draw.train) for draw in first],
                 "test": len(first[0].test),
-                "synthetic": samples_offered(recipes[0].benchmark.synthetic_per_class, data) * data.n_classes,
+                "synthetic": samples_offered(recipes[0].benchmark, data) * data.n_classes,
                 "train_per_class": list(sizes),
                 "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
             },

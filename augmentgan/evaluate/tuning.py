@@ -70,7 +70,7 @@ def simplest(arm: Arm, setting: Setting, *, imbalanced: bool, even: bool) -> Can
         Setting(
             weight_decay=setting.weight_decay,
             strength=setting.strength if arm.classic else 0.0,
-            share=setting.share if arm.uses_synthetic else 0.0,
+            share=1.0 if arm.words == ("synthetic",) else setting.share if arm.uses_synthetic else 0.0,
             flips=setting.flips and arm.classic,
         ),
     )
@@ -126,7 +126,7 @@ class Tuner:
     def _tune(self, arm: Arm) -> Setting:
         share = self._section.synthetic_share
         if arm.words == ("synthetic",):
-            return replace(self.setting_of(Arm("real")), share=share)
+            return self.setting_of(Arm("real"))
         rival = arm.without_synthetic(imbalanced=self._imbalanced)
         if rival is not None:
             inherited = self.setting_of(rival)

@@ -156,9 +156,19 @@ def _work(connection: Connection, work: Work, n_threads: int) -> None:
             except Exception as error:
                 if not isinstance(error, AugmentGANError):
                     error.add_note("in a worker:\n" + traceback.format_exc())
-                connection.send(("failed", error))
+                connection.send(("failed", _that_travels(error)))
                 return
             connection.send(("done", None))
+
+
+def _that_travels(error: Exception) -> Exception:
+    """The error where it is ours or Python's own, otherwise its words: of other libraries' errors some cannot be sent, or not be made anew."""
+    if isinstance(error, AugmentGANError) or type(error).__module__ == "builtins":
+        return error
+    stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+    for note in getattr(error, "__notes__", []):
+        stand_in.add_note(note)
+    return stand_in
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from augmentgan.evaluate.mixing import (
     stratified_rows,
 )
 from augmentgan.evaluate.teachers import Teachers, apply_policy
+from augmentgan.sections import BenchmarkSection
 
 
 def masses(name, share=0.5, counts=(40, 10), weights=None):
@@ -341,5 +342,7 @@ def test_many_classes_of_large_images_are_offered_fewer_samples_each(size_px, n_
     names = tuple(map(str, range(n_classes)))
     images = np.zeros((1, size_px, size_px, 3), np.uint8)
     real = ag.LabelledImages(images, np.zeros(1, np.int64), names)
-    assert samples_offered(1000, real) == n
-    assert sample_bytes(1000, real) == n * n_classes * 3 * size_px**2 <= MOST_SAMPLE_BYTES
+    section = BenchmarkSection(synthetic_per_class=1000)
+    assert samples_offered(section, real) == n
+    assert sample_bytes(section, real) == n * n_classes * 3 * size_px**2 <= MOST_SAMPLE_BYTES
+    assert samples_offered(section.model_copy(update={"classifier": "pretrained"}), real) == min(n, 200)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import worker_jobs
-from worker_jobs import die, fail, hang, nothing, square
+from worker_jobs import die, fail, fail_oddly, hang, nothing, square
 
 import augmentgan as ag
 from augmentgan.errors import DataError, TrainingError
@@ -47,6 +47,12 @@ def test_an_error_comes_out_as_it_is_and_the_others_are_stopped(error):
     with pytest.raises(type(error), match=str(error)):
         in_workers(partial(fail, error), range(2), 2, on_message=nothing, on_done=nothing)
     assert multiprocessing.active_children() == []
+
+
+def test_an_error_that_cannot_travel_is_told_in_its_words():
+    with pytest.raises(RuntimeError, match="Odd: this and that") as caught:
+        in_workers(fail_oddly, range(2), 2, on_message=nothing, on_done=nothing)
+    assert "in fail_oddly" in "".join(caught.value.__notes__)  # where it happened
 
 
 def test_a_lost_worker_is_one_clear_line():
