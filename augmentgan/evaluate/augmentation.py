@@ -71,7 +71,7 @@ def _random_affine(images: Tensor, random: torch.Generator, strength: float) -> 
         images.device,
     )  # (n, 2, 3); shifts are in half sides, so 0.2 is a tenth of the side
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    # the image is moved relative to the border's grey, so that a bright background does not get dark corners
+    # moved relative to the grey of its upper edge, so that an image on a bright background does not get dark corners
     level = images[:, :, :1, :].mean(dim=(2, 3), keepdim=True)
     return F.grid_sample(images - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
 
