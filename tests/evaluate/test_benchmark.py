@@ -45,6 +45,8 @@ def test_the_document_is_the_contracts(measured):
     assert keys <= set(comparison)
     assert {each["baseline"] for each in document["comparisons"]} == {"real", "real+classic"}
     assert document["verdict"]["outcome"] in ("helps", "no evidence", "hurts")
+    assert {row["setting"]["share"] for row in document["runs"] if row["arm"] == "synthetic"} == {1.0}
+    assert {row["setting"]["share"] for row in document["runs"] if row["arm"] == "real"} == {0.0}
     assert [each["arm"] for each in document["intervals"]] == list(ARMS)
     for each in document["intervals"]:
         assert (each["train_per_class"], each["metric"]) == (row["train_per_class"], "balanced_accuracy")
@@ -284,6 +286,8 @@ def test_wishes_it_cannot_meet(trained, digits, small_recipe, tmp_path):
         for seed in (-1, 2**64 - 1):
             with pytest.raises(DataError, match=f"seed {seed}: give 0 or more"):
                 ag.run_benchmark(data, seed=seed, **({"out": tmp_path / "none"} if data is digits else {}))
+        with pytest.raises(DataError, match=r"of 2\*\*63 - 2 at most, for 2 repeats count on from it"):
+            ag.run_benchmark(data, seed=2**63 - 1, repeats=2, **({"out": tmp_path / "none"} if data is digits else {}))
     assert not (tmp_path / "none").exists()
     untested = ag.fit(
         digits,

@@ -11,7 +11,7 @@ from safetensors import safe_open
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError
 from augmentgan.gan.choice import Choice
-from augmentgan.gan.run import newest_run
+from augmentgan.gan.run import model_fingerprint, newest_run
 from augmentgan.gan.watch import Rollback
 
 
@@ -90,6 +90,28 @@ def test_a_longer_run_is_the_one_that_was_planned_so(trained, digits, small_reci
     assert longer.info["chosen_updates"] == trained.info["chosen_updates"]
     with pytest.raises(RunError, match="for 40 updates, not 13; --resume goes on"):
         ag.fit(digits, small_recipe.with_settings(["training.updates=13"]), folder, seed=3, device="cpu")
+
+
+def test_an_opened_run_speaks_of_the_generator_that_it_has_loaded(trained, digits, small_recipe, tmp_path):
+    run = ag.fit(digits, small_recipe.with_settings(["training.updates=13"]), tmp_path / "run", seed=3, device="cpu")
+    before = run.generate(1).images
+    ag.fit(digits, small_recipe, run.folder, seed=3, device="cpu")
+    assert np.array_equal(run.generate(1).images, before)
+    assert (run.moment, run.events()[-1]["updates"]) == ({"updates": 13, "chosen_updates": 13}, 13)
+    assert "13 updates" in run.provenance()["command"]
+    now = ag.Run(run.folder, "cpu")
+    assert now.moment == ag.Run(trained.folder, "cpu").moment
+    assert run.provenance()["model_fingerprint"] != now.provenance()["model_fingerprint"]
+
+
+def test_the_fingerprint_is_of_weights_and_not_of_what_is_measured_with_them(trained):
+    """Statistics are summed by so many threads, whose number changes their last digits."""
+    run = ag.Run(trained.folder, "cpu")
+    before = model_fingerprint(run.generator)
+    run.generator.norm[0].running_mean += 1e-7
+    assert model_fingerprint(run.generator) == before
+    run.generator.to_image.bias.data += 1e-7
+    assert model_fingerprint(run.generator) != before
 
 
 def test_a_look_that_was_the_last_of_a_shorter_plan_stays_chosen(digits, small_recipe, tmp_path, monkeypatch):

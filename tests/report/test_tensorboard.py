@@ -4,12 +4,16 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import augmentgan as ag
 from augmentgan.errors import ExtraError
+from augmentgan.gan.training import Trainer
 from augmentgan.report.tensorboard import TAGS, TensorBoardLog
+
+RATE = ag.Recipe().training.learning_rate_generator
 
 
 def read(folder):
@@ -49,6 +53,23 @@ def test_a_live_log_of_a_run_that_was_stopped_and_continued(digits, small_recipe
             run = ag.fit(digits, recipe, folder, device="cpu", should_stop=stopping, on_status=take)
     assert run.finished
     check(run, read(folder / "tensorboard"))
+
+
+def test_what_a_return_to_a_checkpoint_drops_is_dropped_from_the_log_too(digits, small_recipe, tmp_path, monkeypatch):
+    update = Trainer.update
+
+    def breaks_once(self):
+        update(self)
+        if self.updates == 27 and self.optimizer_generator.param_groups[0]["lr"] == RATE:
+            with torch.no_grad():
+                self.generator.to_image.bias.fill_(float("nan"))
+
+    monkeypatch.setattr(Trainer, "update", breaks_once)
+    recipe = small_recipe.with_settings(["training.checkpoint_updates=20", "training.status_updates=5"])
+    with TensorBoardLog(tmp_path / "run") as log:
+        run = ag.fit(digits, recipe, tmp_path / "run", device="cpu", on_status=log.add)
+    assert run.info["rollbacks"][0]["updates"] == 20  # the status of 25 was seen, and is another now
+    check(run, read(run.folder / "tensorboard"))
 
 
 def test_a_log_of_a_finished_run_is_made_again(digits, small_recipe, tmp_path):
