@@ -67,7 +67,7 @@ def protocol() -> str:
                 points(second),
                 f"{over_sizes[case, size]:.2g}",
                 f"{second['p_holm']:.2g}",
-                verdict["outcome"],
+                _outcome(document, size),
             )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -102,7 +102,7 @@ def headline() -> str:
             # what is drawn as it is, is no rival of samples that come evenly
             over = "" if pair[1] == "real" or pair not in found else f" over {rival} drawn evenly"
             row += [real, found.get(pair, "") + over, baseline, found.get(headlined, "")]
-            row += [f"{over_sizes[case, size]:.2g}", verdict["outcome"]]
+            row += [f"{over_sizes[case, size]:.2g}", _outcome(document, size)]
             place = (
                 list(SETS).index(result["data"]),
                 imbalance is not None,
@@ -111,6 +111,19 @@ def headline() -> str:
             )
             cells[place] = f"| {' | '.join(row)} |"
     return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
+
+
+def _outcome(document: dict[str, Any], size: str) -> str:
+    """The verdict, at this size: of several sizes it may hold for one alone."""
+    verdict = document["verdict"]
+    pair = verdict["arm"], verdict["baseline"], "balanced_accuracy"
+    p_values = {
+        str(each["train_per_class"]): each["p_value"]
+        for each in document["comparisons"]
+        if (each["arm"], each["baseline"], each["metric"]) == pair
+    }
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return str(verdict["outcome"]) if len(p_values) == 1 or adjusted[size] < 0.05 else "no evidence"
 
 
 def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
