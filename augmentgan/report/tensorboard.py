@@ -53,7 +53,7 @@ class TensorBoardLog:
 
     def add(self, status: object = None) -> None:
         """Take what `events.jsonl` has gained."""
-        events = read_events(self._run)
+        events = [event for event in read_events(self._run) if "rollback" not in event]
         if self._writer is None or (events and events[-1]["updates"] <= self._step):
             self._open()  # after a return to a checkpoint anew, without what was dropped
         else:
