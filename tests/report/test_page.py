@@ -227,6 +227,7 @@ def test_a_benchmark_of_an_earlier_state_is_said_to_be_one(measured, tmp_path):
     assert "of an earlier state" not in ag.write_report(again).read_text()
     assert "left out" not in model_card(again)
     renumber(tmp_path / "run", updates=60)  # it learns on
+    again = ag.Run(tmp_path / "run", "cpu")
     assert "of an earlier state" in ag.write_report(again).read_text()
     assert model_card(again).count("left out") == 2
 
