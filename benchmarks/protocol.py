@@ -21,6 +21,7 @@ from typing import Any
 import _environment
 
 import augmentgan as ag
+from augmentgan.evaluate.arms import ARMS
 from augmentgan.evaluate.results import METRICS
 
 
@@ -34,9 +35,9 @@ class Case:
     arms: list[str] | None = None
 
 
-MIXED = ["real", "real+classic", "real+classic+mixup", "real+synthetic", "real+classic+synthetic", "synthetic"]
+BLENDED = [*ARMS, "real+classic+mixup", "real+classic+cutmix"]
 CASES = {
-    "mnist": Case("mnist.h5", [20, 50, 100]),
+    "mnist": Case("mnist.h5", [20, 50, 100], arms=BLENDED),
     "mnist-20": Case("mnist.h5", [20]),  # one size alone, where time is short: the same draws as in all three
     "fashion_mnist-20": Case("fashion_mnist.h5", [20]),
     "fashion_mnist-50": Case("fashion_mnist.h5", [50]),
@@ -51,8 +52,6 @@ CASES = {
     "fashion_mnist-step": Case("fashion_mnist.h5", [200], "step:50:1"),
     "mnist-long-tail": Case("mnist.h5", [200], "long-tail:100:1"),
     "fashion_mnist-long-tail": Case("fashion_mnist.h5", [200], "long-tail:100:1"),
-    "mnist-mixup": Case("mnist.h5", [50], arms=MIXED),
-    "sign_digits-cutmix": Case("sign_digits.h5", [50], arms=[arm.replace("mixup", "cutmix") for arm in MIXED]),
 }
 
 
