@@ -306,7 +306,6 @@ def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
     try:
         rollback = next_rollback(trouble, before, from_updates, to_updates)
     except TrainingError:
-        forget_after(folder, to_updates)
         write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": trouble.reason})
         raise
     rollbacks = [each.to_json() for each in (*before, rollback)]
