@@ -127,8 +127,8 @@ def _section(run: Run, recipe: Recipe | None, repeats: int | None, classifier: s
     """The benchmark's settings: the run's own, or those of a recipe that is the run's in everything that its generator learned by."""
     if recipe is None:
         recipe = run.recipe
-    generator_only = {"name", "description", "benchmark"}
-    if recipe.model_dump(exclude=generator_only) != run.recipe.model_dump(exclude=generator_only):
+    not_learned_by = {"name", "description", "benchmark"}
+    if recipe.model_dump(exclude=not_learned_by) != run.recipe.model_dump(exclude=not_learned_by):
         raise DataError(
             "recipe: the run's generator has learned by its own, of which only the settings of the benchmark can be changed; change "
             "run.recipe.with_values('benchmark', KEY=VALUE), or give data in place of the run"

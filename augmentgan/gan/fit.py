@@ -179,7 +179,8 @@ def _learn(
         if stops:
             break
     if writes:
-        write_state(folder, "finished" if trainer.updates == training.updates else "stopped", trainer.chosen_updates)
+        state = "finished" if trainer.updates == training.updates else "stopped"
+        write_state(folder, state, read_numbers(folder).chosen_updates or 0)  # of what was kept
 
 
 def _look(
