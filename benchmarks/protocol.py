@@ -35,7 +35,7 @@ class Case:
     arms: list[str] | None = None
 
 
-BLENDED = [*ARMS, "real+classic+mixup", "real+classic+cutmix"]
+BLENDED = [*ARMS, "real+classic+mixup", "real+classic+cutmix", "real+classic+mixup+synthetic"]
 CASES = {
     "mnist": Case("mnist.h5", [20, 50, 100], arms=BLENDED),
     "mnist-20": Case("mnist.h5", [20]),  # one size alone, where time is short: the same draws as in all three
