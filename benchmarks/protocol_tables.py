@@ -117,13 +117,17 @@ def _outcome(document: dict[str, Any], size: str) -> str:
     """The verdict, at this size: of several sizes it may hold for one alone."""
     verdict = document["verdict"]
     pair = verdict["arm"], verdict["baseline"], "balanced_accuracy"
-    p_values = {
-        str(each["train_per_class"]): each["p_value"]
+    found = {
+        str(each["train_per_class"]): each
         for each in document["comparisons"]
         if (each["arm"], each["baseline"], each["metric"]) == pair
     }
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    return str(verdict["outcome"]) if len(p_values) == 1 or adjusted[size] < 0.05 else "no evidence"
+    if len(found) == 1:
+        return str(verdict["outcome"])
+    adjusted = dict(zip(found, holm([each["p_value"] for each in found.values()]), strict=True))
+    if adjusted[size] >= 0.05:
+        return "no evidence"
+    return "helps" if found[size]["mean_difference"] > 0 else "hurts"
 
 
 def _without_classic(document: dict[str, Any]) -> tuple[str, str]:

@@ -20,6 +20,14 @@ def digits():
     return data.subset(draw_per_class(data.labels, np.arange(len(data)), 12, seed=0))
 
 
+@pytest.fixture(scope="module")
+def pool():
+    """40 digits of each class."""
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:40] for label in range(10)])
+    return data.subset(rows)
+
+
 @pytest.fixture
 def tree(tmp_path, digits):
     """A class-per-folder tree of three classes with six images each."""

@@ -22,12 +22,10 @@ from augmentgan.errors import OutputError
 from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, whole_folder
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
+_MODEL = "model_fingerprint"  # a synthetic set names its model
 
 _THREADS = 2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
-
-
-_MODEL = "model_fingerprint"  # a synthetic set names its model
 
 
 def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool) -> None:

@@ -229,7 +229,8 @@ def _adopt(folder: Path, recipe: ResolvedRecipe, command: str | None) -> None:
         info["recipe"]["training"]["updates"] = wanted["training"]["updates"]
         info["recipe"]["benchmark"] = wanted["benchmark"]
         if longer:
-            info |= {"state": "stopped", "lengthened_by": [*info.get("lengthened_by", []), command]}
+            commands = [*info.get("lengthened_by", []), *([command] if command else [])]
+            info |= {"state": "stopped", **({"lengthened_by": commands} if commands else {})}
         write_json(folder / RUN_FILE, info)
 
 

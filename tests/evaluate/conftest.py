@@ -7,14 +7,6 @@ import augmentgan as ag
 from augmentgan.evaluate import protocol
 
 
-@pytest.fixture(scope="module")
-def pool():
-    """40 digits of each class."""
-    data = ag.digits()
-    rows = np.concatenate([np.flatnonzero(data.labels == label)[:40] for label in range(10)])
-    return data.subset(rows)
-
-
 @pytest.fixture
 def quick(monkeypatch):
     """The protocol with generators that noise their training images, and a record of what each was given."""

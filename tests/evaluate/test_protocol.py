@@ -1,8 +1,6 @@
-"""The protocol from scratch: nested draws, one test set for all arms, nothing done twice, and attempts to leak."""
+"""The protocol from scratch: one test set for all arms, nothing done twice, and what goes with what."""
 
-import itertools
 import json
-import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -11,86 +9,9 @@ from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import measure
 
 import augmentgan as ag
-from augmentgan.data.draws import Imbalance, draw_training, draws_of, parse_imbalance
-from augmentgan.data.duplicates import near_duplicates
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
 from augmentgan.evaluate.classifier import Setting
-
-
-def test_draws_are_nested_and_tested_on_the_same_images(pool):
-    draws = list(draws_of(pool, [5, 10, 20], 3, test_fraction=0.2))
-    assert [draw.name for draw in draws][:4] == ["5-r0", "10-r0", "20-r0", "5-r1"]
-    for k in range(0, 9, 3):
-        small, middle, large = draws[k : k + 3]
-        assert set(small.train) < set(middle.train) < set(large.train)
-        assert small.test.tolist() == middle.test.tolist() == large.test.tolist()
-        assert not set(large.train) & set(large.test)
-        assert np.bincount(pool.labels[middle.train]).tolist() == [10] * 10
-    assert draws[0].test.tolist() != draws[3].test.tolist()
-    fixed = replace(pool, split=(np.arange(len(pool)) % 4 == 0).astype(np.int64))
-    own = list(draws_of(fixed, [5], 2, test_fraction=0.2))
-    assert own[0].test.tolist() == own[1].test.tolist() == list(range(0, len(pool), 4))
-    assert own[0].train.tolist() != own[1].train.tolist()
-
-
-@pytest.mark.parametrize(
-    ("text", "counts"),
-    [
-        ("10:1", [2] * 5 + [20] * 5),
-        ("step:4:1", [5] * 5 + [20] * 5),
-        ("long-tail:10:1", [2, 3, 3, 4, 6, 7, 9, 12, 15, 20]),
-    ],
-)
-def test_imbalance(pool, text, counts):
-    wish = parse_imbalance(text)
-    assert parse_imbalance(str(wish)) == wish
-    first, second = draws_of(pool, [20], 2, test_fraction=0.2, imbalance=wish)
-    found = [np.bincount(pool.labels[draw.train]) for draw in (first, second)]
-    assert sorted(found[0]) == sorted(found[1]) == counts
-    assert found[0].tolist() != found[1].tolist()  # another draw, other rare classes
-    assert np.bincount(pool.labels[first.test]).tolist() == [8] * 10
-
-
-@pytest.mark.parametrize("text", ["50", "1:1", "50:2", "wild:5:1", "step:x:1", "inf:1", ""])
-def test_imbalance_that_is_none(text):
-    with pytest.raises(DataError, match="not of the form 50:1"):
-        parse_imbalance(text)
-
-
-def test_draws_that_the_data_cannot_give(pool):
-    with pytest.raises(DataError, match="largest class has 32"):
-        list(draws_of(pool, [33], 1, test_fraction=0.2))
-    with pytest.raises(DataError, match=r"rarest would keep 1, .* use --train-per-class 30 to 32"):
-        list(draws_of(pool, [20], 1, test_fraction=0.2, imbalance=Imbalance("step", 15)))
-    with pytest.raises(DataError, match="needs real test images"):
-        list(draws_of(pool, [5], 1, test_fraction=0))
-
-
-@pytest.mark.parametrize("kind", ["step", "long-tail"])
-def test_what_is_told_of_an_imbalance_that_cannot_be_drawn_can_be_drawn(kind):
-    """For small and large sets, ratios and sizes: whoever does as the message says gets a draw, and not the next message."""
-    told = set()
-    for smallest, ratio, size in itertools.product((2, 3, 4, 5, 9, 30, 101), (1.5, 2, 7.3, 50), (None, 2, 8, 31, 100)):
-        labels = np.repeat([0, 1, 2], [smallest, smallest + 40, 150])
-        rows = np.arange(len(labels))
-        try:
-            draw_training(labels, rows, 3, size, Imbalance(kind, ratio), seed=0)
-        except DataError as error:
-            mend = str(error).rpartition("; ")[2]
-            told.add(mend.split()[1])
-            if found := re.search(r"--imbalance (\S+)", mend):
-                most = int(re.search(r"--train-per-class (\d+)", mend)[1])
-                for level in (None, most):
-                    draw_training(labels, rows, 3, level, parse_imbalance(found[1]), seed=0)
-            elif found := re.findall(r"\d+", mend):
-                for level in map(int, found):
-                    draw_training(labels, rows, 3, level, Imbalance(kind, ratio), seed=0)
-            else:
-                for level in range(1, smallest + 1):
-                    with pytest.raises(DataError):
-                        draw_training(labels, rows, 3, level, Imbalance(kind, ratio), seed=0)
-    assert told == {"--imbalance", "--train-per-class", "it"}
 
 
 def test_the_document_and_that_nothing_finished_is_done_again(pool, quick, tmp_path, monkeypatch):
@@ -236,67 +157,6 @@ def test_test_images_are_known_again_in_another_repeat(pool, quick, tmp_path, mo
         assert np.array_equal(pool.images[each.test_rows], each.test.images)
 
 
-def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
-    """Neither itself, nor a copy, nor one of its group, nor a brightened and compressed double."""
-    random = np.random.default_rng(0)
-    images, group = pool.images.copy(), np.arange(len(pool))
-    images[1::40] = images[0::40]  # a copy in each class
-    images[2::40] = (images[3::40] * 0.9 + random.normal(0, 1, images[3::40].shape)).clip(0, 255).astype(np.uint8)
-    group[4::40] = group[5::40]
-    data = replace(pool, images=images, group=group)
-    measure(
-        data, tmp_path / "b", train_per_class=[30], arms=["real"], recipe=RECIPE.with_settings(["benchmark.tune=false"])
-    )
-    measure(
-        data,
-        tmp_path / "c",
-        train_per_class=[30],
-        arms=["synthetic"],
-        recipe=RECIPE.with_settings(["benchmark.tune=false"]),
-    )
-    assert quick
-    for draw in draws_of(data, [30], 2, test_fraction=0.2):
-        real = next(each for name, each in quick if name == draw.name)
-        test = data.subset(draw.test)
-        assert not {image.tobytes() for image in real.images} & {image.tobytes() for image in test.images}
-        assert len(near_duplicates(real.images, test.images)) == 0
-        assert not set(data.group[draw.test]) & set(data.group[draw.train])
-        assert real.split is None
-    assert len(near_duplicates(data.images)) >= 2 * 10  # there was something to catch
-
-
-def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_validation_images(
-    pool, quick, tmp_path, monkeypatch
-):
-    tuned, train = [], tuning.train_classifier
-
-    def spy(arm, real, synthetic, *rest):
-        tuned.append((arm, real, synthetic))
-        return train(arm, real, synthetic, *rest)
-
-    monkeypatch.setattr(tuning, "train_classifier", spy)
-    recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
-    report = measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
-    assert report.protocol["cross_fit"]
-    assert len(quick) == 6
-    assert report.protocol["generators"] == 2  # those of the draws themselves
-    parts = {name: part.images.tolist() for name, part in quick}
-    assert set(parts) == {f"10-r{repeat}{fold}" for repeat in range(2) for fold in ("", "-fold0", "-fold1")}
-    for repeat in range(2):
-        whole, first, second = (parts[f"10-r{repeat}{fold}"] for fold in ("", "-fold0", "-fold1"))
-        assert len(first) + len(second) == len(whole)
-        assert not any(image in second for image in first)
-    mixed = [(real, synthetic) for arm, real, synthetic in tuned if arm.uses_synthetic]
-    assert len(mixed) == 2 * 2 * 2  # repeats, shares, folds
-    for real, synthetic in mixed:
-        assert (
-            real.images.tolist() in parts.values()
-        )  # what the generator was given is what the classifier may learn from
-        assert len(synthetic) == 100
-    measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
-    assert len(quick) == 6
-
-
 @pytest.mark.parametrize(
     ("arm", "setting", "n"),
     [
@@ -315,31 +175,6 @@ def test_cross_fitting_with_a_class_of_few_images(pool, quick, tmp_path):
     recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
     measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[20], imbalance="7:1", arms=["real+classic+synthetic"])
     assert min(part.counts.min() for _, part in quick) == 2
-
-
-def test_a_test_image_placed_in_training_is_dropped_and_reported(pool, quick, tmp_path):
-    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
-    images = pool.images.copy()
-    images[1], images[2] = images[0], (images[4] * 0.95).astype(np.uint8)  # rows 0 and 4 are test images
-    data = replace(pool, images=images, split=split)
-    report = measure(data, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.tune=false"]), arms=["synthetic"])
-    assert report.protocol["dropped"] == 2
-    for _, real in quick:
-        kept = {image.tobytes() for image in real.images}
-        assert len(real) == 300 - 2
-        assert images[1].tobytes() not in kept
-        assert images[2].tobytes() not in kept
-
-
-def test_test_labels_change_no_choice(pool, quick, tmp_path):
-    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
-    data = replace(pool, split=split)
-    swapped = data.labels.copy()
-    swapped[split == 1] = np.random.default_rng(0).permutation(swapped[split == 1])
-    true = measure(data, tmp_path / "true", train_per_class=[6])
-    false = measure(replace(data, labels=swapped), tmp_path / "false", train_per_class=[6])
-    assert [row.setting for row in true.runs] == [row.setting for row in false.runs]
-    assert np.mean([row.accuracy for row in true.runs]) > np.mean([row.accuracy for row in false.runs])
 
 
 def test_imbalanced_arms(pool, quick, tmp_path):

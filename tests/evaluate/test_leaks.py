@@ -1,0 +1,97 @@
+"""Attempts to leak: test images into what learns, validation images into what is chosen on them, test labels into choices."""
+
+from dataclasses import replace
+
+import numpy as np
+from tests_support import PROTOCOL_RECIPE as RECIPE
+from tests_support import measure
+
+from augmentgan.data.draws import draws_of
+from augmentgan.data.duplicates import near_duplicates
+from augmentgan.evaluate import tuning
+
+
+def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
+    """Neither itself, nor a copy, nor one of its group, nor a brightened and compressed double."""
+    random = np.random.default_rng(0)
+    images, group = pool.images.copy(), np.arange(len(pool))
+    images[1::40] = images[0::40]  # a copy in each class
+    images[2::40] = (images[3::40] * 0.9 + random.normal(0, 1, images[3::40].shape)).clip(0, 255).astype(np.uint8)
+    group[4::40] = group[5::40]
+    data = replace(pool, images=images, group=group)
+    measure(
+        data, tmp_path / "b", train_per_class=[30], arms=["real"], recipe=RECIPE.with_settings(["benchmark.tune=false"])
+    )
+    measure(
+        data,
+        tmp_path / "c",
+        train_per_class=[30],
+        arms=["synthetic"],
+        recipe=RECIPE.with_settings(["benchmark.tune=false"]),
+    )
+    assert quick
+    for draw in draws_of(data, [30], 2, test_fraction=0.2):
+        real = next(each for name, each in quick if name == draw.name)
+        test = data.subset(draw.test)
+        assert not {image.tobytes() for image in real.images} & {image.tobytes() for image in test.images}
+        assert len(near_duplicates(real.images, test.images)) == 0
+        assert not set(data.group[draw.test]) & set(data.group[draw.train])
+        assert real.split is None
+    assert len(near_duplicates(data.images)) >= 2 * 10  # there was something to catch
+
+
+def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_validation_images(
+    pool, quick, tmp_path, monkeypatch
+):
+    tuned, train = [], tuning.train_classifier
+
+    def spy(arm, real, synthetic, *rest):
+        tuned.append((arm, real, synthetic))
+        return train(arm, real, synthetic, *rest)
+
+    monkeypatch.setattr(tuning, "train_classifier", spy)
+    recipe = RECIPE.with_settings(["benchmark.cross_fit=true"])
+    report = measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
+    assert report.protocol["cross_fit"]
+    assert len(quick) == 6
+    assert report.protocol["generators"] == 2  # those of the draws themselves
+    parts = {name: part.images.tolist() for name, part in quick}
+    assert set(parts) == {f"10-r{repeat}{fold}" for repeat in range(2) for fold in ("", "-fold0", "-fold1")}
+    for repeat in range(2):
+        whole, first, second = (parts[f"10-r{repeat}{fold}"] for fold in ("", "-fold0", "-fold1"))
+        assert len(first) + len(second) == len(whole)
+        assert not any(image in second for image in first)
+    mixed = [(real, synthetic) for arm, real, synthetic in tuned if arm.uses_synthetic]
+    assert len(mixed) == 2 * 2 * 2  # repeats, shares, folds
+    for real, synthetic in mixed:
+        assert (
+            real.images.tolist() in parts.values()
+        )  # what the generator was given is what the classifier may learn from
+        assert len(synthetic) == 100
+    measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
+    assert len(quick) == 6
+
+
+def test_a_test_image_placed_in_training_is_dropped_and_reported(pool, quick, tmp_path):
+    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
+    images = pool.images.copy()
+    images[1], images[2] = images[0], (images[4] * 0.95).astype(np.uint8)  # rows 0 and 4 are test images
+    data = replace(pool, images=images, split=split)
+    report = measure(data, tmp_path / "b", recipe=RECIPE.with_settings(["benchmark.tune=false"]), arms=["synthetic"])
+    assert report.protocol["dropped"] == 2
+    for _, real in quick:
+        kept = {image.tobytes() for image in real.images}
+        assert len(real) == 300 - 2
+        assert images[1].tobytes() not in kept
+        assert images[2].tobytes() not in kept
+
+
+def test_test_labels_change_no_choice(pool, quick, tmp_path):
+    split = (np.arange(len(pool)) % 4 == 0).astype(np.int64)
+    data = replace(pool, split=split)
+    swapped = data.labels.copy()
+    swapped[split == 1] = np.random.default_rng(0).permutation(swapped[split == 1])
+    true = measure(data, tmp_path / "true", train_per_class=[6])
+    false = measure(replace(data, labels=swapped), tmp_path / "false", train_per_class=[6])
+    assert [row.setting for row in true.runs] == [row.setting for row in false.runs]
+    assert np.mean([row.accuracy for row in true.runs]) > np.mean([row.accuracy for row in false.runs])
