@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
-from tests_support import write_tree
+from tests_support import made_up_report, write_tree
+
+import augmentgan as ag
 
 SETTINGS = [
     "training.updates=20",
@@ -127,7 +130,7 @@ def test_benchmark_then_report(place):
     assert "<svg" in (place / "runs/data/report.html").read_text()
 
 
-def test_benchmark_from_scratch_and_its_page(place):
+def test_benchmark_from_scratch_and_its_page(place, tmp_path):
     words = ["benchmark", "data", "--train-per-class", "4", "--repeats", "2", "--arms", "real+synthetic", *SET]
     done = run(*words, "--set", "benchmark.tune=false", "--json", cwd=place)
     assert "folder runs/benchmark-data" in done.stderr
@@ -141,7 +144,15 @@ def test_benchmark_from_scratch_and_its_page(place):
     ]
     assert (place / "runs/benchmark-data/benchmark.png").read_bytes().startswith(b"\x89PNG")
     run("report", "--run", "runs/benchmark-data", cwd=place)
-    assert "2 generators" in (place / "runs/benchmark-data/report.html").read_text()
+    page = (place / "runs/benchmark-data/report.html").read_text()
+    assert "2 generators" in page
+    # had the data brought a split whose training part a size takes whole, the page would say so
+    same = "(but (nearly) the same training images in all, with 4 a class)"
+    assert same not in page
+    shutil.copytree(place / "runs/benchmark-data", tmp_path / "b")
+    document["protocol"]["same_training_images"] = [4]
+    (tmp_path / "b/benchmark.json").write_text(json.dumps(document))
+    assert same in ag.write_report(tmp_path / "b").read_text()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +172,17 @@ def test_benchmarks_that_cannot_be(place, words, part, refused):
     assert part in refused("benchmark", *words, cwd=place)
 
 
-def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
+@pytest.mark.parametrize(
+    ("interval", "words", "status"),
+    [
+        ((-0.3, -0.1), ["--check"], 3),
+        ((-0.3, -0.1), [], 0),
+        ((-0.1, 0.3), ["--check"], 0),
+        ((0.1, 0.3), ["--check"], 0),
+    ],
+    ids=["hurts", "hurts, but nobody asked", "no evidence", "helps"],
+)
+def test_check_turns_the_verdict_into_a_status(place, monkeypatch, interval, words, status):
     import typer.testing
 
     from augmentgan.cli import measuring
@@ -169,9 +190,9 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
     from augmentgan.evaluate.comparing import verdict_of
     from augmentgan.evaluate.results import Comparison
 
-    def bad_news(*words, **options):
-        interval = (-0.3, -0.1)
-        rows = [Comparison("real+classic+synthetic", "real+classic", 8, "balanced_accuracy", -0.2, interval, 5)]
+    def news(*words, **options):
+        mean = sum(interval) / 2
+        rows = [Comparison("real+classic+synthetic", "real+classic", 8, "balanced_accuracy", mean, interval, 5)]
 
         class Report:
             verdict = verdict_of(rows)
@@ -181,11 +202,24 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch):
 
         return Report()
 
-    monkeypatch.setattr(measuring, "measure", bad_news)
+    monkeypatch.setattr(measuring, "measure", news)
     monkeypatch.chdir(place)
-    runner = typer.testing.CliRunner()
-    assert runner.invoke(app, ["benchmark", "--json", "--check"]).exit_code == 3
-    assert runner.invoke(app, ["benchmark", "--json"]).exit_code == 0
+    done = typer.testing.CliRunner().invoke(app, ["benchmark", "--json", *words])
+    assert done.exit_code == status
+    assert done.stdout.startswith('{"verdict": ')  # it was measured, and said, whatever the status
+
+
+@pytest.mark.parametrize("same", [[], [50], [50, 100]])
+def test_sizes_whose_repeats_share_their_training_images_are_told(capsys, same):
+    from augmentgan.cli.measuring import show
+
+    report = made_up_report(["real", "real+classic", "real+classic+synthetic"], (20, 50, 100))
+    show(replace(report, protocol={**report.protocol, "same_training_images": same}))
+    told = [line for line in capsys.readouterr().out.splitlines() if "(nearly) the same ones" in line]
+    assert len(told) == bool(same)
+    for line in told:
+        assert line.startswith(f"With {', '.join(map(str, same))} real images a class all repeats learned from")
+        assert "the luck of having these is not in the intervals" in line
 
 
 def test_a_run_can_be_repeated_from_its_folder(place):

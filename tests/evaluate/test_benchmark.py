@@ -1,6 +1,7 @@
 """The benchmark of a run: its document, equal chances for all arms, and nothing that is finished done again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from augmentgan.errors import DataError, OutputError, RunError
 from augmentgan.evaluate import on_run
 from augmentgan.evaluate.arms import ARMS, Arm, chosen_arms
 from augmentgan.evaluate.evaluation import n_classifiers
-from augmentgan.evaluate.piece import _restored
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_as_many_samples_are_offered_as_is_said(measured, monkeypatch):
 
 def test_it_repeats_itself(measured):
     run, report = measured
-    again = ag.run_benchmark(run)
+    again = ag.run_benchmark(run, overwrite=True)  # without, it would read what is kept
     assert [row.accuracy for row in again.runs] == [row.accuracy for row in report.runs]
 
 
@@ -165,13 +165,14 @@ def test_a_finished_benchmark_of_a_run_can_be_added_to(measured, monkeypatch):
     from augmentgan.evaluate import piece, tuning
 
     run, report = measured
-    ag.run_benchmark(run)
+    before = ag.run_benchmark(run)
     ag.run_benchmark(run, arms=["real"])
     assert {row["arm"] for row in json.loads((run.folder / "benchmark.json").read_text())["runs"]} == {"real"}
     with monkeypatch.context() as patched:
         for module in (piece, tuning):
             patched.setattr(module, "train_classifier", None)
         whole = ag.run_benchmark(run)
+    assert whole.to_json() == before.to_json()
     assert [row.accuracy for row in whole.runs] == [row.accuracy for row in report.runs]
     more = ag.run_benchmark(run, arms=["real"], repeats=3)
     assert [row.accuracy for row in more.runs[:2]] == [row.accuracy for row in report.runs if row.arm == "real"]
@@ -221,36 +222,56 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(meas
             measure(run)
 
 
-@pytest.mark.parametrize("value", [1, None, {"row": {}, "predicted": []}, {"row": "real", "predicted": [0]}])
-def test_a_finished_arm_that_was_tampered_with_is_none(value):
-    assert _restored(value, 3, 10) is None
-
-
-def test_a_finished_arm_comes_back(measured):
-    _, report = measured
-    row = json.loads(json.dumps(report.to_json()))["runs"][0]
-    restored, predicted = _restored({"row": row, "predicted": [0, 9, 1]}, 3, 10)
-    assert restored == report.runs[0]
-    assert predicted.tolist() == [0, 9, 1]
-    for wrong in ([0, 1], [0, 10, 1], [0.5, 1, 2], [[0], [1], [2]]):
-        assert _restored({"row": row, "predicted": wrong}, 3, 10) is None
-    assert _restored({"row": {**row, "accuracy": "high"}, "predicted": [0, 9, 1]}, 3, 10) is None
-
-
 def _is_of_seed_0(path):
     return json.loads(path.read_text())["key"]["seed"] == 0
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"key": {}, "value": 1}'])
-def test_a_damaged_record_of_finished_classifiers_is_passed_over(measured, content):
-    run, report = measured
+def _value(change):
+    return lambda document: {**document, "value": change(document["value"])}
 
-    ag.run_benchmark(run, arms=["real"])
+
+def _predicted(change):
+    return _value(lambda value: {**value, "predicted": change(value["predicted"])})
+
+
+SPOILED = {
+    "no document": lambda document: [],
+    "no value": lambda document: {"key": document["key"]},
+    "another key": lambda document: {**document, "key": {}},
+    "a number": _value(lambda value: 1),
+    "nothing": _value(lambda value: None),
+    "no row": _value(lambda value: {**value, "row": "real"}),
+    "an empty row": _value(lambda value: {**value, "row": {}}),
+    "a figure in words": _value(lambda value: {**value, "row": {**value["row"], "accuracy": "high"}}),
+    "no predictions": _predicted(lambda predicted: None),
+    "a prediction too few": _predicted(lambda predicted: predicted[1:]),
+    "a prediction too many": _predicted(lambda predicted: [*predicted, 0]),
+    "a class too high": _predicted(lambda predicted: [10, *predicted[1:]]),
+    "a class below 0": _predicted(lambda predicted: [-1, *predicted[1:]]),
+    "half a class": _predicted(lambda predicted: [0.5, *predicted[1:]]),
+    "a column": _predicted(lambda predicted: [[label] for label in predicted]),
+    "a ragged list": _predicted(lambda predicted: [[0, 1], *predicted[1:]]),
+}
+
+
+@pytest.mark.parametrize("spoiled", ["", "{", *SPOILED])
+def test_a_damaged_record_of_a_finished_classifier_is_passed_over(measured, monkeypatch, spoiled):
+    """What it was of is trained again, nothing else is, and the record is as it was."""
+    from augmentgan.evaluate import piece
+
+    run, _ = measured
+    train, trained = piece.train_classifier, []
+    whole = ag.run_benchmark(run, arms=["real"])
     (kept,) = (path for path in (run.folder / "benchmark.parts").rglob("run-r0-real.json") if _is_of_seed_0(path))
-    kept.write_text(content)
-    assert [row.accuracy for row in ag.run_benchmark(run, arms=["real"]).runs] == [
-        row.accuracy for row in report.runs if row.arm == "real"
-    ]
+    document = json.loads(kept.read_text())
+    kept.write_text(json.dumps(SPOILED[spoiled](document)) if spoiled in SPOILED else spoiled)
+    monkeypatch.setattr(piece, "train_classifier", lambda *words: trained.append(words[0].name) or train(*words))
+    again = ag.run_benchmark(run, arms=["real"])
+    assert trained == ["real"]
+    assert [replace(row, time_s=0) for row in again.runs] == [replace(row, time_s=0) for row in whole.runs]
+    assert again.intervals == whole.intervals
+    mended = json.loads(kept.read_text())
+    assert (mended["key"], mended["value"]["predicted"]) == (document["key"], document["value"]["predicted"])
 
 
 @pytest.mark.parametrize("imbalanced", [False, True])

@@ -127,6 +127,43 @@ def test_other_arms_with_samples_are_judged_where_they_alone_were_asked_for():
     assert verdict_of(alone).outcome == "no evidence"
 
 
+def strong_effects(size, minority):
+    """Three arms, each right far more often than the one before, in five repeats; `minority` are the rare classes."""
+    random, labels = np.random.default_rng(size), np.arange(120) % 3
+    row = SimpleNamespace(minority=minority)
+    return {
+        (arm, size): [(row, Correctness(random.random(120) < often, labels, np.arange(120))) for _ in range(5)]
+        for arm, often in (("real", 0.5), ("real+classic", 0.7), ("real+classic+synthetic", 0.85))
+    }
+
+
+@pytest.mark.parametrize("rare", [[2], []])
+def test_p_values_are_adjusted_for_all_pairs_and_sizes_of_a_metric(rare):
+    """Where a size has no rare classes, their recall is compared at the other one alone, and is adjusted for that."""
+    measured = strong_effects(20, rare) | strong_effects(50, [1, 2])
+    arms = [Arm(arm) for arm, size in measured if size == 20]
+    found = compare(measured, arms, [20, 50], imbalanced=True)
+    for metric, sizes in (
+        ("accuracy", [20, 50]),
+        ("balanced_accuracy", [20, 50]),
+        ("minority_recall", [20, 50] if rare else [50]),
+    ):
+        family = [each for each in found if each.metric == metric]
+        assert len(family) == 4 * len(sizes)  # both over real, both others over real+classic
+        assert {each.train_per_class for each in family} == {*sizes}
+        questions = {(each.train_per_class, frozenset((each.arm, each.baseline))): each for each in family}
+        least, *_ = ordered = sorted(questions.values(), key=lambda each: each.p_value)
+        n = len(questions)
+        assert n == 3 * len(sizes)
+        assert 0 < n * least.p_value < 1  # cut off at 1, every number of questions would look alike
+        assert least.p_holm == pytest.approx(n * least.p_value, rel=1e-9)
+        so_far = np.maximum.accumulate([(n - rank) * each.p_value for rank, each in enumerate(ordered)])
+        assert [each.p_holm for each in ordered] == pytest.approx(so_far.clip(max=1), rel=1e-9)
+        for each in family:  # both ways alike
+            other = questions[each.train_per_class, frozenset((each.arm, each.baseline))]
+            assert (each.p_value, each.p_holm) == pytest.approx((other.p_value, other.p_holm), rel=1e-6)
+
+
 @pytest.mark.parametrize("size", [15, 8])
 def test_an_interval_is_wider_where_repeats_share_training_images(size):
     random, labels = np.random.default_rng(0), np.arange(60) % 3

@@ -49,6 +49,18 @@ def test_fresh_images_of_small_classes_are_no_copies(drawings):
     assert share(fresh, [100], as_now) < 0.02
 
 
+def test_about_one_fresh_image_in_a_hundred_is_a_copy():
+    """Neither more nor less, for with fewer of them copies are missed."""
+    data, shares = ag.digits(), []
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(data))
+        parts = [np.split(order[data.labels[order] == label], [30, 50]) for label in range(10)]
+        train, test, fresh = (data.subset(np.concatenate(rows)) for rows in zip(*parts, strict=True))
+        shares.append(CopyJudge(train, test).copies(fresh.images, fresh.labels).mean())
+    # logits of digits are not quite normal, which gives 0.009; the mean of 20 draws has a standard error of 0.0008
+    assert 0.005 < np.mean(shares) < 0.015
+
+
 def one_threshold(judge, test):
     ratios = judge.ratios(test.images, test.labels)
     return copy_threshold(ratios[~np.isnan(ratios)])
@@ -61,6 +73,22 @@ def test_copies_are_found_in_classes_of_every_size(drawings):
         copies = (train.images.astype(int) + noise).clip(0, 255).astype(np.uint8)
         found = judge.copies(copies, train.labels)
         assert all(found[SIZES[train.labels] == n].mean() > 0.95 for n in np.unique(SIZES))
+
+
+def test_the_more_a_copy_is_blended_with_another_image_the_less_is_it_one(drawings):
+    """With a fifth of another image most are still found, with half of it none; draws differ by 0.05 from one another."""
+    parts, found = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), []
+    for train, test, fresh in drawings[:3]:
+        judge, random = CopyJudge(train, test), np.random.default_rng(0)
+        another = [random.choice(np.flatnonzero(fresh.labels == label)) for label in train.labels]
+        for part in parts:
+            blended = (1 - part) * train.images + part * fresh.images[another]
+            found.append(judge.copies(blended.round().astype(np.uint8), train.labels))
+    shares = [np.concatenate(found[k :: len(parts)]).mean() for k in range(len(parts))]
+    assert shares == sorted(shares, reverse=True)
+    assert min(shares[:2]) > 0.95
+    assert shares[2] > 0.6
+    assert shares[-1] < 0.05
 
 
 def test_even_classes_have_one_threshold(drawings):

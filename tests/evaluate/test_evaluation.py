@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import augmentgan as ag
+from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate import evaluation
 from augmentgan.evaluate.copies import CopyJudge
@@ -146,12 +148,41 @@ def test_of_a_run(trained, tmp_path, monkeypatch):
     written = json.loads((run.folder / "evaluate.json").read_text())
     assert written.pop("generator") == run.moment == {"updates": 40, "chosen_updates": 40}
     assert written == json.loads(json.dumps(found.to_json()))
-    assert (run.folder / "nearest.png").read_bytes().startswith(b"\x89PNG")
     for few in (0, 3):
         with pytest.raises(DataError, match=f"--per-class {few}: at least 10"):
             ag.evaluate_run(run, per_class=few)
     with pytest.raises(DataError, match="seed -1"):
         ag.evaluate_run(run, per_class=12, seed=-1)
+
+
+def test_the_picture_shows_what_looks_most_like_copies(trained, world, tmp_path, monkeypatch):
+    """From the left: a planted copy, then digits under others' labels, whose nearest image of all is of another class."""
+    import shutil
+
+    shutil.copytree(trained.folder, tmp_path / "run")
+    run = ag.Run(tmp_path / "run", "cpu")
+    section = run.recipe.benchmark.model_copy(update={"steps": 1})
+    run.recipe = run.recipe.model_copy(update={"benchmark": section})
+    train, strange = run.train, world[2].subset(np.arange(300) % 30 < 20)
+    images, labels = strange.images.copy(), np.roll(strange.labels, 20)
+    planted, original = 150, train.images[train.labels == labels[150]][3]
+    images[planted] = original + (original < 128)
+    monkeypatch.setattr(run, "generate", lambda per_class: replace(strange, images=images, labels=labels))
+    ag.evaluate_run(run, per_class=20)
+
+    def distances(row, others):
+        """To each of the others."""
+        return np.sqrt(((others - images[row].astype(np.float64)) ** 2).sum(axis=(1, 2, 3)))
+
+    own = [train.images[train.labels == label] for label in labels]
+    near = [np.sort(distances(row, own[row])) for row in range(len(labels))]
+    rows = np.argsort([each[0] / each[1:6].mean() for each in near])[:12]
+    nearest = np.stack([own[row][distances(row, own[row]).argmin()] for row in rows])
+    assert rows[0] == planted
+    assert (nearest[0] == original).all()
+    assert any(distances(row, train.images).min() < near[row][0] for row in rows)
+    with Image.open(run.folder / "nearest.png") as shown:
+        np.testing.assert_array_equal(shown, draw_sheet([images[rows], nearest], ["nearest", "real"]))
 
 
 def test_classes_that_cannot_be_judged_do_not_dilute_copies(world):

@@ -3,12 +3,33 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+import torch
 from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import measure
 
 from augmentgan.data.draws import draws_of
 from augmentgan.data.duplicates import near_duplicates
-from augmentgan.evaluate import tuning
+from augmentgan.evaluate import piece, protocol, teachers, tuning
+
+
+@pytest.fixture
+def stamped(quick, monkeypatch):
+    """As `quick`, with a column in which each sample says whose generator made it."""
+    samples = protocol._samples
+
+    def by_name(real, recipe, out, name, *rest):
+        made = samples(real, recipe, out, name, *rest)
+        return replace(made, extra={"generator": np.full(len(made), name)})
+
+    monkeypatch.setattr(protocol, "_samples", by_name)
+    return quick
+
+
+def generator_of(samples):
+    """The one generator that made them."""
+    (name,) = set(samples.extra["generator"].tolist())
+    return name
 
 
 def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
@@ -41,9 +62,9 @@ def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
 
 
 def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_validation_images(
-    pool, quick, tmp_path, monkeypatch
+    pool, stamped, tmp_path, monkeypatch
 ):
-    tuned, train = [], tuning.train_classifier
+    quick, tuned, train = stamped, [], tuning.train_classifier
 
     def spy(arm, real, synthetic, *rest):
         tuned.append((arm, real, synthetic))
@@ -64,12 +85,62 @@ def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_valid
     mixed = [(real, synthetic) for arm, real, synthetic in tuned if arm.uses_synthetic]
     assert len(mixed) == 2 * 2 * 2  # repeats, shares, folds
     for real, synthetic in mixed:
-        assert (
-            real.images.tolist() in parts.values()
-        )  # what the generator was given is what the classifier may learn from
+        # what the generator was given is what the classifier may learn from
+        assert real.images.tolist() == parts[generator_of(synthetic)]
         assert len(synthetic) == 100
+    assert {generator_of(synthetic) for _, synthetic in mixed} == {name for name in parts if "fold" in name}
     measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic"])
     assert len(quick) == 6
+
+
+def test_cross_fitted_samples_are_judged_by_teachers_that_never_saw_the_validation_images(
+    pool, stamped, tmp_path, monkeypatch
+):
+    learned_from, judged, trained = {}, {}, []
+    teach, look = teachers.train_classifier, teachers.logits_of
+
+    def taught(arm, real, synthetic, *rest):
+        assert len(synthetic) == 0
+        network = teach(arm, real, synthetic, *rest)
+        learned_from[network] = real
+        return network
+
+    def looked(network, samples):
+        logits = look(network, samples)
+        name = generator_of(samples)
+        assert name not in judged
+        judged[name] = learned_from[network], samples, logits
+        return logits
+
+    monkeypatch.setattr(teachers, "train_classifier", taught)
+    monkeypatch.setattr(teachers, "logits_of", looked)
+    for module in (piece, tuning):
+
+        def spy(arm, real, synthetic, *rest, train=module.train_classifier):
+            trained.append((arm, real, synthetic))
+            return train(arm, real, synthetic, *rest)
+
+        monkeypatch.setattr(module, "train_classifier", spy)
+    settings = ["cross_fit=true", "teachers=1", "teachers_keep=0.5", "steps=8"]
+    recipe = RECIPE.with_settings([f"benchmark.{setting}" for setting in settings])
+    measure(pool, tmp_path / "b", recipe=recipe, train_per_class=[10], arms=["real+synthetic", "synthetic"])
+    parts = {name: part.images.tolist() for name, part in stamped}
+    assert len(parts) == 2 * (1 + 2)  # repeats, the draw and what is left of it without a fold
+    assert set(judged) == set(parts)
+    for name, (real, _, _) in judged.items():
+        assert real.images.tolist() == parts[name]
+    assert len(learned_from) == len(parts)
+    mixed = [(real, synthetic) for arm, real, synthetic in trained if arm.uses_synthetic]
+    # those of the draws themselves at least in the arm of samples alone, which no share of zero takes out
+    assert {generator_of(synthetic) for _, synthetic in mixed} == set(parts)
+    for real, synthetic in mixed:
+        name = generator_of(synthetic)
+        assert real.images.tolist() == parts[name]
+        _, samples, logits = judged[name]
+        seen = logits.softmax(dim=1)[torch.arange(len(samples)), torch.from_numpy(samples.labels)].numpy()
+        for label in range(10):
+            best = np.sort(seen[samples.labels == label])[5:]  # of ten
+            np.testing.assert_array_equal(np.sort(synthetic.extra["weight"][synthetic.labels == label]), best)
 
 
 def test_a_test_image_placed_in_training_is_dropped_and_reported(pool, quick, tmp_path):

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import special
+from scipy.stats import norm
 from sklearn.metrics import pairwise_distances
 
 from augmentgan.evaluate import metrics
@@ -91,6 +93,14 @@ def test_the_copy_threshold_holds_with_few_held_out_images(random):
             (fresh < metrics.copy_threshold(copy_ratios(train, random.normal(size=(n, 30))))).mean() for _ in range(100)
         ]
         assert np.mean(rates) < 0.025
+
+
+@pytest.mark.parametrize("n", [10, 30, 300])
+def test_a_fresh_image_is_taken_for_a_copy_once_in_a_hundred(random, n):
+    """Neither more nor less often, where logits are normal: the chance of each of 2000 thresholds is known."""
+    thresholds = [metrics.copy_threshold(special.expit(random.normal(-1, 0.5, n))) for _ in range(2000)]
+    chances = norm.cdf(special.logit(thresholds), -1, 0.5)
+    assert abs(chances.mean() - 0.01) < 4 * chances.std() / 2000**0.5  # four standard errors
 
 
 def test_too_few_held_out_images_to_say():

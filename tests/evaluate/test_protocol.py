@@ -1,5 +1,7 @@
 """The protocol from scratch: one test set for all arms, nothing done twice, and what goes with what."""
 
+import functools
+import inspect
 import json
 from dataclasses import asdict, replace
 
@@ -9,6 +11,7 @@ from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import measure
 
 import augmentgan as ag
+from augmentgan.data.draws import draws_of
 from augmentgan.errors import DataError, RunError
 from augmentgan.evaluate import benchmark_folder, piece, protocol, teachers, tuning
 from augmentgan.evaluate.classifier import Setting
@@ -67,24 +70,41 @@ def test_another_draw_of_the_same_median_is_another_piece(pool, quick, tmp_path)
     )
 
 
-def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path):
+def test_it_says_whose_luck_is_in_the_interval(pool, quick, tmp_path, monkeypatch):
+    """And has it there. Of 30 images a class, draws of 22 share enough to widen it, and draws of 26 too much for any."""
+    given = {}
+
+    def spied(function, *words, **named):
+        given[function.__name__] = inspect.signature(function).bind(*words, **named).arguments.get("shared_training")
+        return function(*words, **named)
+
+    for function in (protocol.compare, protocol.intervals):
+        monkeypatch.setattr(protocol, function.__name__, functools.partial(spied, function))
+    recipe = RECIPE.with_settings(["benchmark.tune=false", "benchmark.steps=2"])
     fixed = replace(pool, split=(np.arange(len(pool)) % 4 == 0).astype(np.int64))
-    for name, data, sizes, same in (
-        ("fixed", fixed, None, [30]),
-        ("both", fixed, [5, 30], [30]),
-        ("nearly", fixed, [29], [29]),
-        ("drawn", fixed, [5], []),
-        ("split", pool, None, []),
+    for name, data, sizes, same, widened in (
+        ("fixed", fixed, None, [30], []),
+        ("both", fixed, [5, 30], [30], [5]),
+        ("nearly", fixed, [22, 26], [26], [22]),
+        ("drawn", fixed, [5], [], [5]),
+        ("split", pool, None, [], []),
     ):
-        found = measure(data, tmp_path / name, arms=["real"], train_per_class=sizes).protocol
+        found = measure(data, tmp_path / name, recipe=recipe, arms=["real"], train_per_class=sizes).protocol
         assert found["same_training_images"] == same
         assert all(
             f"with {size} a class the training images are (nearly) the same" in found["interval"] for size in same
         )
         assert ("(nearly) the same" in found["interval"]) == bool(same)
-        shared = [0.0 if name == "split" or size in same else pytest.approx(5 / 30, abs=0.1) for size in sizes or [30]]
+        # the drawn part of what there is, give or take four standard deviations of the mean over ten classes
+        shared = [
+            pytest.approx(size / 30, abs=4 * (1 - size / 30) / (29 * 10) ** 0.5) if size in widened else 0.0
+            for size in sizes or [30]
+        ]
         assert found["shared_training_images"] == shared
-        assert ("% with 5 a class), which widens it" in found["interval"]) == bool(name in ("both", "drawn"))
+        assert ("which widens it" in found["interval"]) == bool(widened)
+        assert all(f"% with {size} a class), which widens it" in found["interval"] for size in widened)
+        of_size = dict(zip(found["sizes"]["train_per_class"], shared, strict=True))
+        assert (given["compare"], given["intervals"]) == (of_size, of_size)
 
 
 def test_every_size_says_how_samples_enter_it(pool, quick, tmp_path):
@@ -125,6 +145,28 @@ def test_more_repeats_and_arms_of_the_generators_that_are_there(tmp_path, small_
     fits = [ag.Run(tmp_path / "b" / "fits" / f"4-r{repeat}") for repeat in range(3)]
     assert [run.info["seed"] for run in fits] == [0, 1, 2]
     assert (tmp_path / "b" / "fits" / "4-r0" / "checkpoint.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_runs_of_a_benchmark_hold_the_training_images_of_their_draws_and_no_others(tmp_path, small_recipe):
+    data = ag.digits()
+    rows = np.concatenate([np.flatnonzero(data.labels == label)[:12] for label in range(3)])
+    few = ag.LabelledImages(data.images[rows], data.labels[rows], tuple("abc"))
+    recipe = small_recipe.with_settings(
+        ["training.updates=1", "benchmark.steps=2", "benchmark.synthetic_per_class=4", "benchmark.cross_fit=true"]
+    )
+    measure(few, tmp_path / "b", recipe=recipe, train_per_class=[4], arms=["real+synthetic"])
+    draws = draws_of(few, [4], 2, test_fraction=recipe.data.test_fraction)
+    held = {draw.name: sorted(image.tobytes() for image in few.images[draw.train]) for draw in draws}
+    found = {}
+    for folder in (tmp_path / "b" / "fits").iterdir():
+        run = ag.Run(folder)
+        assert len(run.test) == 0
+        found[folder.name] = sorted(image.tobytes() for image in run.train.images)
+    for name, images in held.items():
+        assert found.pop(name) == images
+        folds = [found.pop(f"{name}-fold{fold}") for fold in range(2)]
+        assert sorted(folds[0] + folds[1]) == images
+    assert not found
 
 
 def test_what_an_arm_has_chosen_is_what_it_is_trained_with(pool, quick, tmp_path, monkeypatch):
@@ -271,15 +313,20 @@ def test_sizes_and_seed_may_be_whole_numbers_of_numpy(pool, quick, tmp_path):
 
 
 def test_a_draw_that_happens_to_be_grey_has_samples_like_the_others(tmp_path, small_recipe):
-    """One coloured image among grey ones makes the set a coloured one, in whichever draws it is."""
+    """One coloured image among grey ones makes the set a coloured one. Here it is a test image, so that no draw has it."""
     data = ag.digits()
     rows = np.concatenate([np.flatnonzero(data.labels == label)[:12] for label in range(3)])
     images = data.images[rows].repeat(3, axis=3)
     images[0, 0, 0] = (255, 0, 0)
-    coloured = ag.LabelledImages(images, data.labels[rows], tuple("abc"))
+    tested = (np.arange(36) % 3 == 0).astype(np.int64)
+    coloured = ag.LabelledImages(images, data.labels[rows], tuple("abc"), split=tested)
     recipe = small_recipe.with_settings(["training.updates=1", "benchmark.steps=2", "benchmark.synthetic_per_class=4"])
     report = measure(coloured, tmp_path / "b", recipe=recipe, arms=["real+synthetic"], train_per_class=[4])
     assert {row.arm for row in report.runs} == {"real", "real+synthetic"}
+    fits = [ag.Run(tmp_path / "b" / "fits" / f"4-r{repeat}") for repeat in range(2)]
+    for run in fits:
+        assert (run.train.images == run.train.images[..., :1]).all()  # grey they are
+        assert run.recipe.data.channels == run.train.channels == run.generate(1).channels == 3
 
 
 def test_a_class_of_two_images_has_one_to_learn_from(tmp_path, small_recipe):

@@ -35,12 +35,15 @@ def test_without_pandas_it_says_what_to_install(report, monkeypatch):
 
 def test_a_score_has_every_metric_and_classes_without_test_images_do_not_count():
     labels = np.array([0, 0, 0, 1])
-    found = score(np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.1, 0.9, 0], [0.3, 0.7, 0]]), labels)
+    found = score(np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.02, 0.96, 0.02], [0.3, 0.7, 0]]), labels)
     assert set(found) == {*METRICS, "recall_per_class"}
     assert found["recall_per_class"] == pytest.approx([2 / 3, 1, None])
     assert found["balanced_accuracy"] == pytest.approx(5 / 6)
     assert found["worst_recall"] == pytest.approx(2 / 3)
     assert found["accuracy"] == pytest.approx(3 / 4)
+    assert found["macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)  # 2 TP / (2 TP + FP + FN): 4 / 5 and 2 / 3
+    # four confidences in as many bins, the third of them wrong
+    assert found["ece"] == pytest.approx((0.1 + 0.2 + 0.96 + 0.3) / 4)
 
 
 @pytest.mark.parametrize(("counts", "said"), [([20, 20], "20"), ([3, 11, 0, 6], "3 to 11")])

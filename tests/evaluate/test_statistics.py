@@ -50,6 +50,19 @@ def test_where_there_is_no_effect_the_interval_holds_zero_nineteen_times_in_twen
 
 
 @pytest.mark.parametrize("n_repeats", [2, 3, 5])
+def test_p_values_are_as_small_as_they_say_by_chance(n_repeats):
+    """Not at 0.05 alone: of m comparisons the first is judged at 0.05 / m."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), [60, 40, 20, 8])
+    arms = (two_arms(random, n_repeats, labels, effect=0.0, luck=0.4) for _ in range(1000))
+    p_values = np.array([difference(*pair, labels, balanced=False).p_value for pair in arms])
+    # quantiles are an approximation: 6000 such draws of two or three repeats have p below 0.01 in 1.8 % at most
+    for level, least, most in ((0.01, 0.0, 0.02), (0.2, 0.16, 0.21), (0.5, 0.43, 0.53)):
+        margin = 4 * (level * (1 - level) / 1000) ** 0.5  # four standard errors
+        assert least - margin <= np.mean(p_values < level) <= most + margin
+
+
+@pytest.mark.parametrize("n_repeats", [2, 3, 5])
 def test_the_interval_of_an_arm_by_itself_knows_the_luck_of_the_test_images(n_repeats):
     """A plain t over the repeats, which share the images, covers four times in five at five repeats."""
     random = np.random.default_rng(0)
@@ -164,12 +177,12 @@ def test_disjoint_test_images_give_the_plain_paired_t():
     assert found.high - found.low >= 0.7 * (plain[1] - plain[0])
 
 
-def by_hand(values):
+def by_hand(values, rho, level=0.05):
     """Half the interval of a mean over (repeats, images) of one class, all repeats on the same images, from the module's docstring."""
     n_repeats, n = values.shape
     covariance = np.cov(values)
     assumed = 0.25 / (n + 1)
-    of_repeats = values.mean(axis=1).var(ddof=1) / n_repeats
+    of_repeats = values.mean(axis=1).var(ddof=1) * (1 / n_repeats + rho / (1 - rho))
     shared = (covariance[~np.eye(n_repeats, dtype=bool)].mean() + assumed) / n
     of_images = (values.mean(axis=0).var(ddof=1) + assumed) / n
     parts = {"both": of_repeats + shared, "repeats": of_repeats, "images": of_images}
@@ -177,28 +190,40 @@ def by_hand(values):
     satterthwaite = variance**2 / (of_repeats**2 / (n_repeats - 1) + of_images**2 / (n - 1))
     share, its_own = of_repeats / variance, 1 / (n_repeats - 1)
     freedoms = (max(satterthwaite, n_repeats - 1), n_repeats - 1, n - 1)
-    quantile = np.dot([1 - its_own, its_own * share, its_own * (1 - share)], t.ppf(0.975, freedoms))
+    quantile = np.dot([1 - its_own, its_own * share, its_own * (1 - share)], t.isf(level / 2, freedoms))
     return quantile * variance**0.5, max(parts, key=parts.get)
 
 
-@pytest.mark.parametrize("n_repeats", [2, 3, 5])
+@pytest.mark.parametrize("rho", [0.0, 0.25, 0.7])
+@pytest.mark.parametrize(("n_repeats", "spread"), [(2, 0.015), (3, 0.05), (5, 0.05)])
 @pytest.mark.parametrize("largest", ["both", "repeats", "images"])
-def test_an_interval_worked_out_by_hand(n_repeats, largest):
-    """Whichever of the three estimates of the variance is the largest."""
-    random, n = np.random.default_rng(n_repeats), 24
-    often = np.linspace(0.35, 0.65, n_repeats)[:, None]
+def test_an_interval_worked_out_by_hand(n_repeats, spread, largest, rho):
+    """Whichever of the three estimates of the variance is the largest, and whatever luck the repeats have in common."""
+    random, n = np.random.default_rng(n_repeats), 96
+    often = 0.5 + spread * np.linspace(-1, 1, n_repeats)[:, None]
     if largest == "both":  # an image is easy or hard in every repeat
-        right = random.random(n) < often
+        right = random.permutation(n) < often * n
     elif largest == "repeats":  # easy in some and hard in others
         right = (np.arange(n) + n * np.arange(n_repeats)[:, None] // n_repeats) % n < often * n
     else:  # all repeats are as good
         right = random.permuted(np.tile(np.arange(n) < n // 2, (n_repeats, 1)), axis=1)
-    reach, found = by_hand(right.astype(float))
+    reach, found = by_hand(right.astype(float), rho)
     assert found == largest
-    whole = accuracy_with_interval(outcomes(right, np.zeros(n, dtype=np.int64)), balanced=False)
-    assert whole.mean == pytest.approx(right.mean())
-    assert whole.high - whole.mean == pytest.approx(min(reach, 1 - right.mean()))
-    assert whole.mean - whole.low == pytest.approx(min(reach, right.mean()))
+    assert reach < min(right.mean(), 1 - right.mean())  # an interval that was cut off would show nothing of it
+    labels = np.zeros(n, dtype=np.int64)
+    arm, never = outcomes(right, labels), outcomes(np.zeros_like(right), labels)
+    for whole in (
+        accuracy_with_interval(arm, balanced=False, shared_training=rho),
+        paired_difference(arm, never, balanced=False, shared_training=rho),
+    ):
+        assert whole.mean == pytest.approx(right.mean())
+        assert whole.high - whole.mean == pytest.approx(reach)
+        assert whole.mean - whole.low == pytest.approx(reach)
+        if largest == "images":  # so sure that it is only bounded
+            assert 0 <= whole.p_value < 1e-9
+        else:  # the level whose interval just reaches zero
+            assert whole.p_value > 1e-9
+            assert by_hand(right.astype(float), rho, whole.p_value)[0] == pytest.approx(right.mean())
 
 
 def test_an_image_alone_in_its_class_varies_like_the_others_and_costs_no_degree_of_freedom():

@@ -95,13 +95,24 @@ def test_oversampling_is_tuned_as_such_on_a_mildly_uneven_set(tuner, digits):
 
 
 @pytest.fixture
-def tuner(digits, tmp_path, monkeypatch):
-    """A tuner whose classifiers are right on a share of images that the test decides; and a record of what each was given."""
+def synthetic(digits):
+    """A sample near each of the digits."""
     near = digits.images.astype(int) + np.random.default_rng(0).integers(0, 9, digits.images.shape)
     made = ag.LabelledImages(near.clip(0, 255).astype(np.uint8), digits.labels, digits.class_names)
-    synthetic = made.subset(
+    return made.subset(
         np.random.default_rng(1).permutation(len(made))
     )  # a sample's place tells nothing of the image it is near to
+
+
+@pytest.fixture
+def validated():
+    """What the classifiers of `tuner` were asked about, in their order."""
+    return []
+
+
+@pytest.fixture
+def tuner(digits, synthetic, validated, tmp_path, monkeypatch):
+    """A tuner whose classifiers are right on a share of images that the test decides; and a record of what each was given."""
     given, quality = [], {}
 
     def train(arm, real, samples, section, steps, seed, device, setting):
@@ -110,6 +121,7 @@ def tuner(digits, tmp_path, monkeypatch):
 
     def predict(network, data):
         arm, setting = network
+        validated.append(data)
         wrong = np.random.default_rng(0).random(len(data)) > quality.get((arm.name, setting), 0.5)
         return torch.from_numpy((data.labels + wrong) % 10)
 
@@ -132,17 +144,24 @@ def tuner(digits, tmp_path, monkeypatch):
     return make, given, quality
 
 
-def test_no_classifier_sees_its_validation_images_or_the_samples_nearest_to_them(tuner, digits):
+def test_no_classifier_sees_its_validation_images_or_the_samples_nearest_to_them(tuner, validated, synthetic, digits):
     make, given, _ = tuner
     make().setting_of(Arm("real+classic+synthetic"))
-    everything = {image.tobytes() for image in digits.images}
-    for _, real, samples, steps, _ in given:
-        seen = {image.tobytes() for image in real.images}
+    row_of = {image.tobytes(): row for row, image in enumerate(digits.images)}
+    assert len(row_of) == len(digits)
+    differences = synthetic.images[:, None].astype(int) - digits.images[None].astype(int)
+    nearest = np.square(differences).sum(axis=(2, 3, 4)).argmin(axis=1)
+    assert len(given) == len(validated) > 0
+    for (arm, real, samples, steps, _), asked in zip(given, validated, strict=True):
+        learned, held = ([row_of[image.tobytes()] for image in each.images] for each in (real, asked))
+        assert sorted(learned + held) == list(range(len(digits)))  # each image on one side, none left out
+        assert 0 < len(held) < len(digits)
+        allowed = synthetic.subset(~np.isin(nearest, held) if arm.uses_synthetic else [])
+        assert np.array_equal(samples.images, allowed.images)
+        assert np.array_equal(samples.labels, allowed.labels)
+        assert (0 < len(samples) < len(synthetic)) == arm.uses_synthetic
         assert steps == 50
-        held = np.stack([image for image in digits.images if image.tobytes() not in seen])
-        assert 0 < len(held) < len(everything)
-        nearest = tuning.NearestReal(digits.images)(samples.images)[1]
-        assert not {digits.images[row].tobytes() for row in nearest} & {image.tobytes() for image in held}
+    assert {arm.uses_synthetic for arm, *_ in given} == {True, False}
 
 
 def test_every_arm_has_its_own_candidates_and_each_is_scored_once(tuner):
@@ -183,18 +202,31 @@ def test_harmful_augmentation_and_samples_are_left_out(tuner):
 
 
 @pytest.mark.parametrize(
-    ("n_of_one_class", "arm", "margin"),
-    [(12, "real+synthetic", 0.0), (3, "real+synthetic", 0.0), (1, "real+synthetic", 1.0), (1, "real+fill", 0.0)],
+    ("n_of_one_class", "arm", "n_lost", "share"),
+    [
+        (12, "real+synthetic", 4, 0.25),
+        (3, "real+synthetic", 4, 0.25),
+        (1, "real+synthetic", 4, 0.5),
+        (1, "real+synthetic", 0, 0.25),
+        (1, "real+fill", 4, 0.25),
+    ],
 )
 def test_with_rare_classes_the_share_in_every_class_stays_unless_it_is_clearly_worse(
-    tuner, digits, monkeypatch, n_of_one_class, arm, margin
+    tuner, digits, monkeypatch, n_of_one_class, arm, n_lost, share
 ):
+    """Half of the share wins five images of a class and loses some: of four, the image that is left is less than a standard error."""
     make, _, _ = tuner
     kept = np.r_[np.flatnonzero(digits.labels == 0)[:n_of_one_class], np.flatnonzero(digits.labels > 0)]
-    asked = []
-    monkeypatch.setattr(tuning, "best_of", lambda scores, weights, margin: asked.append((len(scores), margin)) or 0)
-    assert make(digits.subset(kept)).setting_of(Arm(arm)).share == 0.5
-    assert asked == [(2, 0.0), (3, margin)]  # weight decay, then the share
+    data = digits.subset(kept)
+    nines = np.flatnonzero(data.labels == 9)
+    wrong_with = {0.5: nines[:5], 0.25: nines[5 : 5 + n_lost], 0.0: nines}
+
+    def predict(network, asked):
+        _, setting = network
+        return torch.from_numpy((asked.labels + np.isin(asked.extra["row"], wrong_with[setting.share])) % 10)
+
+    monkeypatch.setattr(tuning, "predict", predict)
+    assert make(replace(data, extra={"row": np.arange(len(data))})).setting_of(Arm(arm)).share == share
 
 
 def test_useful_ones_are_kept(tuner):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from itertools import chain
 from pathlib import Path
 
@@ -13,12 +14,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import augmentgan as ag
 from augmentgan.errors import RecipeError, TrainingError
-from augmentgan.evaluate.copies import CopyJudge
+from augmentgan.evaluate.sharing import measure_all
 from augmentgan.gan.distributed import ALONE, Team, joined
-from augmentgan.gan.generating import Refusal
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
 RECIPE = """
@@ -133,6 +134,29 @@ def test_two_processes_learn_what_one_learns(place, two):
     assert {key: one.info[key] for key in same} == {key: two.info[key] for key in same}
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [["objective.lecam_weight=1"], ["objective.loss=wasserstein", "training.n_discriminator_updates=2"]],
+    ids=["lecam", "wasserstein"],
+)
+def test_one_process_goes_on_where_two_stopped(place, settings):
+    data, recipe = ag.load(place / "digits.h5"), ag.load_recipe(place / "r.toml", settings)
+    mixed, alone = (place / f"{recipe.objective.loss}-{name}" for name in ("mixed", "alone"))
+    words = chain(*(("--set", setting) for setting in settings))
+    command = ["fit", "digits.h5", "--recipe", "r.toml", *words, "--seed", "3", "--device", "cpu"]
+    finished(torchrun(*command, "--updates", "8", "--out", str(mixed), cwd=place))
+    assert ag.Run(mixed).moment["updates"] == 8
+    ag.fit(data, recipe, mixed, seed=3, device="cpu")
+    ag.fit(data, recipe, alone, seed=3, device="cpu")
+    one, both = (load_file(folder / "checkpoint.safetensors") for folder in (alone, mixed))
+    assert one.keys() == both.keys()
+    assert torch.equal(one["random.cpu"], both["random.cpu"])
+    assert one["lecam.anchors"].any() == (recipe.objective.lecam_weight > 0)
+    for name, tensor in one.items():
+        if name.startswith(("generator.", "average.", "chosen.", "discriminator.", "lecam.")):
+            torch.testing.assert_close(both[name], tensor, atol=2e-4, rtol=2e-3, msg=name)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_no_thread_outlives_the_team(tmp_path):
     """Gloo's threads at the interpreter's end abort the process now and then."""
@@ -144,18 +168,21 @@ def test_no_thread_outlives_the_team(tmp_path):
         assert "gloo" not in names
 
 
-@pytest.mark.parametrize("extra", [[], ["--no-copies"]])
-def test_two_processes_write_what_one_writes(place, two, extra):
-    command = ["generate", "--run", "two", "--per-class", "30", "--device", "cpu", "--quiet", "--overwrite", *extra]
-    finished(torchrun(*command, "--out", "shared.h5", cwd=place))
-    judge = CopyJudge(two.train, two.test)
-    refuses = Refusal("copies", judge.copies) if extra else None
-    ag.write_samples(two, two.counts(30), place / "alone.h5", overwrite=True, refuses=refuses)
+@pytest.mark.parametrize("wish", [{}, {"no_copies": True}, {"filter": "strong"}])
+def test_two_processes_write_what_one_writes(place, two, wish):
+    words = {"no_copies": ["--no-copies"], "filter": ["--filter", "strong"]}
+    command = ["generate", "--run", "two", "--per-class", "30", "--device", "cpu", "--quiet", "--overwrite"]
+    finished(torchrun(*command, *chain(*(words[name] for name in wish)), "--out", "shared.h5", cwd=place))
+    chosen = ag.select_samples(two, **wish)
+    asked = {"refuses": chosen.refuses, "judges": chosen.judges}
+    ag.write_samples(two, two.counts(30), place / "alone.h5", overwrite=True, **asked)
     with h5py.File(place / "shared.h5") as shared, h5py.File(place / "alone.h5") as alone:
         assert list(shared) == list(alone)
         assert len(shared["images"]) == 300
         for name in alone:
             np.testing.assert_array_equal(shared[name][:], alone[name][:])
+        if "filter" in wish:  # half of all were refused, so others with later numbers took their places
+            assert (np.diff(shared["sample_index"][:]) > 1).any()
 
 
 def test_two_processes_share_a_benchmarks_repeats(place, two):
@@ -168,22 +195,79 @@ def test_two_processes_share_a_benchmarks_repeats(place, two):
     assert shared["comparisons"] == json.loads(json.dumps(alone["comparisons"]))
 
 
+def test_two_processes_share_a_benchmark_from_scratch(place):
+    """A repeat each, with the generator that it needs."""
+    command = ["benchmark", "digits.h5", "--recipe", "r.toml", "--train-per-class", "4", "--repeats", "2"]
+    command += ["--arms", "real+synthetic", "--out", "shared", "--device", "cpu", "--json"]
+    shared = json.loads(finished(torchrun(*command, cwd=place)))
+    wishes = {"train_per_class": [4], "repeats": 2, "arms": ["real+synthetic"], "device": "cpu"}
+    data, recipe = ag.load(place / "digits.h5"), ag.load_recipe(place / "r.toml")
+    alone = ag.run_benchmark(data, recipe=recipe, out=place / "alone", **wishes).to_json()
+    told = [(row["arm"], row["repeat"]) for row in shared["runs"]]
+    assert told == [("real", 0), ("real", 1), ("real+synthetic", 0), ("real+synthetic", 1)]
+    timeless = [[{**row, "time_s": 0} for row in report["runs"]] for report in (shared, alone)]
+    assert timeless[0] == json.loads(json.dumps(timeless[1]))
+    for part in ("comparisons", "verdict", "intervals"):
+        assert shared[part] == json.loads(json.dumps(alone[part]))
+    assert shared == json.loads((place / "shared" / "benchmark.json").read_text())
+    for name in ("4-r0", "4-r1"):
+        folders = [place / out / "fits" / name for out in ("shared", "alone")]
+        one, other = (load_file(folder / "checkpoint.safetensors") for folder in folders)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_each_process_takes_every_nth_piece():
+    """The others' it has from where they are kept, when all are done."""
+    done = []
+
+    class Pieces:
+        def __len__(self):
+            return 5
+
+        def __call__(self, number, tell):
+            done.append(number)
+            tell("at work")
+            return {"piece": number}
+
+    class Third(Team):
+        def wait(self):
+            done.append("wait")
+
+    heard = []
+    found = measure_all(Pieces(), Third(1, 3), None, on_message=lambda number, message: heard.append(number))
+    assert done == [1, 4, "wait", 0, 1, 2, 3, 4]
+    assert [each["piece"] for each in found] == [0, 1, 2, 3, 4]
+    assert heard == [1, 4, 0, 2, 3]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_lost_process_ends_the_job_and_the_run_goes_on(place):
-    command = ["fit", "digits.h5", "--recipe", "r.toml", "--set", "training.updates=4000", "--out", "lost"]
-    job = torchrun(*command, "--device", "cpu", cwd=place)
-    for line in job.stderr:
-        if "/4000 updates" in line:
-            break
+    settings = ["training.updates=4000", "training.status_updates=1", "training.checkpoint_updates=12"]
+    command = ["fit", "digits.h5", "--recipe", "r.toml", "--out", "lost", "--device", "cpu"]
+    command += chain(*(("--set", setting) for setting in settings))
+    job = torchrun(*command, cwd=place)
+    events, deadline = place / "lost" / "events.jsonl", time.monotonic() + 240
+    # between two checkpoints, so that something is lost
+    while not events.exists() or '{"updates": 14,' not in events.read_text():
+        assert job.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     os.kill(children(job.pid)[-1], signal.SIGKILL)
     _, errors = job.communicate(timeout=240)
     assert job.returncode != 0
     said = errors.index("error: a process of this job was lost")
     assert "Traceback" not in errors[:said]
-    saved = ag.Run(place / "lost", "cpu").events()[-1]["updates"]
-    finished(torchrun(*command, "--resume", "--max-time", "0.01s", "--device", "cpu", cwd=place))
-    assert ag.Run(place / "lost", "cpu").info["state"] == "stopped"
-    assert ag.Run(place / "lost", "cpu").events()[-1]["updates"] > max(0, saved - 4)
+    run = ag.Run(place / "lost", "cpu")
+    saved = run.moment["updates"]
+    kept = [event for event in run.events() if event["updates"] <= saved]
+    assert saved >= 12
+    assert [event["updates"] for event in kept] == [*range(1, saved + 1)]
+    finished(torchrun(*command, "--resume", "--max-time", "0.01s", cwd=place))
+    run = ag.Run(place / "lost", "cpu")
+    assert run.info["state"] == "stopped"
+    assert run.moment["updates"] > saved
+    assert run.events()[:saved] == kept
+    assert [event["updates"] for event in run.events()] == [*range(1, run.moment["updates"] + 1)]
 
 
 def test_a_batch_that_cannot_be_shared_is_one_clear_error(place):

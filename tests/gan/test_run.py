@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,38 @@ def test_the_folder_holds_what_the_contract_names(trained):
     assert [path.name for path in sorted((trained.folder / "samples").iterdir())] == ["000020.png", "000040.png"]
 
 
-def test_the_generator_never_sees_test_images(trained, digits):
+def test_other_test_images_change_nothing_that_is_learned_or_looked_at(digits, small_recipe, tmp_path):
+    """What `fit` hands on is seen from outside alone: with noise for test images the run is the same to the last digit."""
+    recipe = small_recipe.with_settings(
+        [
+            "training.updates=6",
+            "training.quality_updates=2",
+            "training.status_updates=2",
+            "training.checkpoint_updates=6",
+        ]
+    )
+    test = np.arange(len(digits)) % 4 == 0
+    images = digits.images.copy()
+    images[test] = np.random.default_rng(0).integers(0, 256, images[test].shape)
+    runs, plans = [], []
+    for name, each in (("own", digits.images), ("noise", images)):
+        data = replace(digits, images=each, split=test.astype(np.int64))
+        runs.append(ag.fit(data, recipe, tmp_path / name, device="cpu", on_plan=plans.append))
+    assert [len(plan.split.dropped) for plan in plans] == [0, 0]  # a near copy would change the training part itself
+    own, noise = runs
+    assert not np.array_equal(own.test.images, noise.test.images)
+    expected, found = weights(own.folder), weights(noise.folder)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+    took = ("seconds", "images_per_s")
+    seen = [[{k: event[k] for k in event if k not in took} for event in run.events()] for run in runs]
+    assert seen[0] == seen[1]
+    assert own.info["chosen_updates"] == noise.info["chosen_updates"]
+    assert np.array_equal(own.generate(2).images, noise.generate(2).images)
+
+
+def test_the_parts_of_a_split_share_no_image(trained, digits):
     split = json.loads((trained.folder / "split.json").read_text())
     assert not set(split["train"]) & set(split["test"])
     assert (trained.test.images == digits.images[split["test"]]).all()

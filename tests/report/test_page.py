@@ -1,5 +1,8 @@
 """The page: one file, the verdict first, nothing from a network."""
 
+import base64
+import io
+import itertools
 import json
 import os
 import re
@@ -14,25 +17,41 @@ from PIL import Image
 from tests_support import renumber
 
 import augmentgan as ag
+from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import OutputError, RunError
+from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.report.model_card import model_card
 from augmentgan.report.plots import plot_arms
 
+FIGURES = ["balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece"]
+
 
 class Links(HTMLParser):
-    """Everything a browser would fetch, and the text people read."""
+    """Everything a browser would fetch, the text people read, and the cells of tables, row by row."""
 
     def __init__(self):
         super().__init__()
-        self.fetched, self.text, self.tags = [], [], []
+        self.fetched, self.text, self.tags, self.tables = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.fetched += [value for name, value in attrs if name in ("src", "href", "srcset", "data") and value]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        self.tags.append(f"/{tag}")
 
     def handle_data(self, data):
         self.text.append(data)
+        opened = next((tag for tag in reversed(self.tags) if tag.strip("/") in ("th", "td")), "/")
+        if not opened.startswith("/"):
+            self.tables[-1][-1][-1] += data.replace("\xa0", " ")
 
 
 def parsed(path):
@@ -71,11 +90,91 @@ def test_the_page_of_a_measured_run(measured):
     )  # the sheet, and the nearest real images
     assert page.tags.count("svg") >= 3
     assert "script" not in page.tags
-    for arm in report.protocol["arms"]:
-        assert arm in text
-    mean = 100 * report.summary()["real"][0]
-    assert f"{mean:.1f}" in text
     assert "augmentgan benchmark --run" in text
+
+
+def test_the_tables_of_a_measured_run(measured):
+    run, report = measured
+    figures, differences, classes = parsed(ag.write_report(run)).tables
+    assert figures == figures_of(report, report.train_per_class[0])
+    title = ["balanced accuracy", "over real (95 %)", "over real+classic (95 %)"]
+    over = dict.fromkeys(report.protocol["arms"], ("real", "real+classic"))
+    assert differences == [title, *differences_of(report, report.train_per_class[0], "balanced_accuracy", over)]
+    counts = zip(run.class_names, map(str, run.train.counts), map(str, run.test.counts), strict=True)
+    assert classes == [["class", "training images", "test images"], *map(list, counts)]
+
+
+def figures_of(report, size):
+    """The rows of the table of arms, from the benchmark's own rows."""
+    table = [["trained on", *(f"{name.replace('_', ' ')}, %" for name in FIGURES)]]
+    for arm in report.protocol["arms"]:
+        runs = [row for row in report.runs if (row.arm, row.train_per_class) == (arm, size)]
+        values = [[100 * getattr(row, name) for row in runs] for name in FIGURES]
+        table.append([arm, *(f"{np.mean(each):.1f} \u00b1 {np.std(each, ddof=1):.1f}" for each in values)])
+    return table
+
+
+def differences_of(report, size, metric, over):
+    """The rows of a table of differences, every arm over those that `over` names for it."""
+    table = []
+    for arm, baselines in over.items():
+        cells = []
+        for baseline in baselines:
+            pair = (arm, baseline, size, metric)
+            found = [e for e in report.comparisons if (e.arm, e.baseline, e.train_per_class, e.metric) == pair]
+            points = [100 * value for e in found for value in (e.mean_difference, *e.ci95)]
+            cells.append("{:+.1f} ({:+.1f} to {:+.1f})".format(*points) if found else "")
+        if any(cells):
+            table.append([arm, *cells])
+    return table
+
+
+def test_the_page_shows_the_nearest_real_image_below_each_sample(trained, tmp_path, monkeypatch):
+    """Of all classes: the samples are digits under others' labels."""
+    every, train = ag.digits(), trained.train
+    known = {image.tobytes() for image in trained.data.images}
+    fresh = every.subset([image.tobytes() not in known for image in every.images])
+
+    def generate(per_class, classes=None):
+        labels = [trained.class_names.index(name) for name in classes or trained.class_names]
+        images = [fresh.images[fresh.labels == (label + 1) % 10][:per_class] for label in labels]
+        return ag.LabelledImages(np.concatenate(images), np.repeat(labels, per_class), trained.class_names)
+
+    run = ag.Run(trained.folder, "cpu")
+    monkeypatch.setattr(run, "generate", generate)
+    html = ag.write_report(run, tmp_path / "page.html").read_text(encoding="utf-8")
+    (picture,) = re.findall(
+        r'<img [^>]*src="data:image/png;base64,([^"]*)" alt="Pairs of rows: samples, and below', html
+    )
+    rows = []
+    for label in range(10):
+        samples = generate(8, [trained.class_names[label]]).images
+        squares = ((samples[:, None].astype(int) - train.images.astype(int)) ** 2).sum(axis=(2, 3, 4))
+        assert (train.labels[squares.argmin(axis=1)] != label).any()
+        rows += [samples, train.images[squares.argmin(axis=1)]]
+    names = itertools.chain.from_iterable((name, "nearest real") for name in trained.class_names)
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as shown:
+        np.testing.assert_array_equal(shown, draw_sheet(rows, list(names)))
+
+
+def test_the_tables_of_a_benchmark_from_scratch(from_scratch):
+    """A column more: over the arm that draws classes as evenly, without samples."""
+    folder, report = from_scratch
+    tables = parsed(ag.write_report(folder)).tables
+    rivals = {arm: Arm(arm).without_synthetic(imbalanced=True) for arm in report.protocol["arms"]}
+    assert rivals["real+fill"].name == "real+oversampling"
+    over = {arm: (rival.name if rival else "", "real", "real+classic") for arm, rival in rivals.items()}
+    columns = [f"over {of} (95 %)" for of in ("the same without samples", "real", "real+classic")]
+    expected = []
+    for size in (4, 8):
+        expected.append(figures_of(report, size))
+        for metric in ("balanced_accuracy", "minority_recall"):
+            if rows := differences_of(report, size, metric, over):
+                expected.append([[metric.replace("_", " "), *columns], *rows])
+    assert tables[:-1] == expected
+    run = ag.Run(folder / "fits" / "4-r0", "cpu")
+    counts = zip(run.class_names, map(str, run.train.counts), strict=True)
+    assert tables[-1] == [["class", "training images"], *map(list, counts)]
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +198,8 @@ def test_the_page_of_a_benchmark_from_scratch(from_scratch):
     assert report.verdict.text in text
     assert text.index(report.verdict.text) < text.index("Learning curve") < text.index("Samples above their nearest")
     assert re.search("classic ?: classical augmentation", text)
-    for size in (4, 8):
-        assert f"{size} real training images a class" in text
-        for metric in ("macro_f1", "worst_recall", "ece"):
-            mean, spread = report.summary(metric, size)["real+classic+fill"]
-            assert f"{100 * mean:.1f} \u00b1 {100 * spread:.1f}" in text
-    assert "balanced accuracy over the same without samples (95 %)" in text
-    own = {(each.arm, each.baseline): each for each in report.comparisons if each.metric == "balanced_accuracy"}
-    low, high = own["real+synthetic", "real+oversampling"].ci95
-    assert f"({100 * low:+.1f} to {100 * high:+.1f})" in text
+    assert "4 real training images a class" in text
+    assert "8 real training images a class" in text
     assert "redrawn for every repeat" in text
     assert "4 generators" in text
     assert f"made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)" in text
