@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from augmentgan import __version__
-from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice, quoted
+from augmentgan.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    QuietOption,
+    SeedOption,
+    command_line,
+    notice,
+    quoted,
+    say,
+)
 from augmentgan.errors import DataError
 
 
@@ -87,5 +96,5 @@ def data(
         return
     parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images"
     note = "" if n_test else ", without a split"
-    typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px{note}, to {out}")
-    typer.echo(f"next: augmentgan fit {quoted(out)}")
+    say(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px{note}, to {out}")
+    say(f"next: augmentgan fit {quoted(out)}")

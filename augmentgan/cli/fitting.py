@@ -30,7 +30,7 @@ from augmentgan.cli.options import (
     quoted,
     recipe_for,
     refuse_inside,
-    result,
+    say,
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError, printable
@@ -151,14 +151,14 @@ def fit(
     )
     last = (run.events() or [{}])[-1]
     if as_json:
-        result(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
+        say(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:
         state = "finished" if run.finished else "stopped"
         nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
         learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
         again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
-        result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
-        result(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
+        say(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
+        say(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
 
 
 def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:

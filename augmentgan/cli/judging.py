@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run
-from augmentgan.errors import printable
+from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run, say
 from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
 
 if TYPE_CHECKING:
@@ -46,8 +45,9 @@ def evaluate(
             "training images are uneven over the classes: distances are taken with samples in the same proportions, and of classes with "
             "few images even perfect samples count as near copies more often than 1 %"
         )
-    typer.echo("\n".join(printable(line) for line in lines))
-    typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
+    for line in lines:
+        say(line)
+    say(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
 
 
 def _lines(found: Evaluation) -> list[str]:

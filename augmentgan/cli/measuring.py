@@ -32,6 +32,7 @@ from augmentgan.cli.options import (
     quoted,
     recipe_for,
     refuse_inside,
+    say,
     words,
 )
 from augmentgan.cli.units import file_size
@@ -141,9 +142,9 @@ def benchmark(
         typer.echo(json.dumps(result.to_json()))
     elif first_process():
         show(result)
-        typer.echo(f"written: {folder / BENCHMARK_FILE}, {folder / BENCHMARK_PLOT_FILE}")
+        say(f"written: {folder / BENCHMARK_FILE}, {folder / BENCHMARK_PLOT_FILE}")
         if result.protocol.get("generators", 1):  # a page shows samples
-            typer.echo(f"next: augmentgan report --run {quoted(folder)}")
+            say(f"next: augmentgan report --run {quoted(folder)}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
@@ -303,7 +304,7 @@ def report(
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
     page = write_report(opened, out, overwrite=overwrite or None)
-    typer.echo(
+    say(
         json.dumps({"page": str(page)})
         if as_json
         else f"wrote {page} ({file_size(page.stat().st_size)}); open it in a browser"

@@ -187,10 +187,10 @@ def notice(line: str) -> None:
         typer.echo(printable(line), err=True)
 
 
-def result(line: str) -> None:
+def say(line: str) -> None:
     """A line of the command's result, on stdout."""
     if first_process():
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 def command_line() -> str:

@@ -18,7 +18,7 @@ from augmentgan.cli.options import (
     command_line,
     open_run,
     quoted,
-    result,
+    say,
     words,
 )
 from augmentgan.cli.units import file_size
@@ -121,7 +121,7 @@ def generate(
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}
-        result(
+        say(
             json.dumps(
                 {
                     "out": str(where),
@@ -135,9 +135,9 @@ def generate(
         )
     else:
         size = f" ({file_size(where.stat().st_size)})" if where.is_file() else ""
-        result(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
+        say(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
-            result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
-        result(f"load them with {loading}")
-        result(f"next: augmentgan benchmark --run {quoted(opened.folder)}")
+            say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
+        say(f"load them with {loading}")
+        say(f"next: augmentgan benchmark --run {quoted(opened.folder)}")
