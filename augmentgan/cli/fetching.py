@@ -41,14 +41,19 @@ def data(
     per_class: Annotated[int | None, typer.Option(metavar="N", help="Only this many training images a class.")] = None,
     seed: SeedOption = 0,
     format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="hdf5 or folder (default: as OUT is named).")
+        str | None, typer.Option(metavar="NAME", help="hdf5 or folder (default: hdf5 where OUT ends in .h5).")
     ] = None,
     size_px: Annotated[
-        int | None, typer.Option(metavar="N", min=4, max=1024, help="Side of the images (their own; photos 64).")
+        int | None,
+        typer.Option(
+            metavar="N", min=4, max=1024, help="Side of the images in pixels (default: their own; photos 64)."
+        ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where downloads are kept (the user's cache folder).", readable=False),
+        typer.Option(
+            metavar="PATH", help="Where downloads are kept (default: the user's cache folder).", readable=False
+        ),
     ] = None,
     list_sets: Annotated[bool, typer.Option("--list", help="List the sets.")] = False,
     overwrite: OverwriteOption = False,

@@ -18,11 +18,16 @@ _MOST = 20
 
 def evaluate(
     run: RunOption = None,
-    per_class: Annotated[int | None, typer.Option(metavar="N", help="Samples a class to judge (200).")] = None,
+    per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Samples a class to judge (default: 200, fewer of many classes).")
+    ] = None,
     seed: SeedOption = 0,
     features: Annotated[
         str,
-        typer.Option(help="What distances are taken on: classifier, pretrained (extra) or inception (extra fidelity)."),
+        typer.Option(
+            metavar="NAME",
+            help="Features that distances are taken on: classifier (it learns from your images), pretrained (needs the extra pretrained) or inception (needs the extra fidelity).",
+        ),
     ] = "classifier",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,

@@ -35,7 +35,10 @@ def generate(
     ] = None,
     fill: Annotated[
         str | None,
-        typer.Option(metavar="WISH", help="Add what a class lacks: max (also --fill alone), N, or CLASS=N,CLASS=N."),
+        typer.Option(
+            metavar="max|N|CLASS=N,..",
+            help="Add only what each class lacks: up to the largest class (max, or --fill alone), or up to N, real images included.",
+        ),
     ] = None,
     classes: Annotated[
         str | None,
@@ -54,11 +57,17 @@ def generate(
     ] = False,
     filter: Annotated[
         str,
-        typer.Option(metavar="LEVEL", help="off, light or strong: keep what teachers of the real images rate best."),
+        typer.Option(
+            metavar="LEVEL",
+            help="off, light or strong: leave out the quarter or the half of each class whose label classifiers of the real images doubt most; others take their places.",
+        ),
     ] = "off",
     policy: Annotated[
         str,
-        typer.Option(help="none, weights or soft-labels: how teachers of the real images would have each sample used."),
+        typer.Option(
+            metavar="NAME",
+            help="none, weights or soft-labels: store with each sample how much it should count, or also its class probabilities, by classifiers of the real images.",
+        ),
     ] = "none",
     out: OutOption = None,
     seed: OptionalSeedOption = None,
