@@ -197,6 +197,22 @@ def test_with_rare_classes_the_share_in_every_class_stays_unless_it_is_clearly_w
     assert asked == [(2, 0.0), (3, margin)]  # weight decay, then the share
 
 
+@pytest.mark.parametrize(("n_lost", "strength"), [(4, 0.5), (0, 0.0)])
+def test_a_baseline_is_not_left_out_by_luck(tuner, digits, monkeypatch, n_lost, strength):
+    """Without augmentation five images more are right, and some that were right are not."""
+    make, _, _ = tuner
+    nines = np.flatnonzero(digits.labels == 9)
+    wrong_with = {1.0: nines, 0.5: nines[:5], 0.0: nines[5 : 5 + n_lost]}
+
+    def predict(network, asked):
+        _, setting = network
+        return torch.from_numpy((asked.labels + np.isin(asked.extra["row"], wrong_with[setting.strength])) % 10)
+
+    monkeypatch.setattr(tuning, "predict", predict)
+    found = make(replace(digits, extra={"row": np.arange(len(digits))}))
+    assert found.setting_of(Arm("real+classic")).strength == strength
+
+
 def test_useful_ones_are_kept(tuner):
     make, _, quality = tuner
     plain = Setting(0.05, strength=0.0, share=0.0)
