@@ -36,11 +36,12 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, nargs="+", required=True)
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.5, 1.0])
+    parser.add_argument("--flips", action="store_true", help="half of the images mirrored")
     parser.add_argument("--label", required=True)
     wish = parser.parse_args()
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
-    known = {(row["data"], row["label"], row["per_class"], row["draw"], row["strength"]) for row in rows}
+    known = {(row["data"], row["label"], row["per_class"], row["draw"], row["strength"], row["flips"]) for row in rows}
     data = ag.load(wish.data).part(TRAIN)
     for per_class in wish.per_class:
         for draw in range(wish.draws):
@@ -49,14 +50,16 @@ def main() -> None:
             for strength in wish.strengths:
                 # without augmentation there are no gaps to fill
                 label = wish.label if strength else ""
-                if (wish.data.name, label, per_class, draw, strength) in known:
+                if (wish.data.name, label, per_class, draw, strength, wish.flips) in known:
                     continue
-                arm, setting = Arm("real+classic" if strength else "real"), Setting(strength=strength)
+                setting = Setting(strength=strength, flips=wish.flips)
+                arm = Arm("real+classic" if setting.augments else "real")
                 network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
                 right = predict(network, held_out).numpy() == held_out.labels
                 recalls = [float(right[held_out.labels == k].mean()) for k in range(real.n_classes)]
                 row = {"data": wish.data.name, "label": label, "per_class": per_class, "draw": draw}
-                rows.append({**row, "strength": strength, "balanced_accuracy": statistics.mean(recalls)})
+                figures = {"strength": strength, "flips": wish.flips, "balanced_accuracy": statistics.mean(recalls)}
+                rows.append({**row, **figures})
                 print(rows[-1], flush=True)
                 _environment.extend(wish.name, rows=rows)
 

@@ -288,19 +288,19 @@ def classical() -> str:
     ]
     for data, per_class in sorted({(row["data"], row["per_class"]) for row in rows}):
         of_case = [row for row in rows if (row["data"], row["per_class"]) == (data, per_class)]
-        none = {row["draw"]: row["balanced_accuracy"] for row in of_case if not row["strength"]}
-        for strength in sorted({row["strength"] for row in of_case} - {0.0}):
+        none = {row["draw"]: row["balanced_accuracy"] for row in of_case if not row["label"]}
+        for strength, flips in sorted({(row["strength"], row["flips"]) for row in of_case if row["label"]}):
             for label in labels:
                 found = {
                     row["draw"]: row["balanced_accuracy"]
                     for row in of_case
-                    if (row["strength"], row["label"]) == (strength, label)
+                    if (row["strength"], row["flips"], row["label"]) == (strength, flips, label)
                 }
                 if not found:
                     continue
                 lines.append(
                     f"| {CLASSICAL[data]} | {per_class} | {len(found)} | {percent_of([none[draw] for draw in found])} | "
-                    f"{STRENGTHS[strength]} | {label} | {percent_of(list(found.values()))} | "
+                    f"{STRENGTHS[strength]}{', mirror images' if flips else ''} | {label} | {percent_of(list(found.values()))} | "
                     f"{percent_of([value - none[draw] for draw, value in found.items()], '+')} |"
                 )
     return "\n".join(lines)
