@@ -7,12 +7,13 @@ final place, flushed to the disk and renamed. A crash leaves the earlier state u
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from augmentgan.errors import OutputError, one_line
 
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # file managers leave them where somebody has looked
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
@@ -43,7 +45,7 @@ def refuse_existing(
         raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
     if file and path.is_dir():
         raise OutputError(f"output {str(path)!r} is a folder; name a file")
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if is_special(path):
         raise OutputError(f"output {str(path)!r} is neither a file nor a folder; name another --out")
     if overwrite or not os.path.lexists(path):
         return
@@ -52,7 +54,9 @@ def refuse_existing(
     raise OutputError(f"output {str(path)!r} exists already; {mend}")
 
 
-def refuse_stranger(folder: Path, is_ours: Callable[[Path], bool], what: str) -> None:
+def refuse_stranger(
+    folder: Path, is_ours: Callable[[Path], bool], what: str, known: Collection[str] | None = None
+) -> None:
     """Raise `OutputError` where there is something that is not of the kind to be written, which even `--overwrite` must not remove.
 
     Asked before `refuse_existing`, which would recommend it. An --out given by mistake must not cost anybody their pictures or a run.
@@ -61,12 +65,18 @@ def refuse_stranger(folder: Path, is_ours: Callable[[Path], bool], what: str) ->
         folder: where something is to be written.
         is_ours: whether a folder with something in it is of that kind.
         what: what is said of others, such as "is not a run folder".
+        known: names that such a folder has, where `--overwrite` replaces it as a whole; what else somebody put there would be lost.
 
     Raises:
-        OutputError: there is a file, or a folder that is neither empty nor ours.
+        OutputError: there is a file, or a folder that is neither empty nor ours, or has more in it than is known.
     """
-    if not os.path.lexists(folder) or (folder.is_dir() and (not any(folder.iterdir()) or is_ours(folder))):
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
+    if folder.is_dir() and is_ours(folder):
+        others = {entry.name for entry in folder.iterdir()} - {*known} - _LITTER if known is not None else set()
+        if not others:
+            return
+        what = f"also holds {min(others)!r}, which would be lost"
     raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another --out")
 
 
@@ -180,10 +190,17 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file that may be hostile.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe or a device, which would be waited for or never end.
         ValueError: not UTF-8, not JSON, or nested too deeply to be read.
     """
+    if is_special(path):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return parse_json(path.read_text(encoding="utf-8"))
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder, itself or by a link."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def has_key(path: Path, key: str) -> bool:

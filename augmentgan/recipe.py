@@ -291,8 +291,15 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":  # of a section's values together
         return f"{where}: {problem['ctx']['error']}"
     value = problem["input"]
-    shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
+    shown = "nan" if isinstance(value, float) and math.isnan(value) else _shown(value)
     return f"{where} = {shown}: {', or '.join(dict.fromkeys(wishes))}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # hexadecimal numbers may be longer than Python writes in decimal
+        return "a number of thousands of digits"
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

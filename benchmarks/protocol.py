@@ -42,7 +42,7 @@ CASES = {
     "fashion_mnist-20": Case("fashion_mnist.h5", [20]),
     "fashion_mnist-50": Case("fashion_mnist.h5", [50]),
     "fashion_mnist-100": Case("fashion_mnist.h5", [100]),
-    "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100]),
+    "fashion_mnist": Case("fashion_mnist.h5", [20, 50, 100], arms=BLENDED),
     "sign_digits": Case("sign_digits.h5", [50]),
     "wbc": Case("wbc.h5"),
     "trashnet": Case("trashnet.h5"),

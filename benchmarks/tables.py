@@ -278,6 +278,37 @@ def _of_peak(found: dict[str, Any], peak: dict[str, float]) -> str:
     return ", ".join(words)
 
 
+def classical() -> str:
+    """Classical augmentation by itself, by strength and by what fills the gaps; differences are paired by draw."""
+    rows = read("classical")["rows"]
+    labels = list(dict.fromkeys(row["label"] for row in rows if row["label"]))
+    lines = [
+        "| set | real images a class | draws | none | strength | gaps | balanced accuracy | over none |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for data, per_class in sorted({(row["data"], row["per_class"]) for row in rows}):
+        of_case = [row for row in rows if (row["data"], row["per_class"]) == (data, per_class)]
+        none = {row["draw"]: row["balanced_accuracy"] for row in of_case if not row["label"]}
+        for strength, flips in sorted({(row["strength"], row["flips"]) for row in of_case if row["label"]}):
+            for label in labels:
+                found = {
+                    row["draw"]: row["balanced_accuracy"]
+                    for row in of_case
+                    if (row["strength"], row["flips"], row["label"]) == (strength, flips, label)
+                }
+                if not found:
+                    continue
+                lines.append(
+                    f"| {CLASSICAL[data]} | {per_class} | {len(found)} | {percent_of([none[draw] for draw in found])} | "
+                    f"{STRENGTHS[strength]}{', mirror images' if flips else ''} | {label} | {percent_of(list(found.values()))} | "
+                    f"{percent_of([value - none[draw] for draw, value in found.items()], '+')} |"
+                )
+    return "\n".join(lines)
+
+
+CLASSICAL = {"fashion_mnist.h5": "Fashion-MNIST", "mnist.h5": "MNIST"}
+STRENGTHS = {0.5: "half", 1.0: "full"}
+
 RATES = {
     "default": "2e-4 both",  # the default when these were made
     "both twice": "4e-4 both",
@@ -302,6 +333,7 @@ TABLES = {
     ),
     "rates-digits": lambda: sweep("rates-digits", "learning rates"),
     "rates-sign-full": lambda: sweep("bar-sign-100", "settings"),
+    "classical": classical,
     "mixing-step-rates": lambda: mixing("mixing-step-rates"),
     "fixes": lambda: sweep("fixes-mnist-20", "change"),
     "statistic": lambda: sweep("statistic-fashion-50", "change"),

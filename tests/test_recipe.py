@@ -23,6 +23,7 @@ FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
         ("benchmark.soft_labels=true", ["benchmark: soft_labels", "set teachers to 1 or more"]),
         ("nonsense", ["nonsense", "section.key=value"]),
         ("nowhere.key=1", ["nowhere", "known"]),
+        (f"training.batch_images=0x{'f' * 5000}", ["training.batch_images", "thousands of digits"]),
     ],
 )
 def test_bad_settings_name_the_thing_the_value_and_the_mend(setting, words):

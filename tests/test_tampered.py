@@ -1,6 +1,8 @@
 """Run folders that somebody changed, cut off, or made with a version to come: one line, whatever opens them."""
 
 import json
+import os
+import re
 import shutil
 
 import numpy as np
@@ -10,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from tests_support import made_up_report
 
 import augmentgan as ag
+from augmentgan.data import sheet
 from augmentgan.data.hdf5 import write_hdf5
-from augmentgan.errors import AugmentGANError, RunError
+from augmentgan.errors import AugmentGANError, OutputError, RunError
+from augmentgan.gan.run_folder import locked
 
 
 @pytest.fixture
@@ -33,6 +37,9 @@ def change(folder, **values):
     (folder / "run.json").write_text(json.dumps({**info, **values}))
 
 
+ROLLBACK = {"updates": 20, "from_updates": 30, "reason": "x", "rate_generator": 0.5, "rate_discriminator": 0.5}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -49,6 +56,10 @@ def change(folder, **values):
         {"class_names": [str(number) for number in range(100_000)]},
         {"state": 3},
         {"rollbacks": [{"updates": "x"}]},
+        {"rollbacks": [{**ROLLBACK, "rate_generator": "0.5"}]},
+        {"rollbacks": [{**ROLLBACK, "rate_generator": 10**400}]},
+        {"rollbacks": [{**ROLLBACK, "rate_discriminator": float("nan")}]},
+        {"data_fingerprint": "`\n\n<img src=x>"},
         {"created": "yesterday"},
         {"created": None},
     ],
@@ -62,6 +73,11 @@ def test_a_tampered_run(folder, values):
 def test_a_run_json_that_is_none(folder, text):
     (folder / "run.json").write_text(text)
     refused(lambda: ag.Run(folder, "cpu"), "run.json cannot be used")
+
+
+def test_a_run_that_returned_to_a_checkpoint_is_none_of_these(folder):
+    change(folder, rollbacks=[ROLLBACK])
+    assert len(ag.Run(folder, "cpu").generate(1)) == 10
 
 
 def test_a_newer_run_says_so(folder):
@@ -206,6 +222,13 @@ def test_a_benchmark_json_that_was_cut(folder, place, value):
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "run augmentgan benchmark again")
 
 
+def test_a_benchmark_json_with_numbers_that_are_none(folder, tmp_path):
+    document = made_up_report(["real", "real+synthetic"]).to_json()
+    document["protocol"]["sizes"]["test"] = float("inf")
+    (folder / "benchmark.json").write_text(json.dumps(document))
+    refused(lambda: ag.export_run(ag.Run(folder, "cpu"), "safetensors", tmp_path / "model"), "benchmark.json", "again")
+
+
 def test_a_benchmark_json_that_lacks_repeats(folder):
     document = made_up_report(["real", "real+synthetic"]).to_json()
     document["runs"].pop()
@@ -233,3 +256,57 @@ def test_events_that_make_no_sense_are_passed_over(folder):
     run = ag.Run(folder, "cpu")
     assert [event["updates"] for event in run.events()] == [10, 20, 30, 40]
     ag.write_report(run)
+
+
+EPS = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("content", [EPS, "", "\x89PNG\r\n\x1a\n"], ids=["a program", "empty", "cut off"])
+def test_sample_sheets_are_pictures_and_no_programs(folder, tmp_path, monkeypatch, content):
+    gs = tmp_path / "bin" / "gs"
+    gs.parent.mkdir()
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
+    (folder / "samples" / "000020.png").write_text(content, encoding="latin-1")
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "000020.png")
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_sheet_larger_than_any_of_ours_is_not_unpacked(folder, monkeypatch):
+    monkeypatch.setattr(sheet, "MOST_SHEET_PIXELS", 1000)
+    refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "pixels", "at most 1,000 are read")
+
+
+@pytest.mark.parametrize(
+    "name", ["events.jsonl", "samples", ".lock", "run.json", "tensorboard", "protocol.json", "fits"]
+)
+def test_links_in_a_run_folder_are_not_written_through(folder, digits, small_recipe, tmp_path, name):
+    """A folder from a stranger: what the link names lies outside, and may not be there yet."""
+    if (folder / name).exists():
+        (folder / name).rename(tmp_path / "elsewhere")
+    there = sorted(tmp_path.glob("elsewhere/*"))
+    for target in (tmp_path / "elsewhere", tmp_path / "not_yet"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+        refused(lambda: longer(folder, digits, small_recipe))
+        with pytest.raises(OutputError, match=f"{re.escape(name)}' is a link"), locked(folder, "run"):
+            pass
+    assert not (tmp_path / "not_yet").exists()
+    assert sorted(tmp_path.glob("elsewhere/*")) == there
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("name", ["run.json", "checkpoint.safetensors", "data.h5", "benchmark.json", "events.jsonl"])
+def test_pipes_in_a_run_folder_are_not_waited_for(folder, digits, small_recipe, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    refused(lambda: longer(folder, digits, small_recipe))
+    if name == "events.jsonl":  # without it there are no curves, and all the rest
+        ag.write_report(ag.Run(folder, "cpu"))
+    else:
+        refused(lambda: ag.write_report(ag.Run(folder, "cpu")), name.removesuffix(".safetensors"))
+
+
+def longer(folder, digits, recipe):
+    ag.fit(digits, recipe.with_settings(["training.updates=44"]), folder, seed=3, device="cpu")

@@ -18,6 +18,7 @@ from augmentgan.cli.options import (
     QuietOption,
     SeedOption,
     command_line,
+    say,
 )
 from augmentgan.names import sheet_of, sheets_of
 
@@ -65,7 +66,7 @@ def demo(
         typer.echo(json.dumps({**written, "benchmark": result.to_json()}))
         return
     show(result)
-    typer.echo(f"samples      {samples}")
-    typer.echo(f"sample sheet {sheet}")
-    typer.echo(f"page         {page}")
-    typer.echo("next: augmentgan inspect DATA looks at a folder of your own, augmentgan fit DATA learns from it")
+    say(f"samples      {samples}")
+    say(f"sample sheet {sheet}")
+    say(f"page         {page}")
+    say("next: augmentgan inspect DATA looks at a folder of your own, augmentgan fit DATA learns from it")

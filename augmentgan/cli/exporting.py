@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from augmentgan.cli.options import JsonOption, OutOption, OverwriteOption, QuietOption, RunOption, notice, open_run
+from augmentgan.cli.options import JsonOption, OutOption, OverwriteOption, QuietOption, RunOption, notice, open_run, say
 from augmentgan.cli.units import file_size
 from augmentgan.errors import OutputError
 
@@ -48,12 +48,12 @@ def export(
     if as_json:
         typer.echo(json.dumps(done.to_json()))
         return
-    typer.echo(f"wrote {done.out} ({file_size(done.size_bytes)})")
+    say(f"wrote {done.out} ({file_size(done.size_bytes)})")
     if done.max_difference is not None:
         unit = "grey levels" if done.pixels == "uint8" else "in [-1, 1]"
-        typer.echo(f"onnxruntime gives the generator's own images: largest difference {done.max_difference:.2g} {unit}")
-        typer.echo(
+        say(f"onnxruntime gives the generator's own images: largest difference {done.max_difference:.2g} {unit}")
+        say(
             f"load it with onnxruntime.InferenceSession({done.out!r}): latent (n, {opened.recipe.model.latent_dim}), label (n,)"
         )
     elif license == "unknown":
-        typer.echo(f"state a licence before you publish it: {done.out}/README.md, or --license NAME")
+        say(f"state a licence before you publish it: {done.out}/README.md, or --license NAME")

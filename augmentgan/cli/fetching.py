@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from augmentgan import __version__
-from augmentgan.cli.options import JsonOption, OverwriteOption, QuietOption, SeedOption, command_line, notice, quoted
+from augmentgan.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    QuietOption,
+    SeedOption,
+    command_line,
+    notice,
+    quoted,
+    say,
+)
 from augmentgan.errors import DataError
 
 
@@ -32,14 +41,19 @@ def data(
     per_class: Annotated[int | None, typer.Option(metavar="N", help="Only this many training images a class.")] = None,
     seed: SeedOption = 0,
     format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="hdf5 or folder (default: as OUT is named).")
+        str | None, typer.Option(metavar="NAME", help="hdf5 or folder (default: hdf5 where OUT ends in .h5).")
     ] = None,
     size_px: Annotated[
-        int | None, typer.Option(metavar="N", min=4, max=1024, help="Side of the images (their own; photos 64).")
+        int | None,
+        typer.Option(
+            metavar="N", min=4, max=1024, help="Side of the images in pixels (default: their own; photos 64)."
+        ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where downloads are kept (the user's cache folder).", readable=False),
+        typer.Option(
+            metavar="PATH", help="Where downloads are kept (default: the user's cache folder).", readable=False
+        ),
     ] = None,
     list_sets: Annotated[bool, typer.Option("--list", help="List the sets.")] = False,
     overwrite: OverwriteOption = False,
@@ -87,5 +101,5 @@ def data(
         return
     parts = f"{n_train} training and {n_test} test images" if n_test else f"{n_train} images"
     note = "" if n_test else ", without a split"
-    typer.echo(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px{note}, to {out}")
-    typer.echo(f"next: augmentgan fit {quoted(out)}")
+    say(f"wrote {parts} of {images.n_classes} classes, {images.images.shape[1]} px{note}, to {out}")
+    say(f"next: augmentgan fit {quoted(out)}")

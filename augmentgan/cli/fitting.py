@@ -30,7 +30,7 @@ from augmentgan.cli.options import (
     quoted,
     recipe_for,
     refuse_inside,
-    result,
+    say,
 )
 from augmentgan.cli.units import duration
 from augmentgan.errors import DataError, RunError, printable
@@ -50,7 +50,7 @@ def fit(
     recipe: RecipeOption = None,
     settings: SetOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue, with the run's own recipe where none is given.")
+        bool, typer.Option("--resume", help="Continue an existing run, with its own recipe unless one is given.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
     test: Annotated[
@@ -64,12 +64,22 @@ def fit(
         ),
     ] = None,
     train_per_class: Annotated[
-        int | None, typer.Option(metavar="N", help="Learn from this many images a class.")
+        int | None,
+        typer.Option(metavar="N", help="Learn from this many images a class at most (default: the recipe's, all)."),
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Stop cleanly after, such as 90s, 10m or 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Stop cleanly after such a time as 90s, 10m or 2h; the same command continues."
+        ),
     ] = None,
-    updates: Annotated[int | None, typer.Option(metavar="N", help="Generator updates; more make a run longer.")] = None,
+    updates: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Generator updates in all (default: by the number of images); more make a finished run longer.",
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write a TensorBoard log, in the run folder.")
     ] = False,
@@ -151,14 +161,14 @@ def fit(
     )
     last = (run.events() or [{}])[-1]
     if as_json:
-        result(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
+        say(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:
         state = "finished" if run.finished else "stopped"
         nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
         learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
         again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
-        result(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
-        result(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
+        say(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
+        say(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
 
 
 def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:

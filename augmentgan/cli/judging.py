@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run
-from augmentgan.errors import printable
+from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run, say
 from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
 
 if TYPE_CHECKING:
@@ -19,11 +18,16 @@ _MOST = 20
 
 def evaluate(
     run: RunOption = None,
-    per_class: Annotated[int | None, typer.Option(metavar="N", help="Samples a class to judge (200).")] = None,
+    per_class: Annotated[
+        int | None, typer.Option(metavar="N", help="Samples a class to judge (default: 200, fewer of many classes).")
+    ] = None,
     seed: SeedOption = 0,
     features: Annotated[
         str,
-        typer.Option(help="What distances are taken on: classifier, pretrained (extra) or inception (extra fidelity)."),
+        typer.Option(
+            metavar="NAME",
+            help="Features that distances are taken on: classifier (it learns from your images), pretrained (needs the extra pretrained) or inception (needs the extra fidelity).",
+        ),
     ] = "classifier",
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -46,8 +50,9 @@ def evaluate(
             "training images are uneven over the classes: distances are taken with samples in the same proportions, and of classes with "
             "few images even perfect samples count as near copies more often than 1 %"
         )
-    typer.echo("\n".join(printable(line) for line in lines))
-    typer.echo(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
+    for line in lines:
+        say(line)
+    say(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
 
 
 def _lines(found: Evaluation) -> list[str]:

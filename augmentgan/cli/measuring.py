@@ -32,6 +32,7 @@ from augmentgan.cli.options import (
     quoted,
     recipe_for,
     refuse_inside,
+    say,
     words,
 )
 from augmentgan.cli.units import file_size
@@ -51,35 +52,62 @@ def benchmark(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help=f"{DATA_HELP} With it: everything from scratch; without: a run's own samples.", readable=False
+            help=f"{DATA_HELP} With DATA everything is done from scratch; without, the samples of a finished run are measured.",
+            readable=False,
         ),
     ] = None,
     run: RunOption = None,
     train_per_class: Annotated[
-        str | None, typer.Option(help="With DATA: sizes of the training draws, such as 20,50,100 (all images).")
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="With DATA: training images a class, one number or several such as 20,50,100 (default: all).",
+        ),
     ] = None,
-    repeats: Annotated[int | None, typer.Option(help="Repeats (the recipe's: 5).")] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="How many repeats, 2 or more (default: the recipe's, 5); more narrow the intervals."
+        ),
+    ] = None,
     imbalance: Annotated[
-        str | None, typer.Option(help="With DATA: 50:1, step:50:1 or long-tail:100:1; which classes are rare is drawn.")
+        str | None,
+        typer.Option(
+            metavar="RATIO",
+            help="With DATA: make classes uneven. 50:1 or step:50:1: half of them keep one image in 50; long-tail:100:1: from all down to one in 100. Which are rare is drawn.",
+        ),
     ] = None,
     arms: Annotated[
         str | None,
         typer.Option(
-            help="Only these arms, separated by commas; real and each one's rival without samples are run with them."
+            metavar="A,B",
+            help="Only these arms, such as real+classic,real+classic+synthetic; real, and each one's rival without samples, are always run.",
         ),
     ] = None,
-    classifier: Annotated[str | None, typer.Option(help="small-cnn, resnet18 or pretrained.")] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="small-cnn, resnet18 or pretrained, which needs the extra of that name (default: the recipe's, small-cnn).",
+        ),
+    ] = None,
     out: OutOption = None,
     recipe: RecipeOption = None,
     set: SetOption = None,
-    test: Annotated[Path | None, typer.Option(help="With DATA: a test set of its own.", readable=False)] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="With DATA: a separate test set, never learned from.", readable=False)
+    ] = None,
     test_fraction: TestFractionOption = None,
     skip_bad: SkipBadOption = False,
     seed: SeedOption = 0,
     processes: Annotated[
-        int | None, typer.Option(metavar="N", help="Repeats and sizes at once (on a CPU as many as cores, on a GPU 1).")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Repeats and sizes to work on at once (default: on a CPU as many as cores and memory allow, on a GPU 1).",
+        ),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with status 3 when the verdict is: hurts.")] = False,
+    check: Annotated[bool, typer.Option("--check", help='Exit with status 3 when the verdict is "hurts".')] = False,
     device: DeviceOption = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew instead of continuing what is there.")
@@ -141,9 +169,9 @@ def benchmark(
         typer.echo(json.dumps(result.to_json()))
     elif first_process():
         show(result)
-        typer.echo(f"written: {folder / BENCHMARK_FILE}, {folder / BENCHMARK_PLOT_FILE}")
+        say(f"written: {folder / BENCHMARK_FILE}, {folder / BENCHMARK_PLOT_FILE}")
         if result.protocol.get("generators", 1):  # a page shows samples
-            typer.echo(f"next: augmentgan report --run {quoted(folder)}")
+            say(f"next: augmentgan report --run {quoted(folder)}")
     if check and result.verdict.outcome == "hurts":
         raise typer.Exit(HURTS)
 
@@ -303,7 +331,7 @@ def report(
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
     page = write_report(opened, out, overwrite=overwrite or None)
-    typer.echo(
+    say(
         json.dumps({"page": str(page)})
         if as_json
         else f"wrote {page} ({file_size(page.stat().st_size)}); open it in a browser"

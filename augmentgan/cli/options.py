@@ -67,10 +67,12 @@ OutOption = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", help="Where the result goes (default: below runs/).", readable=False),
 ]
-SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Every draw follows from it.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Seed of every random draw.")]
 FitSeedOption = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", callback=_seed, help="Every draw follows from it (0, or that of the run)."),
+    typer.Option(
+        "--seed", metavar="N", callback=_seed, help="Seed of every random draw (default: 0; with --resume, the run's)."
+    ),
 ]
 OptionalSeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", callback=_seed, help="Sampling seed (default: the run's).")
@@ -80,17 +82,29 @@ DeviceOption = Annotated[
 ]
 RecipeOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="A recipe's name or a TOML file.", autocompletion=recipe_completions),
+    typer.Option(
+        metavar="NAME|FILE",
+        help="A recipe's name (augmentgan recipes lists them) or a TOML file.",
+        autocompletion=recipe_completions,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting; repeatable.", autocompletion=_settings),
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change one setting, such as training.updates=5000; repeatable.",
+        autocompletion=_settings,
+    ),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a result that is there already.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out instead of refusing the set.")]
-TestFractionOption = Annotated[float | None, typer.Option(metavar="SHARE", help="Share of each class held out (0.2).")]
+TestFractionOption = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Share of each class held out as test images (default: the recipe's, 0.2)."),
+]
 
 
 def open_run(folder: Path | None, device: str) -> Run:
@@ -187,10 +201,10 @@ def notice(line: str) -> None:
         typer.echo(printable(line), err=True)
 
 
-def result(line: str) -> None:
+def say(line: str) -> None:
     """A line of the command's result, on stdout."""
     if first_process():
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 def command_line() -> str:

@@ -18,7 +18,7 @@ from augmentgan.cli.options import (
     command_line,
     open_run,
     quoted,
-    result,
+    say,
     words,
 )
 from augmentgan.cli.units import file_size
@@ -35,7 +35,10 @@ def generate(
     ] = None,
     fill: Annotated[
         str | None,
-        typer.Option(metavar="WISH", help="Add what a class lacks: max (also --fill alone), N, or CLASS=N,CLASS=N."),
+        typer.Option(
+            metavar="max|N|CLASS=N,..",
+            help="Add only what each class lacks: up to the largest class (max, or --fill alone), or up to N, real images included.",
+        ),
     ] = None,
     classes: Annotated[
         str | None,
@@ -54,11 +57,17 @@ def generate(
     ] = False,
     filter: Annotated[
         str,
-        typer.Option(metavar="LEVEL", help="off, light or strong: keep what teachers of the real images rate best."),
+        typer.Option(
+            metavar="LEVEL",
+            help="off, light or strong: leave out the quarter or the half of each class whose label classifiers of the real images doubt most; others take their places.",
+        ),
     ] = "off",
     policy: Annotated[
         str,
-        typer.Option(help="none, weights or soft-labels: how teachers of the real images would have each sample used."),
+        typer.Option(
+            metavar="NAME",
+            help="none, weights or soft-labels: store with each sample how much it should count, or also its class probabilities, by classifiers of the real images.",
+        ),
     ] = "none",
     out: OutOption = None,
     seed: OptionalSeedOption = None,
@@ -121,7 +130,7 @@ def generate(
     loading = how_to_load(where, kind)
     if as_json:
         written = {opened.class_names[label]: n for label, n in counts.items()}
-        result(
+        say(
             json.dumps(
                 {
                     "out": str(where),
@@ -135,9 +144,9 @@ def generate(
         )
     else:
         size = f" ({file_size(where.stat().st_size)})" if where.is_file() else ""
-        result(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
+        say(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
         if share is not None:
             mend = "; --no-copies leaves them out" if n_copies else ""
-            result(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
-        result(f"load them with {loading}")
-        result(f"next: augmentgan benchmark --run {quoted(opened.folder)}")
+            say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
+        say(f"load them with {loading}")
+        say(f"next: augmentgan benchmark --run {quoted(opened.folder)}")

@@ -22,7 +22,7 @@ from augmentgan.errors import AugmentGANError, is_out_of_memory
 _TOLD = ("torch", "numpy", "h5py", "pillow")
 
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say versions, time and memory; where an error came from.")
+    bool, typer.Option("--verbose", "-v", help="Also print versions, time and memory, and where an error came from.")
 ]
 
 

@@ -38,18 +38,17 @@ def check_images(where: str, dtype: np.dtype[Any], shape: tuple[int, ...], store
         raise DataError(f"{where} have dtype {dtype}; store uint8 from 0 to 255")
     if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))):
         raise DataError(f"{where} have shape {shape}; (n, h, w, c) with c = 1 or 3 is needed")
-    declared = int(np.prod(shape, dtype=object))
-    if declared > MAX_BYTES:
-        raise DataError(f"{where} declare shape {shape}, over {MAX_BYTES // 2**30} GiB; store fewer")
-    check_expansion(where, declared, stored_bytes)
+    check_expansion(where, int(np.prod(shape, dtype=object)), stored_bytes)
 
 
 def check_expansion(where: str, declared_bytes: int, stored_bytes: int) -> None:
-    """Refuse what looks like a decompression bomb.
+    """Refuse what does not fit into memory, or looks like a decompression bomb.
 
     Raises:
-        DataError: much more is declared than can have been stored.
+        DataError: more than `MAX_BYTES` is declared, or much more than can have been stored.
     """
+    if declared_bytes > MAX_BYTES:
+        raise DataError(f"{where} declare {declared_bytes:,} bytes, over {MAX_BYTES // 2**30} GiB; store fewer")
     if declared_bytes > max(_HARMLESS_BYTES, MAX_EXPANSION * stored_bytes):
         raise DataError(
             f"{where} declare {declared_bytes:,} bytes but {stored_bytes:,} are stored, which looks like a decompression "

@@ -57,12 +57,11 @@ FORMATS = (
     "PPM",
     "JPEG2000",
     "AVIF",
-    "ICO",
     "TGA",
     "PCX",
     "SGI",
 )
-"""What is read. Pillow knows more, some of them programs and no pictures: for EPS it would start Ghostscript."""
+"""What is read. Pillow knows more, some of them programs and no pictures: for EPS it would start Ghostscript; and icons are unpacked on opening, before their size can be looked at."""
 
 DEEP_MODES = {"I", "I;16", "I;16B", "I;16L"}
 GREY_MODES = {"1", "L", "LA", "La", *DEEP_MODES}
@@ -85,7 +84,7 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: not an image, or one that declares more than `MAX_PIXELS` pixels.
     """
-    with _opened(path) as image, _turn(image):
+    with opened(path) as image, _turn(image):
         width, height = image.size
         try:
             turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
@@ -102,7 +101,7 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     Raises:
         DataError: the file is not an image that can be read whole.
     """
-    with _opened(path) as image, _turn(image):
+    with opened(path) as image, _turn(image):
         try:
             return to_square(image, path, size_px, channels, resize)
         except DataError:
@@ -141,7 +140,17 @@ def _formats() -> tuple[str, ...]:
     return tuple(each for each in FORMATS if each in Image.OPEN)
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int | None = None) -> Image.Image:
+    """Open an image that may be hostile; nothing but its header is read.
+
+    Args:
+        path: the file.
+        formats: Pillow's names of those that are expected; `FORMATS` where left out.
+        most_pixels: that it may declare; `MAX_PIXELS` where left out.
+
+    Raises:
+        DataError: no regular file, not an image of such a format, or one that declares more pixels.
+    """
     try:
         if not path.is_file():  # a pipe would be waited for without end
             there = path.exists()
@@ -151,7 +160,7 @@ def _opened(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
             warnings.simplefilter("ignore")
-            image = Image.open(path, formats=_formats())
+            image = Image.open(path, formats=formats or _formats())
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -164,10 +173,11 @@ def _opened(path: Path) -> Image.Image:
         raise DataError(f"file {str(path)!r} {mend}") from error
     except Exception as error:
         raise DataError(f"file {str(path)!r} cannot be opened ({one_line(error)}); replace or remove it") from error
-    if image.width * image.height > MAX_PIXELS:
+    most_pixels = most_pixels or MAX_PIXELS
+    if image.width * image.height > most_pixels:
         size = f"{image.width} x {image.height}"
         image.close()
-        raise DataError(f"image {str(path)!r} declares {size} pixels; at most {MAX_PIXELS:,} are read: scale it down")
+        raise DataError(f"image {str(path)!r} declares {size} pixels; at most {most_pixels:,} are read: scale it down")
     return image
 
 

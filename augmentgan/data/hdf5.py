@@ -43,6 +43,10 @@ def read_hdf5(path: Path, class_names: Sequence[str] | None = None) -> LabelledI
     Raises:
         DataError: not HDF5, or content that is not the schema's.
     """
+    if not path.is_file():  # a pipe would be waited for without end
+        raise DataError(
+            f"file {str(path)!r} {'is not a regular file' if path.exists() else 'does not exist'}; name an HDF5 file"
+        )
     # what runs is this interpreter with our own file, and nothing from the working folder (-P); the path is an argument
     child_file = str(Path(__file__).with_name("hdf5_child.py"))
     command = [sys.executable, "-P", child_file, os.path.abspath(path), "images", "labels", *COLUMNS]

@@ -93,6 +93,8 @@ def _partner(folder: Path, start: str, what: str) -> Path | None:
 
 def _read_file(path: Path, n: int | None) -> NDArray[np.uint8]:
     """The content of a file: images, or with `n` that many labels."""
+    if not path.is_file():  # a pipe would be waited for without end
+        raise DataError(f"IDX file {str(path)!r} is not a regular file; copy it again")
     where = f"IDX file {str(path)!r}: its {'images' if n is None else 'labels'}"
     try:
         with path.open("rb") as raw:

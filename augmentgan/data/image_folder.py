@@ -39,7 +39,8 @@ def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool) -> None:
         attributes = folder / ATTRIBUTES_FILE
         return has_key(attributes, _MODEL) if synthetic else attributes.is_file()
 
-    refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours")
+    known = {ATTRIBUTES_FILE, METADATA_FILE, "train", "test", *listed_classes(path)}
+    refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
     refuse_existing(path, overwrite=overwrite)
 
 

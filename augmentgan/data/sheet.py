@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from augmentgan.errors import printable
+from augmentgan.data.decode import opened
+from augmentgan.errors import DataError, one_line, printable
 from augmentgan.files import whole_file
 
 MAX_ROWS = 40
+MOST_SHEET_PIXELS = 32_000_000
+"""A sheet that declares more is none of ours: forty rows of two dozen images of 128 px are half of that."""
+
 _GAP_PX, _LONGEST_NAME_PX, _LETTER_PX = 2, 160, 10
 
 
@@ -21,6 +25,19 @@ def write_sheet(path: Path, rows: Sequence[NDArray[np.uint8]], names: Sequence[s
     """Write `draw_sheet` as a PNG, whole or not at all."""
     with whole_file(path) as part:
         draw_sheet(rows, names).save(part, format="PNG")
+
+
+def read_sheet(path: Path) -> Image.Image:
+    """A sheet of a run folder that may have come from a stranger, in RGB.
+
+    Raises:
+        DataError: not a PNG that can be read whole, or a larger one than we write.
+    """
+    with opened(path, ("PNG",), MOST_SHEET_PIXELS) as image:
+        try:
+            return image.convert("RGB")
+        except Exception as error:  # decoders raise whatever a broken file brings them to
+            raise DataError(f"sheet {str(path)!r} cannot be decoded ({one_line(error)}); remove it") from error
 
 
 def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image.Image:

@@ -142,7 +142,12 @@ def _read(path: Path) -> list[_Row]:
         # spaces around a cell are layout; what stands in JSON's quotes is meant
         if path.suffix.lower() != ".jsonl":
             name, label = name.strip(), label.strip()
-        file = folder / name.replace("\\", "/")
+        name = name.replace("\\", "/")
+        if name.startswith("//"):  # on Windows even looking it up would ask another machine, and log in there
+            raise DataError(
+                f"{where}: {column} is {name!r:.60}, which names another machine; copy the image into the folder"
+            )
+        file = folder / name
         refuse_leaving(file, inside)
         rows.append(_Row(file, label, _split(record, where), _group(record)))
         if rows[-1].split is None:

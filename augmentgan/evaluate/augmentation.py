@@ -71,9 +71,9 @@ def _random_affine(images: Tensor, random: torch.Generator, strength: float) -> 
         images.device,
     )  # (n, 2, 3); shifts are in half sides, so 0.2 is a tenth of the side
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    # moved relative to the grey of its upper edge, so that an image on a bright background does not get dark corners
-    level = images[:, :, :1, :].mean(dim=(2, 3), keepdim=True)
-    return F.grid_sample(images - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
+    # what moves in from outside goes on as the edge does: black beside black, no dark corners beside a bright background, and a thing that
+    # reaches the edge is not cut off there
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _trivial_augment(images: Tensor, strength: float) -> Tensor:

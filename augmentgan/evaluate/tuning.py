@@ -4,7 +4,9 @@ An arm starts from what the arm it extends has chosen and has two candidates of 
 classical augmentation, the bar for all others, has one more:
 
     real, oversampling, class weights   weight decay 0.05 or 0.5
-    classic                             full or half strength of augmentation (none is its parent's score); then mirror images or not
+    classic                             full or half strength of augmentation, none (its parent's score) only where that is better by a
+                                        standard error: a baseline that luck leaves out invents gains; then mirror images, where they are
+                                        better by one, for they may turn an image into one of another class
     synthetic, fill                     the recipe's share of synthetic images or half of it; none is its parent's score
 
 An arm that chooses none is trained exactly like its parent; one that chooses badly is worse. mixup, cutmix and synthetic images alone
@@ -140,8 +142,9 @@ class Tuner:
                 return self.setting_of(arm.without(word))
         if arm.classic:
             inherited = self.setting_of(arm.without("classic"))
-            best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5, 0.0)])
-            return self._choose(arm, [best, replace(best, flips=True)])
+            best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5)])
+            best = self._choose(arm, [best, replace(inherited, strength=0.0)], margin=1.0)
+            return self._choose(arm, [best, replace(best, flips=True)], margin=1.0)
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 
     def _choose(self, arm: Arm, settings: Sequence[Setting], margin: float = 0.0) -> Setting:

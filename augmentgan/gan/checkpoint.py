@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from augmentgan.errors import RunError, writable
-from augmentgan.files import whole_file, write_json
+from augmentgan.files import is_special, whole_file, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
 from augmentgan.names import NUMBERS_FILE, TENSORS_FILE
@@ -125,6 +126,8 @@ def read_numbers(folder: Path) -> Numbers:
 
 def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tensor]]:
     try:
+        if is_special(folder / TENSORS_FILE):
+            raise OSError(errno.EINVAL, "it is not a regular file")
         with safe_open(folder / TENSORS_FILE, framework="pt") as file:
             metadata = file.metadata() or {}
             version = metadata.get("format")

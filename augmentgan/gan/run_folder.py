@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from augmentgan.errors import OutputError, RunError, TrainingError, writable
 from augmentgan.files import (
     append_line,
     has_key,
+    is_special,
     parse_json,
     read_json,
     refuse_stranger,
@@ -34,7 +36,18 @@ from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
-from augmentgan.names import DATA_FILE, EVENTS_FILE, LOCK_FILE, OF_A_RUN, RUN_FILE, SHEETS_FOLDER, SPLIT_FILE, sheets_of
+from augmentgan.names import (
+    DATA_FILE,
+    EVENTS_FILE,
+    LOCK_FILE,
+    OF_A_BENCHMARK,
+    OF_A_RUN,
+    PROTOCOL_FILE,
+    RUN_FILE,
+    SHEETS_FOLDER,
+    SPLIT_FILE,
+    sheets_of,
+)
 from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
 
 BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0}
@@ -85,13 +98,19 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         what: which of the two.
 
     Raises:
-        OutputError: `folder` cannot be made, or has a name that checkpoints cannot be read under.
+        OutputError: `folder` cannot be made, has a name that checkpoints cannot be read under, or a link or a pipe where a file of ours
+            belongs: a folder from a stranger could have us write or remove anything elsewhere.
         RunError: another process is at work in it.
     """
     if writable(str(folder)) != str(folder):  # safetensors writes there, and then cannot open what it has written
         raise OutputError(
             f"{what} folder {str(folder)!r}: its name is not UTF-8; name another with --out, or rename it"
         )
+    for name in (RUN_FILE, LOCK_FILE, PROTOCOL_FILE, *OF_A_RUN, *OF_A_BENCHMARK):
+        if (folder / name).is_symlink() or is_special(folder / name):
+            raise OutputError(
+                f"{what} folder {str(folder)!r}: {name!r} is a link, or neither a file nor a folder; put what it stands for in its place, or remove it"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
@@ -266,6 +285,8 @@ def read_info(folder: Path) -> dict[str, Any]:
         datetime.fromisoformat(str(info["created"]))
         if not 0 <= info["seed"] < 2**63:
             raise ValueError("the seed is out of range")
+        if not re.fullmatch(r"[0-9a-f]{64}", str(info["data_fingerprint"])):
+            raise ValueError("the fingerprint is none")
         names = info["class_names"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("class names are not strings")
@@ -336,7 +357,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     """The lines of events.jsonl; one that a crash cut off is passed over."""
     path = folder / EVENTS_FILE
     events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         with contextlib.suppress(ValueError):
             event = parse_json(line)
             if (

@@ -182,8 +182,10 @@ def parse_rollbacks(value: Any) -> list[Rollback]:
             type(each.updates) is int
             and type(each.from_updates) is int
             and isinstance(each.reason, str)
-            and 0 < float(each.rate_generator) <= 1
-            and 0 < float(each.rate_discriminator) <= 1
+            and all(
+                isinstance(rate, int | float) and 0 < rate <= 1
+                for rate in (each.rate_generator, each.rate_discriminator)
+            )
             for each in rollbacks
         )
     except TypeError as error:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import OutputError
 from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder
-from augmentgan.gan.export import WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
+from augmentgan.gan.export import CONFIG_FILE, WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
 from augmentgan.names import ONNX_FILE
 from augmentgan.report.model_card import model_card
@@ -77,7 +77,8 @@ def export_run(
     if format != "safetensors":
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
-    refuse_stranger(path, is_exported, "holds no exported model")
+    known = {WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, SAMPLES_FILE}
+    refuse_stranger(path, is_exported, "holds no exported model", known)
     refuse_existing(path, overwrite=overwrite)
     card = model_card(run, license)
     with whole_folder(path, overwrite=overwrite) as part:

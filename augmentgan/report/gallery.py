@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.data.sheet import MAX_ROWS, draw_sheet
+from augmentgan.data.sheet import MAX_ROWS, draw_sheet, read_sheet
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run
 from augmentgan.gan.sampling import BATCH, latents_of
@@ -126,11 +126,11 @@ def _timelapse(run: Run) -> Picture | None:
     grey = run.recipe.data.channels == 1
     frames = []
     for file in chosen:
-        with Image.open(file) as sheet:
-            rows = min(len(run.class_names), MAX_ROWS)
-            height = sheet.height // rows * min(rows, MOST_CLASSES)
-            frame = Image.new("L" if grey else "RGB", (sheet.width, height + _TITLE_PX), "white")
-            frame.paste(sheet.crop((0, 0, sheet.width, height)).convert(frame.mode), (0, _TITLE_PX))
+        sheet = read_sheet(file)
+        rows = min(len(run.class_names), MAX_ROWS)
+        height = sheet.height // rows * min(rows, MOST_CLASSES)
+        frame = Image.new("L" if grey else "RGB", (sheet.width, height + _TITLE_PX), "white")
+        frame.paste(sheet.crop((0, 0, sheet.width, height)).convert(frame.mode), (0, _TITLE_PX))
         ImageDraw.Draw(frame).text((2, 2), f"after {int(file.stem)} updates", fill="black")
         frames.append(np.asarray(frame))
     caption = "The sample sheet as training went on; the same latents in every frame, one row a class."

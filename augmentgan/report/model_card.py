@@ -178,7 +178,7 @@ def _protocol_of(run: Run, benchmark: BenchmarkReport) -> tuple[int, int]:
     """Test images and repeats."""
     try:
         return int(benchmark.protocol["sizes"]["test"]), int(benchmark.protocol["repeats"])
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise not_written_by(run.folder / BENCHMARK_FILE, "benchmark", error) from error
 
 

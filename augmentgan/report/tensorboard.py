@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from augmentgan.data.sheet import read_sheet
 from augmentgan.extras import require_extra
 from augmentgan.gan.run_folder import read_events, read_info
 from augmentgan.names import TENSORBOARD_FOLDER, sheet_of
@@ -89,5 +89,4 @@ class TensorBoardLog:
                 writer.add_scalar(tag, event[key], step, walltime=when)
         sheet = sheet_of(self._run, step)
         if sheet.exists():
-            with Image.open(sheet) as image:
-                writer.add_image("samples/sheet", np.asarray(image.convert("RGB")), step, when, dataformats="HWC")
+            writer.add_image("samples/sheet", np.asarray(read_sheet(sheet)), step, when, dataformats="HWC")

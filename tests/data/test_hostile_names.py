@@ -40,6 +40,24 @@ def test_a_pipe_is_not_waited_for(tree):
     refused(tree / "class_0" / "pipe.png", "not a regular file")
 
 
+@needs_fifo
+@pytest.mark.parametrize("name", ["a.h5", "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"])
+def test_a_pipe_in_place_of_a_set_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    if "idx" in name:
+        partner = name.replace("labels-idx1", "x").replace("images-idx3", "labels-idx1").replace("x-u", "images-idx3-u")
+        (tmp_path / partner).write_bytes(b"")
+    refused(tmp_path / name, "regular file")
+
+
+@needs_fifo
+def test_a_pipe_beside_a_table_is_not_waited_for(tree):
+    rows = "".join(f"{file.relative_to(tree)},a\n" for file in tree.glob("class_0/*.png"))
+    (tree / "table.csv").write_text(f"path,label\n{rows}")
+    os.mkfifo(tree / "augmentgan.json")
+    assert ag.load(tree / "table.csv").class_names == ("a",)
+
+
 def test_a_folder_that_cannot_be_read_is_not_passed_over(tree, monkeypatch):
     (tree / "class_0" / "secret").mkdir()
     scandir = os.scandir

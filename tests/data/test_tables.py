@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
+from augmentgan.data import tables
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import join_test
 from augmentgan.errors import DataError
@@ -104,6 +105,12 @@ def test_files_outside_the_folder_of_the_table(tree, way_out):
     (tree / "link.png").symlink_to(secret)
     path = csv(tree, *rows_of(tree), f"{way_out.format(absolute=secret)},class_0")
     refused(path, "secret.png" if "link" not in way_out else "link.png", "the folder")
+
+
+@pytest.mark.parametrize("name", ["//host/share/x.png", "\\\\host\\share\\x.png"])
+def test_another_machine_is_not_asked(tree, monkeypatch, name):
+    monkeypatch.setattr(tables, "refuse_leaving", lambda *_: pytest.fail("it was looked up"))
+    refused(csv(tree, f"{name},class_0"), "line 2", "names another machine")
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,15 @@ def test_strength_nothing_changes_nothing_and_half_changes_less():
     assert moved[0] == 0 < moved[1] < moved[2]
 
 
+def test_what_moves_in_from_outside_goes_on_as_the_edge_does():
+    """No dark corners beside a bright side, no bright ones beside a dark one."""
+    images = torch.full((64, 1, 32, 32), -1.0)
+    images[:, :, :, 16:] = 1.0  # a dark and a bright half
+    out = classic_augmentation(images, torch.Generator().manual_seed(0))
+    assert (out[:, :, :, 0] < -0.999).all()
+    assert (out[:, :, :, -1] > 0.999).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_flips_mirror_half_of_the_images_and_nothing_else(channels):
     images = torch.rand(400, channels, 4, 4)

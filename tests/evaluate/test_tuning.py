@@ -229,6 +229,24 @@ def test_with_rare_classes_the_share_in_every_class_stays_unless_it_is_clearly_w
     assert make(replace(data, extra={"row": np.arange(len(data))})).setting_of(Arm(arm)).share == share
 
 
+@pytest.mark.parametrize("n_lost", [4, 0])
+@pytest.mark.parametrize("risky", [{"strength": 0.0}, {"strength": 0.5, "flips": True}], ids=["none", "mirror images"])
+def test_a_baseline_is_not_weakened_by_luck(tuner, digits, monkeypatch, n_lost, risky):
+    """With what would weaken it five images more are right, and some that were right are not: of four, the one that is left proves nothing."""
+    make, _, _ = tuner
+    nines = np.flatnonzero(digits.labels == 9)
+    half, chosen = Setting(0.05, strength=0.5, share=0.0), Setting(0.05, share=0.0, **risky)
+    wrong_with = {half: nines[:5], chosen: nines[5 : 5 + n_lost]}
+
+    def predict(network, asked):
+        wrong = wrong_with.get(network[1], nines)
+        return torch.from_numpy((asked.labels + np.isin(asked.extra["row"], wrong)) % 10)
+
+    monkeypatch.setattr(tuning, "predict", predict)
+    setting = make(replace(digits, extra={"row": np.arange(len(digits))})).setting_of(Arm("real+classic"))
+    assert replace(setting, share=0.0) == (half if n_lost else chosen)
+
+
 def test_useful_ones_are_kept(tuner):
     make, _, quality = tuner
     plain = Setting(0.05, strength=0.0, share=0.0)

@@ -143,6 +143,18 @@ def test_only_synthetic_folders_are_replaced(trained, tree, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "tree"]
 
 
+def test_what_somebody_put_beside_a_synthetic_set_is_not_lost(trained, tmp_path):
+    out = tmp_path / "out"
+    ag.write_samples(trained, trained.counts(1), out, "folder")
+    (out / ".DS_Store").touch()  # where somebody has looked
+    ag.write_samples(trained, trained.counts(2), out, "folder", overwrite=True)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"also holds 'notes\.txt'"):
+        ag.write_samples(trained, trained.counts(3), out, "folder", overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert len(list(out.rglob("*.png"))) == 20
+
+
 class Overruled(Team):
     """A team whose first process refuses nothing."""
 

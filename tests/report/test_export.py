@@ -140,11 +140,15 @@ def test_an_export_that_exists_stays(trained, tmp_path):
             ag.export_run(trained, "onnx", tmp_path / "x", overwrite=overwrite)
     assert (tmp_path / "x" / "mine").read_text() == "mine"
     ag.export_run(trained, "safetensors", tmp_path / "model")
-    (tmp_path / "model" / "note").write_text("old")
     with pytest.raises(OutputError, match="exists already; --overwrite replaces it"):
         ag.export_run(trained, "safetensors", tmp_path / "model")
+    (tmp_path / "model" / ".git").mkdir()
+    with pytest.raises(OutputError, match=r"also holds '\.git', which would be lost"):
+        ag.export_run(trained, "safetensors", tmp_path / "model", overwrite=True)
+    (tmp_path / "model" / ".git").rmdir()
+    (tmp_path / "model" / "README.md").write_text("old")
     ag.export_run(trained, "safetensors", tmp_path / "model", overwrite=True)
-    assert not (tmp_path / "model" / "note").exists()
+    assert (tmp_path / "model" / "README.md").read_text() != "old"
 
 
 def test_somebody_elses_model_is_never_replaced(trained, tmp_path):

@@ -1,0 +1,77 @@
+"""What classical augmentation is worth by itself, as the code that runs has it: rows of benchmarks/results/NAME.json.
+
+    python benchmarks/classical.py NAME DATA.h5 --per-class 20 100 --draws 4 --label "gaps go on as the edge does"
+
+For every draw of training images one classifier without augmentation and one for each strength, nothing tuned; scores are balanced accuracy
+on images of DATA's training part that the draw left over, never on test images. A change of the augmentation is compared by running
+this before and after it, each with its own label. Rows that are in the file already are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+import _environment
+import numpy
+import torch
+
+import augmentgan as ag
+from augmentgan.data.images import TRAIN
+from augmentgan.data.load import facts
+from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.classifier import Setting, predict, train_classifier
+
+CPU = torch.device("cpu")
+HELD_OUT_PER_CLASS = 400
+
+
+def main() -> None:
+    """Make the rows that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--per-class", type=int, nargs="+", required=True)
+    parser.add_argument("--draws", type=int, default=4)
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.5, 1.0])
+    parser.add_argument("--flips", action="store_true", help="half of the images mirrored")
+    parser.add_argument("--label", required=True)
+    wish = parser.parse_args()
+
+    rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
+    known = {(row["data"], row["label"], row["per_class"], row["draw"], row["strength"], row["flips"]) for row in rows}
+    data = ag.load(wish.data).part(TRAIN)
+    for per_class in wish.per_class:
+        for draw in range(wish.draws):
+            real, held_out = drawn(data, per_class, draw)
+            section = ag.Recipe().resolve(facts(real)).benchmark
+            for strength in wish.strengths:
+                # without augmentation there are no gaps to fill
+                label = wish.label if strength else ""
+                if (wish.data.name, label, per_class, draw, strength, wish.flips) in known:
+                    continue
+                setting = Setting(strength=strength, flips=wish.flips)
+                arm = Arm("real+classic" if setting.augments else "real")
+                network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
+                right = predict(network, held_out).numpy() == held_out.labels
+                recalls = [float(right[held_out.labels == k].mean()) for k in range(real.n_classes)]
+                row = {"data": wish.data.name, "label": label, "per_class": per_class, "draw": draw}
+                figures = {"strength": strength, "flips": wish.flips, "balanced_accuracy": statistics.mean(recalls)}
+                rows.append({**row, **figures})
+                print(rows[-1], flush=True)
+                _environment.extend(wish.name, rows=rows)
+
+
+def drawn(data: ag.LabelledImages, per_class: int, seed: int) -> tuple[ag.LabelledImages, ag.LabelledImages]:
+    """A training draw, and up to `HELD_OUT_PER_CLASS` images a class of what it left over."""
+    random = numpy.random.default_rng(1000 + seed)
+    shuffled = [random.permutation(numpy.flatnonzero(data.labels == label)) for label in range(data.n_classes)]
+    parts = (slice(per_class), slice(per_class, per_class + HELD_OUT_PER_CLASS))
+    real, held_out = (data.subset(numpy.sort(numpy.concatenate([rows[part] for rows in shuffled]))) for part in parts)
+    return real, held_out
+
+
+if __name__ == "__main__":
+    main()
