@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arm", default="real+classic+synthetic")
+    parser.add_argument("--strength", type=float, default=1.0, help="of classical augmentation; a file holds rows of one")
     parser.add_argument("--variant", action="append", default=[], dest="variants", help="NAME[: SETTING ...]")
     wish = parser.parse_args()
 
@@ -60,7 +61,7 @@ def main() -> None:
                 if each is None or (label, each.name, name, seed) in known:
                     continue
                 offered = apply_policy(run.train, samples, section, seed, CPU) if name in sections else samples
-                setting = Setting(share=section.synthetic_share)
+                setting = Setting(strength=wish.strength, share=section.synthetic_share)
                 network = train_classifier(each, run.train, offered, section, section.steps, seed, CPU, setting)
                 right = predict(network, validation).numpy() == validation.labels
                 recalls = [float(right[validation.labels == k].mean()) for k in range(run.train.n_classes)]
@@ -71,6 +72,7 @@ def main() -> None:
                         "variant": name,
                         "steps": section.steps,
                         "batch_images": section.batch_images,
+                        "strength": wish.strength,
                         "seed": seed,
                         "balanced_accuracy": statistics.mean(recalls),
                         "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
