@@ -334,6 +334,7 @@ TABLES = {
     "rates-digits": lambda: sweep("rates-digits", "learning rates"),
     "rates-sign-full": lambda: sweep("bar-sign-100", "settings"),
     "classical": classical,
+    "mixing-half-strength": lambda: mixing("mixing-half-strength"),
     "mixing-step-rates": lambda: mixing("mixing-step-rates"),
     "fixes": lambda: sweep("fixes-mnist-20", "change"),
     "statistic": lambda: sweep("statistic-fashion-50", "change"),

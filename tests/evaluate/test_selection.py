@@ -94,17 +94,8 @@ def generate(half_copies, tmp_path):
     """What `generate` says: on stdout, 20 samples a class."""
 
     def said(*words):
-        where = [
-            "--run",
-            str(half_copies.folder),
-            "--out",
-            str(tmp_path / "s.h5"),
-            "--overwrite",
-            "--device",
-            "cpu",
-            "--quiet",
-        ]
-        done = CliRunner().invoke(app, ["generate", "--per-class", "20", *where, *words])
+        where = ["--run", str(half_copies.folder), "--out", str(tmp_path / "s.h5"), "--device", "cpu"]
+        done = CliRunner().invoke(app, ["generate", "--per-class", "20", "--overwrite", "--quiet", *where, *words])
         assert done.exit_code == 0, done.output
         return done.stdout
 
