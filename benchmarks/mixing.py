@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arm", default="real+classic+synthetic")
-    parser.add_argument("--strength", type=float, default=1.0, help="of classical augmentation; a file holds rows of one")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="of classical augmentation; a file holds rows of one"
+    )
     parser.add_argument("--variant", action="append", default=[], dest="variants", help="NAME[: SETTING ...]")
     wish = parser.parse_args()
 
