@@ -18,7 +18,8 @@ of samples what test images give (docs/experiments.md, "What validation promises
 fold samples of a generator, and opinions of teachers, that never saw its images. The best score wins, and
 only where scores are equal does the recipe's own share stay. A rule that kept it unless it was clearly worse would keep harm too. Sets
 with rare classes are the exception: there a class of four validates on four images, the best score is hardly more than a lot drawn, and the recipe's share of
-samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error.
+samples in every class, for which experience speaks (docs/experiments.md), stays unless another is better by a standard error (the rule of
+Breiman et al. 1984, Classification and Regression Trees).
 """
 
 from __future__ import annotations
