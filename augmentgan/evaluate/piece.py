@@ -18,7 +18,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm, has_even_classes, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.results import BenchmarkRow, score
+from augmentgan.evaluate.results import METRICS, BenchmarkRow, score
 from augmentgan.evaluate.statistics import Correctness
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest
@@ -76,7 +76,7 @@ def run_piece(
     trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
     for arm in arms:
         name = part_name(piece.name, arm, imbalanced=piece.imbalanced)
-        kept = _restored(finished.get(name), len(piece.test), piece.test.n_classes)
+        kept = _restored(finished.get(name), arm, piece)
         if kept is None:
             synthetic = samples() if arm.uses_synthetic else piece.real.subset([])
             if tuner is None and section.tune:
@@ -147,12 +147,19 @@ def part_name(piece: str, arm: Arm, *, imbalanced: bool) -> str:
     return f"{piece}-{arm.name}" + ("" if rival is None else f"-over-{rival.name}")
 
 
-def _restored(kept: Any, n_test: int, n_classes: int) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:
+def _restored(kept: Any, arm: Arm, piece: Piece) -> tuple[BenchmarkRow, NDArray[np.int64]] | None:
     """A finished arm as `run_piece` kept it, or None where there is none or it was tampered with."""
     try:
         row = TypeAdapter(BenchmarkRow).validate_json(json.dumps(kept["row"]), strict=True)
         predicted = np.array(kept["predicted"])
     except (TypeError, KeyError, ValueError):
         return None
-    fits = predicted.shape == (n_test,) and predicted.dtype.kind == "i"
-    return (row, predicted) if fits and ((predicted >= 0) & (predicted < n_classes)).all() else None
+    figures = np.array([getattr(row, name) for name in METRICS])
+    fits = (
+        (row.arm, row.repeat, row.train_per_class) == (arm.name, piece.repeat, piece.train_per_class)
+        and ((figures >= 0) & (figures <= 1)).all()  # false for what is no number
+        and len(row.recall_per_class) == piece.test.n_classes
+        and predicted.shape == (len(piece.test),)
+        and predicted.dtype.kind == "i"
+    )
+    return (row, predicted) if fits and ((predicted >= 0) & (predicted < piece.test.n_classes)).all() else None
