@@ -48,11 +48,10 @@ def main() -> None:
             real, held_out = drawn(data, per_class, draw)
             section = ag.Recipe().resolve(facts(real)).benchmark
             for strength in wish.strengths:
-                # without augmentation there are no gaps to fill
-                label = wish.label if strength else ""
+                setting = Setting(strength=strength, flips=wish.flips)
+                label = wish.label if setting.augments else ""  # without augmentation all labels are one
                 if (wish.data.name, label, per_class, draw, strength, wish.flips) in known:
                     continue
-                setting = Setting(strength=strength, flips=wish.flips)
                 arm = Arm("real+classic" if setting.augments else "real")
                 network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
                 right = predict(network, held_out).numpy() == held_out.labels

@@ -9,7 +9,7 @@ import subprocess
 import h5py
 import pytest
 import torch
-from safetensors import safe_open
+from tests_support import weights
 
 import augmentgan as ag
 from augmentgan.errors import OutputError
@@ -49,11 +49,6 @@ def one_line(caught):
     assert "\n" not in message
     assert "cannot write" in message
     return message
-
-
-def weights(folder):
-    with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def test_fit_on_a_disk_that_fills_up(trained, digits, small_recipe, small_disk):

@@ -19,6 +19,11 @@ def write_tree(root: Path, data, classes: int, per_class: int) -> None:
             Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
 
 
+def weights(run_folder):
+    """All tensors of a run's checkpoint."""
+    return load_file(run_folder / "checkpoint.safetensors")
+
+
 def renumber(run_folder, **numbers):
     """Give a run's checkpoint other numbers, such as updates=60."""
     file = run_folder / "checkpoint.safetensors"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors import safe_open
+from tests_support import weights
 
 import augmentgan as ag
 from augmentgan.errors import RunError, TrainingError
@@ -78,11 +78,6 @@ def test_a_critic_has_no_floor():
     for _ in range(PATIENCE + 1):
         watch.see(status(loss_d=-50.0))
     assert not watch.in_doubt
-
-
-def weights(folder):
-    with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def breaks_at(monkeypatch, at, below_rate):
