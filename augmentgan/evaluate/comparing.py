@@ -150,23 +150,24 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
     One comparison was fixed beforehand, so one size needs no correction; over several sizes their p values are adjusted (Holm).
     "hurts" at any size is the verdict whatever happens at the others.
 
-    Where a set is imbalanced the rival draws classes evenly, which need not be better than drawing images as they are. So "helps"
-    asks for more there: the arm must be above the plain rival too, where that was run. At a size both must hold, which needs no
-    correction (an intersection-union test, Berger 1982); over several sizes the larger of the two p values is adjusted.
+    The rival need not be better than something simpler: classical augmentation may be worse than none, and drawing classes evenly worse
+    than drawing images as they are. So "helps" asks for more: the arm must be above these simpler rivals too, where they were run. At a
+    size all must hold, which needs no correction (an intersection-union test, Berger 1982); over several sizes the largest of their p
+    values is adjusted.
     """
-    chosen, plain = _headline(comparisons, imbalanced=imbalanced)
+    chosen, simpler = _headline(comparisons, imbalanced=imbalanced)
     if not chosen:
         return Verdict(
             "No arm with synthetic images was compared with the same arm without.", "no evidence", "real", "real"
         )
     several = len(chosen) > 1
     adjusted = holm([each.p_value for each in chosen])
-    of_both = holm([max(of.p_value for of in _at(each, chosen, plain)) for each in chosen])
+    of_all = holm([max(of.p_value for of in _at(each, chosen, *simpler)) for each in chosen])
     worse = [each for each, p in zip(chosen, adjusted, strict=True) if _side(each, p if several else None) < 0]
     better = [
         each
-        for each, p in zip(chosen, of_both, strict=True)
-        if all(_side(of, p if several else None) > 0 for of in _at(each, chosen, plain))
+        for each, p in zip(chosen, of_all, strict=True)
+        if all(_side(of, p if several else None) > 0 for of in _at(each, chosen, *simpler))
     ]
     arm, baseline, at = chosen[0].arm, chosen[0].baseline, chosen[0].train_per_class
     surely = ", ".join(str(each.train_per_class) for each in worse or better)
@@ -177,22 +178,28 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
         return Verdict(text, "hurts", arm, baseline, worse[0].train_per_class)
     points = " points of balanced accuracy"
     change = _points(chosen, points, with_size=several)
-    and_over_plain = f", and over {plain[0].baseline} {_points(plain, points, with_size=several)}" if plain else ""
+    beside = "".join(f", and over {each[0].baseline} {_points(each, points, with_size=several)}" for each in simpler)
     if better:
-        text = f"Helps: synthetic images add {change} over {baseline}{and_over_plain}{note}."
+        text = f"Helps: synthetic images add {change} over {baseline}{beside}{note}."
         return Verdict(text, "helps", arm, baseline, better[0].train_per_class)
-    if plain:
-        why = "at no size is it surely above both (Holm)" if several else "it is not surely above both"
-    elif several:
-        why = "the intervals, adjusted for their number (Holm), do not exclude zero"
+    if several:
+        what = "all of them" if simpler else "it"
+        why = f"at no size is it surely above {what} (adjusted for the number of sizes, Holm)"
     else:
-        why = "the interval contains zero"
-    text = f"No evidence: the change over {baseline} is {change}{and_over_plain}; {why}."
+        open_ = [
+            each.baseline
+            for each in (chosen[0], *(each for family in simpler for each in family))
+            if _side(each, None) <= 0
+        ]
+        why = f"it is not surely above {' and '.join(open_)}"
+    text = f"No evidence: the change over {baseline} is {change}{beside}; {why}."
     return Verdict(text, "no evidence", arm, baseline, at)
 
 
-def _headline(comparisons: Sequence[Comparison], *, imbalanced: bool) -> tuple[list[Comparison], list[Comparison]]:
-    """What the verdict is about, size by size: over the arm's rival, and over its plain rival where that is another one and was run."""
+def _headline(
+    comparisons: Sequence[Comparison], *, imbalanced: bool
+) -> tuple[list[Comparison], list[list[Comparison]]]:
+    """What the verdict is about, size by size: over the arm's rival, and over each simpler rival that is another one and was run."""
 
     def over(arm: str, baseline: Arm | None) -> list[Comparison]:
         wanted = (arm, baseline and baseline.name, "balanced_accuracy")
@@ -202,7 +209,8 @@ def _headline(comparisons: Sequence[Comparison], *, imbalanced: bool) -> tuple[l
     for name in dict.fromkeys([*HEADLINES, *others]):
         rival, plain = (Arm(name).without_synthetic(imbalanced=each) for each in (imbalanced, False))
         if found := over(name, rival):
-            return found, [] if plain == rival else over(name, plain)
+            simpler = [over(name, each) for each in dict.fromkeys([plain, Arm("real")]) if each != rival]
+            return found, [each for each in simpler if each]
     return [], []
 
 

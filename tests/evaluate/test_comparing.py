@@ -65,13 +65,36 @@ def test_on_an_imbalanced_set_it_helps_only_above_the_plain_rival_too(sizes):
         assert f"over real+classic {100 * change:+.1f} points" in verdict.text
 
 
-def test_above_each_rival_at_another_size_is_above_both_at_none():
+@pytest.mark.parametrize("imbalanced", [False, True])
+@pytest.mark.parametrize("sizes", [[20], [20, 50]])
+def test_where_classical_augmentation_is_worse_than_none_it_helps_only_above_real_images_too(sizes, imbalanced):
+    """A gain over a baseline that itself lost more is no gain."""
+    rival = "real+oversampling+classic" if imbalanced else "real+classic"
+    over_rival = [compared(size, 0.05, 0.001, baseline=rival) for size in sizes]
+    for change, p_value, outcome in (
+        (0.02, 0.001, "helps"),
+        (0.002, 0.8, "no evidence"),
+        (-0.03, 0.001, "no evidence"),
+    ):
+        over_real = [compared(size, change, p_value, baseline="real") for size in sizes]
+        verdict = verdict_of(over_real + over_rival, imbalanced=imbalanced)
+        assert (verdict.outcome, verdict.baseline) == (outcome, rival)
+        assert f"over real {100 * change:+.1f} points" in verdict.text
+        if outcome == "no evidence" and len(sizes) == 1:
+            assert verdict.text.endswith("it is not surely above real.")
+
+
+@pytest.mark.parametrize(
+    ("imbalanced", "baselines"),
+    [(True, ("real+oversampling+classic", "real+classic")), (False, ("real+classic", "real"))],
+)
+def test_above_each_rival_at_another_size_is_above_all_at_none(imbalanced, baselines):
     rows = [
         compared(size, 0.05 if size == better_at else 0.0, 0.001 if size == better_at else 0.9, baseline=baseline)
-        for baseline, better_at in (("real+oversampling+classic", 20), ("real+classic", 50))
+        for baseline, better_at in zip(baselines, (20, 50), strict=True)
         for size in (20, 50)
     ]
-    assert verdict_of(rows, imbalanced=True).outcome == "no evidence"
+    assert verdict_of(rows, imbalanced=imbalanced).outcome == "no evidence"
 
 
 @pytest.mark.parametrize("sizes", [[20], [20, 50]])
