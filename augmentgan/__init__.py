@@ -81,4 +81,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOMES, *_OPTIONAL_HOMES]
+    # not what an extra brings: help() gets every name that is listed, and would end where the extra is missing
+    return sorted({*globals(), *_HOMES})

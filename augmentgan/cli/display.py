@@ -57,7 +57,7 @@ def plan_lines(plan: Plan, folder: Path) -> list[str]:
     ]
     if len(plan.split.dropped):
         lines.append(
-            f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, or nearly"
+            f"note     {len(plan.split.dropped)} training images left out: the test part holds the same ones, nearly the same, or others of their group"
         )
     n_contradictory = plan.n_contradictory
     if n_contradictory:
@@ -184,7 +184,7 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
             nonlocal last
             if not quiet and (time.monotonic() - last > 10 or (done == total and last > started)):
                 last = time.monotonic()
-                print(f"{done}/{total} {noun}", file=sys.stderr)
+                console.print(f"{done}/{total} {noun}", markup=False, highlight=False, soft_wrap=True)
 
         yield line
         return
@@ -194,7 +194,7 @@ def progress(total: int, noun: str, *, quiet: bool) -> Iterator[Callable[[int], 
 
 
 class ProtocolDisplay:
-    """Shows a benchmark from scratch: one line that moves in a terminal, a line a finished arm elsewhere."""
+    """Shows a benchmark from scratch: a line a finished arm, and in a terminal one below that moves."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = ProgressConsole()

@@ -79,7 +79,9 @@ def _lines(found: Inspection) -> list[str]:
         with_option = " with --skip-bad" if found.refusal is not None else ""
         split = "the data's own split" if found.fit["split"] == "data" else "drawn by seed"
         dropped = (
-            f", {found.fit['n_dropped']} left out (the test part holds the same)" if found.fit["n_dropped"] else ""
+            f", {found.fit['n_dropped']} left out (the test part holds the same, nearly the same, or others of their group)"
+            if found.fit["n_dropped"]
+            else ""
         )
         lines.append(
             f"fit{with_option}  learns from {found.fit['n_train']} images at {found.fit['size_px']} px, {colour}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,8 +48,8 @@ def evaluate(
     lines = _lines(result)
     if is_imbalanced(opened.train.counts):
         lines.append(
-            "training images are uneven over the classes: distances are taken with samples in the same proportions, and of classes with "
-            "few images even perfect samples count as near copies more often than 1 %"
+            "training images are uneven over the classes: distances are taken with samples in the same proportions, and in classes of "
+            "three images or so some near copies are missed"
         )
     for line in lines:
         say(line)
@@ -57,12 +58,17 @@ def evaluate(
 
 def _lines(found: Evaluation) -> list[str]:
     from augmentgan.evaluate.extractors import EXTRACTORS
+    from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT
 
     # these names mean Inception's features and no others
     on_inception = found.features == EXTRACTORS["inception"]
     frechet, kernel = ("FID", "KID") if on_inception else ("frechet distance", "kernel distance")
     told = found.memorised_fraction is not None
-    of_copies = "1 % is what held-out real images give" if told else "ten held-out test images are needed to tell"
+    of_copies = (
+        "1 % is what held-out real images give"
+        if told
+        else f"{ENOUGH_HELD_OUT} held-out test images are needed to tell"
+    )
     lines = [
         f"{found.n_samples} samples against the training images; features: {found.features}",
         f"{frechet:18} {found.frechet_distance:.3f}   (0: alike)",
@@ -76,7 +82,9 @@ def _lines(found: Evaluation) -> list[str]:
     ]
     width = max(len("class"), *(len(name) for name in found.class_names))
     lines.append(f"{'class':{width}}   div  near  label agreement   (div 1: as varied as real; near 0: copies)")
-    order = sorted(range(len(found.class_names)), key=lambda label: found.diversity_per_class[label] or 0.0)[:_MOST]
+    order = sorted(range(len(found.class_names)), key=lambda label: _unknown_last(found.diversity_per_class[label]))[
+        :_MOST
+    ]
     for label in sorted(order):
         div, near = (_figure(each[label]) for each in (found.diversity_per_class, found.near_per_class))
         agreement = _percent(found.label_agreement_per_class[label])
@@ -84,6 +92,10 @@ def _lines(found: Evaluation) -> list[str]:
     if len(found.class_names) > _MOST:
         lines.append(f"the {_MOST} least varied of {len(found.class_names)} classes; --json has all")
     return lines
+
+
+def _unknown_last(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def _percent(value: float | None) -> str:

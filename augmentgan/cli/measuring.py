@@ -81,7 +81,7 @@ def benchmark(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Only these arms, such as real+classic,real+classic+synthetic; real, and each one's rival without samples, are always run.",
+            help="Only these arms, such as real+classic,real+classic+synthetic; real, and each one's rivals without samples, are always run.",
         ),
     ] = None,
     classifier: Annotated[
@@ -330,7 +330,7 @@ def report(
 
     opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
     # the page in the run folder is ours to renew; a file that the user names is not
-    page = write_report(opened, out, overwrite=overwrite or None)
+    page = write_report(opened, out, overwrite=overwrite or None, device=device)
     say(
         json.dumps({"page": str(page)})
         if as_json

@@ -98,7 +98,10 @@ class Arm:
         return "oversampling" in self.words or self.uses_synthetic
 
     def without_synthetic(self, *, imbalanced: bool) -> Arm | None:
-        """The rival that differs in the synthetic images alone; None for an arm of synthetic images alone."""
+        """The rival that differs in the synthetic images alone; None for an arm of synthetic images alone.
+
+        Where classes are nearly even (`IMBALANCED_FROM`) the rival draws images as they are, though the arm draws classes evenly.
+        """
         if not self.uses_synthetic or self.words == ("synthetic",):
             return None
         words = self.without("synthetic").without("fill").words
@@ -131,9 +134,9 @@ def minority_classes(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def chosen_arms(asked: Sequence[str] | None, *, imbalanced: bool) -> list[Arm]:
-    """The arms to run: "real" first, and before an arm with synthetic images its rival, unless it was asked for anyway.
+    """The arms to run: "real" first, and before an arm with synthetic images its rivals, unless they were asked for anyway.
 
-    So what an arm is compared with does not depend on which others are run.
+    So what an arm is compared with, and its verdict (`comparing.verdict_of`), do not depend on which others are run.
 
     Raises:
         DataError: an arm that is not known.
@@ -141,8 +144,7 @@ def chosen_arms(asked: Sequence[str] | None, *, imbalanced: bool) -> list[Arm]:
     names = (IMBALANCED_ARMS if imbalanced else ARMS) if asked is None else asked
     chosen = []
     for arm in map(Arm, dict.fromkeys(["real", *names])):
-        rival = arm.without_synthetic(imbalanced=imbalanced)
-        if rival and rival.name not in names:
-            chosen.append(rival)
+        rivals = (arm.without_synthetic(imbalanced=each) for each in (imbalanced, False))
+        chosen += [rival for rival in rivals if rival and rival.name not in names]
         chosen.append(arm)
     return list(dict.fromkeys(chosen))

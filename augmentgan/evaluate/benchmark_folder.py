@@ -39,12 +39,13 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
         yield
 
 
-def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
+def first_fit(folder: Path, sizes: Sequence[int | str] | None = None, device: str = "auto") -> Run:
     """The first generator of a benchmark from scratch.
 
     Args:
         folder: the benchmark's.
         sizes: images a class, or "all", of the draws that count; every draw does where left out.
+        device: where its networks lie.
 
     Raises:
         RunError: the folder holds no such benchmark, or no generator yet.
@@ -60,7 +61,7 @@ def first_fit(folder: Path, sizes: Sequence[int | str] | None = None) -> Run:
         raise RunError(
             f"benchmark {str(folder)!r} has no generator yet; run augmentgan benchmark DATA again, with an arm that has synthetic images"
         )
-    return Run(fits[0].parent)
+    return Run(fits[0].parent, device)
 
 
 def _mark(out: Path, key: dict[str, Any], *, overwrite: bool) -> None:

@@ -28,15 +28,14 @@ filled up, it does."""
 
 
 def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:
-    """The pairs (arm, baseline) that are compared: everything over real and real+classic, and each over its own rival."""
+    """The pairs (arm, baseline) that are compared: everything over real and real+classic, and each over its own rivals."""
     names = [arm.name for arm in arms]
     pairs: list[tuple[str, str]] = [
         (name, baseline) for baseline in ("real", "real+classic") for name in names if baseline in names
     ]
     for arm in arms:
-        rival = arm.without_synthetic(imbalanced=imbalanced)
-        if rival and rival.name in names:
-            pairs.append((arm.name, rival.name))
+        rivals = (arm.without_synthetic(imbalanced=each) for each in (imbalanced, False))
+        pairs += [(arm.name, rival.name) for rival in rivals if rival and rival.name in names]
     return [(arm, baseline) for arm, baseline in dict.fromkeys(pairs) if arm != baseline]
 
 
@@ -151,7 +150,7 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
     "hurts" at any size is the verdict whatever happens at the others.
 
     The rival need not be better than something simpler: classical augmentation may be worse than none, and drawing classes evenly worse
-    than drawing images as they are. So "helps" asks for more: the arm must be above these simpler rivals too, where they were run. At a
+    than drawing images as they are. So "helps" asks for more: the arm must be above these simpler rivals too (`arms.chosen_arms` runs them). At a
     size all must hold, which needs no correction (an intersection-union test, Berger 1982); over several sizes the largest of their p
     values is adjusted.
     """

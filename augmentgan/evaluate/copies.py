@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.evaluate.metrics import copy_ratios, copy_threshold
+from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT, copy_ratios, copy_threshold
 from augmentgan.gan.diversity import PixelDistances, distinct_images
 
-_ENOUGH = 10
-"""Held-out images that a threshold of one size of class rests on; `copy_threshold` needs as many."""
 _MOST_SIZES = 20
 """Sizes with a threshold of their own; in a set of hundreds of classes others share that of the next smaller size."""
 _PAIRS = 1 << 23
@@ -98,7 +96,7 @@ class CopyJudge:
 
 def _threshold(ratios: list[NDArray[np.float64]], others: list[NDArray[np.float64]]) -> float:
     """From held-out images of classes that are large enough; of all classes where those are too few; NaN where all are."""
-    enough = sum(map(len, ratios)) >= _ENOUGH
+    enough = sum(map(len, ratios)) >= ENOUGH_HELD_OUT
     every = ratios if enough else ratios + others
     threshold = copy_threshold(np.concatenate(every)) if every else None
     return np.nan if threshold is None else threshold

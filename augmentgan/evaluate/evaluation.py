@@ -104,7 +104,7 @@ def evaluate_run(
     Args:
         run: a run.
         per_class: samples a class that are judged; by default 200, fewer where there are many classes. The classifier of samples alone
-            learns from at least as many as `benchmark.synthetic_per_class` offers a benchmark.
+            learns from as many as a benchmark offers its arms (`mixing.samples_offered`).
         device: where to train classifiers.
         seed: of the classifiers.
         features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.

@@ -21,6 +21,9 @@ NEIGHBOURS = 5
 COPY_CHANCE = 0.01
 """How often a fresh real image would be taken for a copy."""
 
+ENOUGH_HELD_OUT = 10
+"""Held-out images that a threshold for copies rests on."""
+
 
 def frechet_distance(real: Features, synthetic: Features) -> float:
     """Frechet distance between Gaussians fitted to both sets (Heusel et al. 2017, arXiv 1706.08500, equation 6).
@@ -92,10 +95,10 @@ def copy_threshold(ratios: Features) -> float | None:
         ratios: (n,) of held-out real images.
 
     Returns:
-        A number in (0, 1); None for fewer than ten images, which leave nothing to say.
+        A number in (0, 1); None for fewer than `ENOUGH_HELD_OUT` images, which leave nothing to say.
     """
     n = len(ratios)
-    if n < 10:
+    if n < ENOUGH_HELD_OUT:
         return None
     logits = special.logit(ratios.clip(1e-6, 1 - 1e-4))
     bound = logits.mean() + stats.t.ppf(COPY_CHANCE, n - 1) * logits.std(ddof=1) * np.sqrt(1 + 1 / n)

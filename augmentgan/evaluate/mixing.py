@@ -120,7 +120,6 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         is_synthetic: (n,) bool; real images come first.
         targets: (n,) int64 labels, for samplers that weigh classes.
         weights: (n,) float32, how much each counts: 1 for real images, the set's `weight` for synthetic ones.
-        soft_labels: (n, k) float32 class probabilities: certain for real images, the set's `soft_labels` for synthetic ones.
     """
 
     def __init__(
@@ -147,9 +146,7 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         self.targets = torch.cat(labels)
         weight = torch.from_numpy(np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float32))
         self.weights = torch.cat([torch.ones(len(real)), weight[drawn]])
-        self.soft_labels = F.one_hot(self.targets, real.n_classes).float()
-        if SOFT_LABELS in synthetic.extra:
-            self.soft_labels[len(real) :] = torch.from_numpy(synthetic.extra[SOFT_LABELS])[drawn].float()
+        self._n_classes = real.n_classes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,8 +157,15 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         image = torch.from_numpy(self._sets[which].images[row].copy()).permute(2, 0, 1)  # (c, h, w)
         shown = image.float() / 255 if self._transform is None else self._transform(image)
         if self._policy:
-            return shown, self.soft_labels[index], self.weights[index]
+            return shown, self.soft_label(index), self.weights[index]
         return shown, int(self.targets[index])
+
+    def soft_label(self, index: int) -> Tensor:
+        """Class probabilities (k,) float32 of an item: certain for a real image, the set's `soft_labels` for a synthetic one."""
+        _, synthetic = self._sets
+        if SOFT_LABELS in synthetic.extra and self.is_synthetic[index]:
+            return torch.from_numpy(synthetic.extra[SOFT_LABELS][int(self.rows[index])].astype(np.float32))
+        return F.one_hot(self.targets[index], self._n_classes).float()
 
 
 def samples_offered(section: BenchmarkSection, real: LabelledImages) -> int:

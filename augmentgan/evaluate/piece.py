@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def run_piece(
     measured: dict[str, Measured] = {}
     tuner: Tuner | None = None
     samples = functools.cache(lambda: apply_policy(piece.real, piece.synthetic(), section, piece.seed, device))
-    trained: dict[Candidate, tuple[NDArray[np.float64], float]] = {}
+    trained: dict[Candidate, tuple[BenchmarkRow, NDArray[np.int64]]] = {}
     for arm in arms:
         name = part_name(piece.name, arm, imbalanced=piece.imbalanced)
         kept = _restored(finished.get(name), arm, piece)
@@ -89,22 +89,25 @@ def run_piece(
                     candidate.arm, piece.real, synthetic, section, section.steps, piece.seed, device, candidate.setting
                 )
                 probabilities = probabilities_of(network, piece.test)
-                trained[candidate] = probabilities, round(time.perf_counter() - started, 3)
+                row = BenchmarkRow(
+                    arm=arm.name,
+                    train_per_class=piece.train_per_class,
+                    repeat=piece.repeat,
+                    **score(probabilities, piece.test.labels),
+                    minority=minority,
+                    setting=asdict(candidate.setting),
+                    time_s=round(time.perf_counter() - started, 3),
+                )
+                trained[candidate] = row, probabilities.argmax(axis=1)
                 on_fit()
-            probabilities, time_s = trained[candidate]
-            row = BenchmarkRow(
-                arm=arm.name,
-                train_per_class=piece.train_per_class,
-                repeat=piece.repeat,
-                **score(probabilities, piece.test.labels),
-                minority=minority,
-                setting=asdict(candidate.setting),
-                time_s=time_s,
-            )
-            predicted = probabilities.argmax(axis=1)
+            row, predicted = trained[candidate]
+            row = replace(row, arm=arm.name)
             finished.keep(name, {"row": asdict(row), "predicted": predicted.tolist()})
         else:
             row, predicted = kept
+            # what chooses the same is the same, also where it was trained before an interruption
+            candidate = simplest(arm, Setting(**row.setting), imbalanced=piece.imbalanced, even=even)
+            trained.setdefault(candidate, kept)
         measured[arm.name] = row, Correctness(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
         on_row(row)
     return measured
@@ -151,6 +154,7 @@ def _restored(kept: Any, arm: Arm, piece: Piece) -> tuple[BenchmarkRow, NDArray[
     """A finished arm as `run_piece` kept it, or None where there is none or it was tampered with."""
     try:
         row = TypeAdapter(BenchmarkRow).validate_json(json.dumps(kept["row"]), strict=True)
+        TypeAdapter(Setting).validate_json(json.dumps(row.setting), strict=True)
         predicted = np.array(kept["predicted"])
     except (TypeError, KeyError, ValueError):
         return None

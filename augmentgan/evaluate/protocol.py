@@ -255,8 +255,11 @@ def _measured(
         on_progress(Progress(dict(at_work), len(done), len(pieces)))
 
     def finish(number: int) -> None:
+        if number in done:  # finished by others, and collected now
+            return
         done.add(number)
         at_work.pop(pieces.draws[number].name, None)
+        on_progress(Progress(dict(at_work), len(done), len(pieces)))
 
     return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from augmentgan.errors import DataError
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
+from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.generating import Judge, Refusal, any_of
 from augmentgan.gan.run import Run
@@ -50,7 +51,9 @@ def select_samples(run: Run, *, no_copies: bool = False, filter: str = "off", po
     device = next(run.generator.parameters()).device
     copies = CopyJudge(run.train, run.test)
     if no_copies and copies.threshold is None:
-        raise DataError(f"--no-copies: run {str(run.folder)!r} held fewer than 10 test images out to judge copies by")
+        raise DataError(
+            f"--no-copies: run {str(run.folder)!r} held fewer than {ENOUGH_HELD_OUT} test images out to judge copies by"
+        )
     refusals = [Refusal(copies.rule, copies.copies)] if no_copies else []
     judges: list[Judge] = []
     if policy != "none" or filter != "off":

@@ -58,7 +58,7 @@ def measure_all(
         pieces: what to measure.
         team: the processes that share them; each measures every n-th.
         processes: workers of our own; None: on the CPU as many as pay, elsewhere none.
-        on_message: called with a piece's number and what it told; of a team's pieces each process hears its own.
+        on_message: called with a piece's number and what it told; of a team's pieces each process hears its own at once, and then what others finished.
         on_done: called with the number of each piece that is done.
     """
 
@@ -74,16 +74,17 @@ def measure_all(
             measure(number, tells=True)
         team.wait()
         return [measure(number, tells=number not in ours) for number in numbers]
-    left = [number for number in numbers if not pieces.is_finished(number)]
-    n = min(
-        len(left),
-        processes or (n_workers(len(left), SAMPLE_COPIES * pieces.sample_bytes) if pieces.device.type == "cpu" else 1),
-    )
+    on_cpu = pieces.device.type == "cpu"
+    n = processes or (n_workers(len(pieces), SAMPLE_COPIES * pieces.sample_bytes) if on_cpu else 1)
+    n = min(len(pieces), n)
     if n <= 1:
         return [measure(number, tells=True) for number in numbers]
+    left = [number for number in numbers if not pieces.is_finished(number)]
     for number in numbers:
         if number not in left:
             measure(number, tells=True)
     left.sort(key=pieces.updates, reverse=True)  # the short ones last, so that no core waits long for another
-    in_workers(pieces.prepare(), left, n, on_message=on_message, on_done=on_done)
+    # the threads of all pieces' workers also where few are left: sums depend on them, and results must not on an interruption
+    n_threads = max(1, torch.get_num_threads() // n)
+    in_workers(pieces.prepare(), left, min(n, len(left)), n_threads, on_message=on_message, on_done=on_done)
     return [measure(number, tells=False) for number in numbers]

@@ -60,6 +60,7 @@ def in_workers(
     work: Work,
     jobs: Sequence[int],
     n: int,
+    n_threads: int,
     *,
     on_message: Callable[[int, Any], object],
     on_done: Callable[[int], object],
@@ -71,6 +72,7 @@ def in_workers(
             refers to must be found by import or be plain values.
         jobs: numbers.
         n: workers.
+        n_threads: of each.
         on_message: called here with a job and what its worker told.
         on_done: called here with a job that is done.
 
@@ -78,7 +80,6 @@ def in_workers(
         TrainingError: a worker was lost. What work itself raises comes out as it is. In both cases the others are stopped.
     """
     context = multiprocessing.get_context("spawn")
-    n_threads = max(1, torch.get_num_threads() // n)
     left = iter(jobs)
     at_work: dict[Connection, int] = {}
     processes: list[BaseProcess] = []

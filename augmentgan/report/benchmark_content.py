@@ -101,7 +101,7 @@ def equivalent_lines(report: BenchmarkReport) -> list[str]:
         size = each.train_per_class
         low, high = ("beyond the sizes measured" if end is None else f"{end:.0f}" for end in each.ends)
         lines.append(
-            f"As if you had {round(each.as_if - size):+d} real images a class: {each.arm} with {size} does as well as "
+            f"As if you had {abs(round(each.as_if - size))} {'more' if each.as_if >= size else 'fewer'} real images a class: {each.arm} with {size} does as well as "
             f"{each.baseline} with {each.as_if:.0f} ({low} to {high} for the ends of the difference's interval; the curve's own "
             "luck is not in it)"
         )
@@ -121,7 +121,7 @@ def _mixing(protocol: dict[str, Any]) -> list[str]:
     for each in sizes:
         share, until = 100 * each["mixing"]["share"], 100 * each["mixing"]["until"]
         when = "to the end" if until >= 100 else f"for the first {until:.0f} % of the steps, then real images alone"
-        lines.append(f"{share:.0f} % of them at most, {when}")
+        lines.append(f"at most {share:.0f} % of a batch is synthetic, {when}")
     if len(set(lines)) == 1:
         return [f"Arms with synthetic images: {lines[0]}"]
     return [

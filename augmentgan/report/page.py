@@ -27,7 +27,9 @@ from augmentgan.report.plots import as_svg, plot_training
 _COLUMNS, _NEAREST_CLASSES = 8, 10
 
 
-def write_report(source: Run | str | Path, out: str | Path | None = None, *, overwrite: bool | None = None) -> Path:
+def write_report(
+    source: Run | str | Path, out: str | Path | None = None, *, overwrite: bool | None = None, device: str = "auto"
+) -> Path:
     """Write the page of a run, or of a benchmark from scratch.
 
     Args:
@@ -36,6 +38,7 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
         out: the file; `report.html` in the folder where left out.
         overwrite: whether an existing file may be replaced; where left out only the page in the folder may, which is made from the run
             and can always be made again.
+        device: where the networks of a folder lie; a `Run` has its own.
 
     Returns:
         The file.
@@ -46,14 +49,14 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     """
     if not isinstance(source, Run):
         source = Path(source)
-        source = Run(source) if (source / RUN_FILE).exists() else source
+        source = Run(source, device) if (source / RUN_FILE).exists() else source
     folder = source.folder if isinstance(source, Run) else source
     path = folder / PAGE_FILE if out is None else Path(out)
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     benchmark = read_benchmark(folder)
     try:
-        content = _content(source, benchmark)
+        content = _content(source, benchmark, device)
         html = environment.get_template("report.html.j2").render(content)
     except AugmentGANError:
         raise
@@ -69,11 +72,11 @@ def write_report(source: Run | str | Path, out: str | Path | None = None, *, ove
     return path
 
 
-def _content(source: Run | Path, benchmark: BenchmarkReport | None) -> dict[str, Any]:
+def _content(source: Run | Path, benchmark: BenchmarkReport | None, device: str) -> dict[str, Any]:
     folder = source.folder if isinstance(source, Run) else source
     # the folder may hold generators of more sizes than the result
     draws = None if benchmark is None else sizes_of_draws(benchmark.protocol)
-    run = source if isinstance(source, Run) else first_fit(folder, draws)
+    run = source if isinstance(source, Run) else first_fit(folder, draws, device)
     events = run.events()
     train, test = run.train.counts, run.test.counts
     where = shlex.quote(str(run.folder))

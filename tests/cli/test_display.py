@@ -50,18 +50,30 @@ def test_progress_in_a_pipe_ends_with_all(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines() == ["2/3 images", "3/3 images"]
 
 
+PRINTED = """
+from augmentgan.cli.display import ProgressConsole
+import sys
+console = ProgressConsole()
+for number in range(1000):
+    console.print(number)
+print("more", file=sys.stderr)
+print("done")
+"""
+COUNTED = """
+from augmentgan.cli import display
+import itertools, types
+display.time = types.SimpleNamespace(monotonic=itertools.count(0, 11).__next__)
+with display.progress(1000, "images", quiet=False) as advance:
+    for number in range(1000):
+        advance(number)
+print("done")
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="its pipes break otherwise")
-def test_work_goes_on_where_nobody_reads_of_it():
+@pytest.mark.parametrize("code", [PRINTED, COUNTED], ids=["console", "progress"])
+def test_work_goes_on_where_nobody_reads_of_it(code):
     """As in `augmentgan fit ... 2>&1 | head -5`."""
-    code = (
-        "from augmentgan.cli.display import ProgressConsole\n"
-        "import sys\n"
-        "console = ProgressConsole()\n"
-        "for number in range(1000):\n"
-        "    console.print(number)\n"
-        "print('more', file=sys.stderr)\n"
-        "print('done')\n"
-    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stderr.close()
         assert child.stdout.read() == b"done\n"

@@ -285,9 +285,11 @@ def test_the_rival_of_every_arm_is_run_with_it(imbalanced):
         return [arm.name for arm in chosen_arms(asked, imbalanced=imbalanced)]
 
     for name in ("real+classic+synthetic", "real+fill", "real+mixup+synthetic"):
-        rival = Arm(name).without_synthetic(imbalanced=imbalanced).name
-        assert names([name]) == list(dict.fromkeys(["real", rival, name]))
-        assert names([name, "real+classic", rival]) == list(dict.fromkeys(["real", name, "real+classic", rival]))
+        rival, plain = (Arm(name).without_synthetic(imbalanced=each).name for each in (imbalanced, False))
+        assert names([name]) == list(dict.fromkeys(["real", rival, plain, name]))
+        assert names([name, plain, "real+classic", rival]) == list(
+            dict.fromkeys(["real", name, plain, "real+classic", rival])
+        )
     assert names(["synthetic", "real+classic"]) == ["real", "synthetic", "real+classic"]
 
 

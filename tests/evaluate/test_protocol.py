@@ -188,6 +188,26 @@ def test_what_an_arm_has_chosen_is_what_it_is_trained_with(pool, quick, tmp_path
     assert (chosen.strength, chosen.share) in {(each.strength, each.share) for each in trained}
 
 
+def test_what_chooses_none_is_its_parent_also_after_an_interruption(pool, quick, tmp_path, monkeypatch):
+    """Not one trained again, whose difference would be noise instead of nothing."""
+    monkeypatch.setattr(tuning.Tuner, "setting_of", lambda tuner, arm: Setting(share=0.0))
+    words = {"train_per_class": [4], "arms": ["real", "real+synthetic"]}
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(pool, tmp_path / "b", **words, on_row=stop)
+    trained, train = [], piece.train_classifier
+    monkeypatch.setattr(piece, "train_classifier", lambda *given: trained.append(given[0].name) or train(*given))
+    report = measure(pool, tmp_path / "b", **words)
+    assert trained == ["real"]  # of the second repeat; the first has it
+    (difference,) = [
+        each for each in report.comparisons if (each.arm, each.metric) == ("real+synthetic", "balanced_accuracy")
+    ]
+    assert difference.mean_difference == 0
+
+
 def test_test_images_are_known_again_in_another_repeat(pool, quick, tmp_path, monkeypatch):
     """Intervals ask which images the repeats share."""
     seen, run = [], protocol.run_piece

@@ -33,31 +33,31 @@ def alive(pid):
 
 def test_every_job_once_in_so_many_processes():
     told, done = [], []
-    in_workers(square, range(5), 2, on_message=lambda job, value: told.append((job, value)), on_done=done.append)
+    in_workers(square, range(5), 2, 3, on_message=lambda job, value: told.append((job, value)), on_done=done.append)
     assert sorted(done) == list(range(5))
     assert sorted(each for each in told if isinstance(each[1], int)) == [(job, job**2) for job in range(5)]
     ways = {value for _, value in told if not isinstance(value, int)}
     assert len({pid for pid, _ in ways}) == 2
-    assert {threads for _, threads in ways} == {max(1, torch.get_num_threads() // 2)}
+    assert {threads for _, threads in ways} == {3}
     assert os.getpid() not in {pid for pid, _ in ways}
 
 
 @pytest.mark.parametrize("error", [DataError("no such thing"), ZeroDivisionError("division by zero")])
 def test_an_error_comes_out_as_it_is_and_the_others_are_stopped(error):
     with pytest.raises(type(error), match=str(error)):
-        in_workers(partial(fail, error), range(2), 2, on_message=nothing, on_done=nothing)
+        in_workers(partial(fail, error), range(2), 2, 1, on_message=nothing, on_done=nothing)
     assert multiprocessing.active_children() == []
 
 
 def test_an_error_that_cannot_travel_is_told_in_its_words():
     with pytest.raises(RuntimeError, match="Odd: this and that") as caught:
-        in_workers(fail_oddly, range(2), 2, on_message=nothing, on_done=nothing)
+        in_workers(fail_oddly, range(2), 2, 1, on_message=nothing, on_done=nothing)
     assert "in fail_oddly" in "".join(caught.value.__notes__)  # where it happened
 
 
 def test_a_lost_worker_is_one_clear_line():
     with pytest.raises(TrainingError, match=r"was lost .* the same command goes on"):
-        in_workers(die, range(2), 2, on_message=nothing, on_done=nothing)
+        in_workers(die, range(2), 2, 1, on_message=nothing, on_done=nothing)
 
 
 def test_one_that_is_lost_before_its_next_job_is_noticed_too():
@@ -69,7 +69,7 @@ def test_one_that_is_lost_before_its_next_job_is_noticed_too():
         worker.join()
 
     with pytest.raises(TrainingError, match="was lost"):
-        in_workers(square, range(3), 1, on_message=nothing, on_done=lose)
+        in_workers(square, range(3), 1, 1, on_message=nothing, on_done=lose)
 
 
 def test_an_interruption_stops_them(tmp_path):
@@ -78,7 +78,7 @@ def test_an_interruption_stops_them(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        in_workers(partial(hang, tmp_path), range(2), 2, on_message=stop, on_done=nothing)
+        in_workers(partial(hang, tmp_path), range(2), 2, 1, on_message=stop, on_done=nothing)
     assert not any(alive(path.stem) for path in tmp_path.glob("*.pid"))
 
 
@@ -92,7 +92,7 @@ from pathlib import Path
 from worker_jobs import hang, nothing
 from augmentgan.evaluate.workers import in_workers
 if __name__ == "__main__":
-    in_workers(partial(hang, Path({str(tmp_path)!r})), range(2), 2, on_message=nothing, on_done=nothing)
+    in_workers(partial(hang, Path({str(tmp_path)!r})), range(2), 2, 1, on_message=nothing, on_done=nothing)
 """
     script = tmp_path / "script.py"
     script.write_text(code)
@@ -182,7 +182,9 @@ def test_a_benchmark_from_scratch_is_the_same_in_workers(one_thread, tmp_path):
     assert max(len(each.at_work) for each in seen[2]) == 2
     assert {name for each in seen[2] for name in each.at_work} == {"4-r0", "8-r0", "4-r1", "8-r1"}
     assert any(status is not None for each in seen[2] for status in each.at_work.values())
-    assert max(each.pieces_done for each in seen[2]) <= seen[2][0].n_pieces == 4
+    for told in seen.values():
+        assert [each.pieces_done for each in told] == sorted(each.pieces_done for each in told)
+        assert told[-1].pieces_done == told[-1].n_pieces == 4
 
 
 def test_the_benchmark_of_a_run_is_the_same_in_workers(one_thread, trained, tmp_path):
@@ -198,7 +200,7 @@ def test_the_benchmark_of_a_run_is_the_same_in_workers(one_thread, trained, tmp_
 def test_workers_are_given_no_samples_where_no_arm_uses_them(one_thread, trained, tmp_path, monkeypatch):
     run = ag.Run(shutil.copytree(trained.folder, tmp_path / "run"), "cpu")
     monkeypatch.setattr(ag.Run, "generate", None)
-    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, **words: pickle.dumps(work))
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: pickle.dumps(work))
     report = ag.run_benchmark(run, repeats=2, arms=["real"], device="cpu", processes=2)
     assert len(report.runs) == 2
 
@@ -214,9 +216,9 @@ def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, m
         ag.run_benchmark(run, repeats=4, arms=ARMS, device="cpu", on_row=stop)
     given = []
 
-    def remembering(work, jobs, n, **words):
+    def remembering(work, jobs, n, n_threads, **words):
         given.extend(jobs)
-        in_workers(work, jobs, n, **words)
+        in_workers(work, jobs, n, n_threads, **words)
 
     monkeypatch.setattr(sharing, "in_workers", remembering)
     ag.run_benchmark(run, repeats=4, arms=ARMS, device="cpu", processes=2)
@@ -229,9 +231,10 @@ def test_a_team_has_no_workers_beside_itself(trained):
 
 
 class Kept:
-    """Pieces of different lengths; the third is finished."""
+    """Pieces of different lengths; the third is finished, unless others are."""
 
     device = torch.device("cpu")
+    finished = (2,)
 
     def __len__(self):
         return 6
@@ -240,7 +243,7 @@ class Kept:
         return {"real": number}
 
     def is_finished(self, number):
-        return number == 2
+        return number in self.finished
 
     def updates(self, number):
         return 100 * (number % 3)
@@ -251,7 +254,18 @@ class Kept:
 
 def test_the_longest_pieces_come_first_and_all_are_given_in_order(monkeypatch):
     given = []
-    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, **words: given.extend(jobs))
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.extend(jobs))
     found = sharing.measure_all(Kept(), ALONE, 2, on_message=lambda number, message: None)
     assert given == [5, 1, 4, 0, 3]
     assert found == [{"real": number} for number in range(6)]
+
+
+@pytest.mark.parametrize("finished", [(), (2,), (0, 1, 2, 3), (0, 1, 2, 3, 4)])
+def test_an_interruption_changes_no_workers_threads(monkeypatch, finished):
+    """The order in which floats are added depends on their number, so what is left must be measured as all would have been."""
+    given, pieces = [], Kept()
+    pieces.finished = finished
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.append((n, n_threads)))
+    sharing.measure_all(pieces, ALONE, 4, on_message=lambda number, message: None)
+    assert given == [(min(4, 6 - len(finished)), 2)]
