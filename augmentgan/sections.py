@@ -204,7 +204,7 @@ class BenchmarkSection(Section):
     )
     tune: bool = Field(
         True,
-        description="Choose weight decay, strength of augmentation, mirror images and share of synthetic images (zero allowed) on validation images out of the training part.",
+        description="Choose weight decay, whether classical augmentation and mirror images take part, and share of synthetic images (zero allowed) on validation images out of the training part.",
     )
     validation_folds: int = Field(2, ge=2, le=20, description="Folds of the training part that validate in turn.")
     cross_fit: bool = Field(
@@ -218,6 +218,10 @@ class BenchmarkSection(Section):
     synthetic_until: Part | Auto = Field(
         "auto",
         description="Part of the steps after which a mixed arm trains on real images alone; auto: 0.5, and 1 where classes differ tenfold.",
+    )
+    classic_until: Part = Field(
+        0.5,
+        description="Part of the steps after which arms with classical augmentation train on images as they are.",
     )
     teachers: int = Field(
         0,

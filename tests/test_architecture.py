@@ -117,7 +117,9 @@ def test_public_names():
     ]
     assert all(getattr(ag, name).__doc__ for name in ag.__all__)
     assert set(ag.__all__) <= set(dir(ag))
-    assert "GANOverSampler" not in dir(ag)  # help() gets every name there is, which would end where the extra is missing
+    assert "GANOverSampler" not in dir(
+        ag
+    )  # help() gets every name there is, which would end where the extra is missing
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         ag.nonsense  # noqa: B018
 

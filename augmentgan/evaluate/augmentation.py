@@ -21,8 +21,9 @@ def classic_augmentation(
 
     RGB: torchvision's TrivialAugmentWide (Mueller & Hutter 2021, arXiv 2103.10158), one draw for every few images, for
     it treats a batch as one. Grey: a random affine map an image (15 degrees, 10 % shift, 10 % scale, 10 degrees
-    shear): colour operations mean nothing there. Mirror images are a matter of their own: they keep the label where left and right mean
-    nothing, and turn digits into other signs.
+    shear at most), for colour operations mean nothing there; as in TrivialAugment each image draws how strong it is, so that some are nearly
+    left alone. Mirror images are a matter of their own: they keep the label where left and right mean nothing, and turn digits into other
+    signs.
 
     Args:
         images: the batch.
@@ -56,7 +57,8 @@ def blend_pairs(images: Tensor, targets: Tensor, method: str) -> tuple[Tensor, T
 
 def _random_affine(images: Tensor, random: torch.Generator, strength: float) -> Tensor:
     n = len(images)
-    draw = strength * (torch.rand(n, 6, generator=random, dtype=torch.float32) * 2 - 1)  # (n, 6) in +-strength
+    most = strength * torch.rand(n, 1, generator=random, dtype=torch.float32)  # an image's own strength
+    draw = most * (torch.rand(n, 6, generator=random, dtype=torch.float32) * 2 - 1)  # (n, 6)
     angle, shear = draw[:, 0] * math.radians(15), draw[:, 1] * math.tan(math.radians(10))
     scale = 1 / (1 + 0.1 * draw[:, 2:4])
     cos, sin = angle.cos(), angle.sin()

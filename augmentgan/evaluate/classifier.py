@@ -109,7 +109,8 @@ def train_classifier(
         arm: which images, how often each, and what is done to them.
         real: real images.
         synthetic: synthetic ones of the same classes and size; its columns `weight` and `soft_labels` are used.
-        section: classifier, batch size, rate, and how long synthetic images take part.
+        section: classifier, batch size, rate, and how long synthetic images and classical augmentation take part. That it ends before
+            training does brings the classifier back to images as they are (He et al. 2019, arXiv 1909.09148).
         steps: the same for every arm.
         seed: of the weights and every draw; two arms with one seed start from the same weights.
         device: where to train.
@@ -145,9 +146,13 @@ def train_classifier(
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, section.learning_rate, total_steps=max(2, steps))
         precision = resolve_precision("auto", device)
-        look = _pixels_of(rows_of, arm, setting, random)
+        augmented_until = section.classic_until * steps if arm.classic and setting.augments else 0
+        augmented, plain = (_pixels_of(rows_of, each, random) for each in (setting, None))
         if isinstance(network, Pretrained):
-            look = _features_of(network, look, rows_of, VIEWS if arm.classic and setting.augments else 1)
+            if augmented_until:
+                augmented = _features_of(network, augmented, rows_of, VIEWS)
+            if augmented_until < steps:
+                plain = _features_of(network, plain, rows_of, 1)
 
         def learn(inputs: Tensor, targets: Tensor) -> None:
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
@@ -162,6 +167,7 @@ def train_classifier(
             announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
             rows = to_device(rows, device)
             # weighed before they are blended, for each of a pair has its own weight
+            look = augmented if step < augmented_until else plain
             inputs, targets = look(rows), rows_of.targets(rows) * rows_of.weights[rows, None]
             if blend:
                 inputs, targets = blend_pairs(inputs, targets, blend)
@@ -197,14 +203,12 @@ def _has_real_rows(arm: Arm, setting: Setting, until: float, steps: int) -> bool
     return arm.words != ("synthetic",) and (setting.share < 1 or until < steps)
 
 
-def _pixels_of(
-    rows_of: TrainingImages, arm: Arm, setting: Setting, random: torch.Generator
-) -> Callable[[Tensor], Tensor]:
-    """A function from rows to their images in [-1, 1], augmented anew at each call where the arm augments."""
+def _pixels_of(rows_of: TrainingImages, setting: Setting | None, random: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """A function from rows to their images in [-1, 1], with a setting augmented anew at each call."""
 
     def look(rows: Tensor) -> Tensor:
         images = to_unit(rows_of.images[rows])
-        if arm.classic:
+        if setting is not None:
             images = classic_augmentation(images, random, setting.strength, flips=setting.flips)
         return images.contiguous(memory_format=torch.channels_last)
 

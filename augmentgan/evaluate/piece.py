@@ -26,6 +26,8 @@ from augmentgan.sections import ResolvedBenchmarkSection
 
 Measured = tuple[BenchmarkRow, Correctness]
 
+_SETTING = TypeAdapter(Setting)
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -106,7 +108,8 @@ def run_piece(
         else:
             row, predicted = kept
             # what chooses the same is the same, also where it was trained before an interruption
-            candidate = simplest(arm, Setting(**row.setting), imbalanced=piece.imbalanced, even=even)
+            setting = _SETTING.validate_python(row.setting)
+            candidate = simplest(arm, setting, imbalanced=piece.imbalanced, even=even)
             trained.setdefault(candidate, kept)
         measured[arm.name] = row, Correctness(predicted == piece.test.labels, piece.test.labels, piece.test_rows)
         on_row(row)
@@ -154,7 +157,7 @@ def _restored(kept: Any, arm: Arm, piece: Piece) -> tuple[BenchmarkRow, NDArray[
     """A finished arm as `run_piece` kept it, or None where there is none or it was tampered with."""
     try:
         row = TypeAdapter(BenchmarkRow).validate_json(json.dumps(kept["row"]), strict=True)
-        TypeAdapter(Setting).validate_json(json.dumps(row.setting), strict=True)
+        _SETTING.validate_python(row.setting, strict=True)
         predicted = np.array(kept["predicted"])
     except (TypeError, KeyError, ValueError):
         return None

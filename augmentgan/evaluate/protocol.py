@@ -274,6 +274,7 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
             "batch_images": section.batch_images,
             "learning_rate": section.learning_rate,
         },
+        "classic_until": section.classic_until,
         "mixing": _mixing_of(section),
         "tuned": section.tune,
         "cross_fit": section.tune and section.cross_fit,

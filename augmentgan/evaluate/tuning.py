@@ -1,12 +1,11 @@
 """What each arm may choose for itself, on validation images out of the training part; test images are never asked.
 
-An arm starts from what the arm it extends has chosen and has two candidates of its own, so that every arm has the same chance;
-classical augmentation, the bar for all others, has one more:
+An arm starts from what the arm it extends has chosen and has two candidates of its own, so that every arm has the same chance:
 
     real, oversampling, class weights   weight decay 0.05 or 0.5
-    classic                             full or half strength of augmentation, none (its parent's score) only where that is better by a
-                                        standard error: a baseline that luck leaves out invents gains; then mirror images, where they are
-                                        better by one, for they may turn an image into one of another class
+    classic                             augmentation, none (its parent's score) only where that is better by a standard error: a baseline
+                                        that luck leaves out invents gains; then mirror images, where they are better by one, for they may
+                                        turn an image into one of another class
     synthetic, fill                     the recipe's share of synthetic images or half of it; none is its parent's score
 
 An arm that chooses none is trained exactly like its parent; one that chooses badly is worse. mixup, cutmix and synthetic images alone
@@ -143,8 +142,7 @@ class Tuner:
                 return self.setting_of(arm.without(word))
         if arm.classic:
             inherited = self.setting_of(arm.without("classic"))
-            best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.5)])
-            best = self._choose(arm, [best, replace(inherited, strength=0.0)], margin=1.0)
+            best = self._choose(arm, [replace(inherited, strength=each) for each in (1.0, 0.0)], margin=1.0)
             return self._choose(arm, [best, replace(best, flips=True)], margin=1.0)
         return self._choose(arm, [Setting(WEIGHT_DECAY, share=share), Setting(10 * WEIGHT_DECAY, share=share)])
 

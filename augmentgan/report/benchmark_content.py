@@ -25,7 +25,7 @@ def benchmark_content(report: BenchmarkReport) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "protocol": protocol,
-        "mixing": _mixing(protocol),
+        "mixing": [*_classical(protocol), *_mixing(protocol)],
         "equivalents": equivalent_lines(report),
         "sizes": [_at_size(report.at(size)) for size in sizes],
         "columns": list(columns),
@@ -114,13 +114,19 @@ def sizes_of_draws(protocol: dict[str, Any]) -> list[int | str] | None:
     return sizes or None
 
 
+def _classical(protocol: dict[str, Any]) -> list[str]:
+    """How long images are augmented, where the benchmark says it."""
+    until = protocol.get("classic_until")
+    return [] if until is None else [f"Classical augmentation: {_until(until, 'images as they are')}"]
+
+
 def _mixing(protocol: dict[str, Any]) -> list[str]:
     """How samples enter training: one line, or one a size where sizes differ."""
     sizes = protocol.get("by_size") or [{"mixing": protocol["mixing"]}]
     lines = []
     for each in sizes:
-        share, until = 100 * each["mixing"]["share"], 100 * each["mixing"]["until"]
-        when = "to the end" if until >= 100 else f"for the first {until:.0f} % of the steps, then real images alone"
+        share = 100 * each["mixing"]["share"]
+        when = _until(each["mixing"]["until"], "real images alone")
         lines.append(f"at most {share:.0f} % of a batch is synthetic, {when}")
     if len(set(lines)) == 1:
         return [f"Arms with synthetic images: {lines[0]}"]
@@ -128,6 +134,10 @@ def _mixing(protocol: dict[str, Any]) -> list[str]:
         f"Arms with synthetic images, {each['train_per_class']} real ones a class: {line}"
         for each, line in zip(sizes, lines, strict=True)
     ]
+
+
+def _until(part: float, then: str) -> str:
+    return "to the end" if part >= 1 else f"for the first {100 * part:.0f} % of the steps, then {then}"
 
 
 def _difference(each: Comparison | None) -> str:

@@ -62,11 +62,30 @@ def calls(monkeypatch):
     return seen
 
 
-def test_classical_augmentation_is_done_in_every_step_as_it_was_tuned(sets, calls):
-    trained(sets, "real+classic", Setting(strength=0.5, flips=True))
-    assert calls["classic"] == [(0.5, True)] * STEPS
-    trained(sets, "real", Setting(strength=0.5, flips=True))
-    assert len(calls["classic"]) == STEPS
+@pytest.mark.parametrize(("until", "n"), [(0.0, 0), (0.5, 2), (1.0, STEPS)])
+def test_classical_augmentation_is_done_for_its_part_of_the_steps_as_it_was_tuned(sets, calls, until, n):
+    wish = f"benchmark.classic_until={until}"
+    trained(sets, "real+classic", Setting(strength=0.5, flips=True), wish)
+    assert calls["classic"] == [(0.5, True)] * n
+    trained(sets, "real", Setting(strength=0.5, flips=True), wish)
+    assert len(calls["classic"]) == n
+
+
+def test_the_last_steps_are_on_images_as_they_are(sets, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        classifier, "classic_augmentation", lambda images, *words, **named: torch.full_like(images, 0.123)
+    )
+    build = classifier.build_classifier
+
+    def watched(*words):
+        network = build(*words)
+        network.register_forward_pre_hook(lambda module, given: seen.append(bool((given[0] == 0.123).all())))
+        return network
+
+    monkeypatch.setattr(classifier, "build_classifier", watched)
+    trained(sets, "real+classic", Setting(), "benchmark.classic_until=0.5")
+    assert seen == [True, True, False, False]
 
 
 @pytest.mark.parametrize("method", ["mixup", "cutmix"])
