@@ -1,6 +1,6 @@
 """Writing files so that each appears whole or not at all, and reading JSON that anybody may have written.
 
-Everything that augmentgan writes, but for a TensorBoard log, goes through `whole_file` or `whole_folder`: the content is made beside its
+Everything that augmentgan writes, but for a TensorBoard log and the lines of events.jsonl (`append_line`), goes through `whole_file` or `whole_folder`: the content is made beside its
 final place, flushed to the disk and renamed. A crash leaves the earlier state untouched.
 """
 
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from augmentgan.errors import OutputError, one_line
+from augmentgan.names import DATA_FILE, RUN_FILE
 
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # file managers leave them where somebody has looked
+_LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "icon\r"}
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
@@ -54,6 +55,11 @@ def refuse_existing(
     raise OutputError(f"output {str(path)!r} exists already; {mend}")
 
 
+def is_litter(name: str) -> bool:
+    """Whether file managers leave files of this name where somebody has looked."""
+    return name.lower() in _LITTER or name == ".DS_Store"
+
+
 def refuse_stranger(
     folder: Path, is_ours: Callable[[Path], bool], what: str, known: Collection[str] | None = None
 ) -> None:
@@ -73,7 +79,8 @@ def refuse_stranger(
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
     if folder.is_dir() and is_ours(folder):
-        others = {entry.name for entry in folder.iterdir()} - {*known} - _LITTER if known is not None else set()
+        names = {entry.name for entry in folder.iterdir()} - {*known} if known is not None else set()
+        others = {name for name in names if not is_litter(name)}
         if not others:
             return
         what = f"also holds {min(others)!r}, which would be lost"
@@ -210,6 +217,13 @@ def has_key(path: Path, key: str) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and key in document
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run. Other programs call files run.json, too; a damaged one of ours lies beside the images that it names."""
+    return has_key(folder / RUN_FILE, "data_fingerprint") or (
+        (folder / RUN_FILE).is_file() and (folder / DATA_FILE).is_file()
+    )
 
 
 def append_line(path: Path, line: str) -> None:

@@ -8,6 +8,7 @@ and used from there on.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -260,10 +261,15 @@ def _settle(section: dict[str, Any], key: str, value: object) -> None:
         section[key] = value
 
 
+_BARE_POINT = re.compile(r"[+-]?([0-9]+\.|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+
+
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        if _BARE_POINT.fullmatch(text):  # .5 and 5. are numbers to everybody but TOML
+            return float(text)
         return text  # a bare word: loss=hinge needs no quotes on a command line
 
 

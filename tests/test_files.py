@@ -143,3 +143,7 @@ def test_what_is_of_another_kind_is_never_replaced(tmp_path):
                 refuse_stranger(place, marked, "is none")
     (tmp_path / "mark").write_text('{"ours": 1}')
     refuse_stranger(tmp_path, marked, "is none")
+    (tmp_path / "ehthumbs.db").touch()  # whose loss nobody minds
+    refuse_stranger(tmp_path, marked, "is none", known=["mark", "picture"])
+    with pytest.raises(OutputError, match="also holds 'picture', which would be lost"):
+        refuse_stranger(tmp_path, marked, "is none", known=["mark"])

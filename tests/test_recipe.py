@@ -22,6 +22,7 @@ FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
         ("training.batch_images=63", ["training.batch_images", "63", "multiple of 4"]),
         ("benchmark.soft_labels=true", ["benchmark: soft_labels", "set teachers to 1 or more"]),
         ("nonsense", ["nonsense", "section.key=value"]),
+        ("benchmark.classic_until=.", ["benchmark.classic_until", "'.'", "number"]),
         ("nowhere.key=1", ["nowhere", "known"]),
         (f"training.batch_images=0x{'f' * 5000}", ["training.batch_images", "thousands of digits"]),
     ],
@@ -33,6 +34,11 @@ def test_bad_settings_name_the_thing_the_value_and_the_mend(setting, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(("text", "value"), [(".3", 0.3), ("+.5", 0.5), ("1.", 1.0), (".3e0", 0.3), ("3e-1", 0.3)])
+def test_numbers_may_be_written_as_people_write_them(text, value):
+    assert Recipe().with_settings([f"benchmark.classic_until={text}"]).benchmark.classic_until == value
 
 
 def test_values_from_python_are_checked_as_settings_are():

@@ -19,6 +19,12 @@ SPLIT_WORDS = {
 }
 """Names of the parts of a set. A validation part counts as training data, for our own choices never use it."""
 
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
+)
+"""What names of image files end in (`decode.FORMATS`). Files that are named are opened whatever their names; these are looked for."""
+
 
 @dataclass(frozen=True)
 class FileList:

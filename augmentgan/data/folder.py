@@ -11,9 +11,9 @@ from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
 from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
+from augmentgan.files import is_litter
 
 _PART_WORDS = {*SPLIT_WORDS, "dev", "eval", "holdout"}
-_LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "icon\r", "metadata.jsonl"}
 _LITTER_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir"}
 
 
@@ -36,7 +36,7 @@ def scan_folder(root: Path) -> FileList:
         for folder in folders:
             label = names.index(folder.name)
             for file, is_link in _files_below(folder):
-                if file.name.startswith(".") or file.name.lower() in _LITTER or (is_link and file.is_dir()):
+                if _is_passed_over_file(file.name) or (is_link and file.is_dir()):
                     n_ignored += 1
                     continue
                 if is_link:
@@ -126,6 +126,10 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
         return real, [entry for entry in visible if not entry.is_dir()], linked
     except OSError as error:
         raise _unreadable(folder, error) from error
+
+
+def _is_passed_over_file(name: str) -> bool:
+    return name.startswith(".") or is_litter(name) or name.lower() == "metadata.jsonl"
 
 
 def _is_passed_over(name: str) -> bool:

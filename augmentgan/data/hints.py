@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from augmentgan.data.file_list import IMAGE_SUFFIXES
 from augmentgan.errors import DataError
-from augmentgan.names import RUN_FILE
+from augmentgan.files import is_run
 
 LOOKED_FOR_IN_A_FOLDER = (
     "one folder a class, train/ and test/ above such folders, metadata.jsonl or .csv with file_name and label, or MNIST's "
     "IDX files"
 )
 _FILES = (".h5", ".hdf5", ".npz", ".csv", ".tsv", ".jsonl")
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 
@@ -30,7 +30,7 @@ def no_data_set(path: Path, linked: Sequence[Path] = ()) -> DataError:
     if path.is_dir():
         return _folder(path, linked)
     mends = {
-        _IMAGES: "it is one image: give the folder that holds the class folders",
+        IMAGE_SUFFIXES: "it is one image: give the folder that holds the class folders",
         _ARCHIVES: "it is an archive: unpack it and give the folder",
         _PICKLES: "nothing is ever unpickled: save images and labels with numpy.savez",
         (".npy",): "it is one array without labels: save images and labels with numpy.savez",
@@ -68,7 +68,7 @@ def _named_table(folder: Path) -> str | None:
 
 
 def _folder(path: Path, linked: Sequence[Path]) -> DataError:
-    if (path / RUN_FILE).exists():
+    if is_run(path):
         return DataError(f"folder {str(path)!r} is a run, not a data set; augmentgan fit --from-run {path} repeats it")
     loose = [entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
     found = f"{len(loose)} loose files" if loose else "nothing"

@@ -91,7 +91,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         data=str(path),
         kind=kind,
         counts={} if data is None else _by_class(data),
-        test_counts={} if data is None or data.split is None else _by_class(data.part(TEST)),
+        test_counts={} if data is None or not data.is_split else _by_class(data.part(TEST)),
         sizes=dict(found.sizes.most_common()),
         modes=dict(found.modes.most_common()),
         bad=found.bad,

@@ -14,7 +14,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.npz import read_npz
 from augmentgan.data.tables import TABLE_SUFFIXES, metadata_files, scan_imagefolder, scan_table
 from augmentgan.errors import DataError
-from augmentgan.names import RUN_FILE
+from augmentgan.files import is_run
 
 Kind = Literal["folder", "imagefolder", "table", "hdf5", "npz", "idx"]
 
@@ -52,7 +52,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def _kind_of_folder(path: Path) -> Kind:
-    if (path / RUN_FILE).exists():
+    if is_run(path):
         raise no_data_set(path)
     if metadata_files(path):
         return "imagefolder"

@@ -50,7 +50,7 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
     """
     if as_marked and data.split is not None:
         train, test = (np.flatnonzero(data.split == which) for which in (TRAIN, TEST))
-        return Split(train, test, np.arange(0), "data")
+        return _with_all_classes(data, Split(train, test, np.arange(0), "data"))
     _check_classes(data)
     if test_fraction == 0 and not data.is_split:
         return Split(np.arange(len(data)), np.arange(0), np.arange(0), "drawn")
@@ -63,6 +63,11 @@ def split_rows(data: LabelledImages, *, test_fraction: float, seed: int, as_mark
     else:
         in_test = _draw(data, units, test_fraction, seed)
         split = Split(np.flatnonzero(~in_test), np.flatnonzero(in_test), np.arange(0), "drawn")
+    return _with_all_classes(data, split)
+
+
+def _with_all_classes(data: LabelledImages, split: Split) -> Split:
+    """The split, if every class has something to learn from."""
     if not len(split.train) and not len(split.dropped):
         raise DataError(
             "every image is marked as a test image, and none is left to learn from; mark some for training, or none"

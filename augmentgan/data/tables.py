@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
+from augmentgan.data.file_list import IMAGE_SUFFIXES, SPLIT_WORDS, FileList, refuse_leaving
 from augmentgan.data.folder import split_folders
 from augmentgan.data.image_folder import listed_classes
 from augmentgan.data.images import TEST, TRAIN
@@ -27,7 +27,6 @@ _METADATA = ("metadata.jsonl", "metadata.csv")
 _FILE_COLUMNS = ("file_name", "path")
 _HEADER_BYTES = 2**20
 _DIGITS = 18
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -261,4 +260,4 @@ def _labelled_metadata(folder: Path) -> Path | None:
 
 def _images_below(root: Path) -> Iterator[Path]:
     walk = chain.from_iterable(((Path(at) / name for name in files) for at, _, files in os.walk(root)))
-    return (file for file in walk if file.suffix.lower() in _IMAGE_SUFFIXES and not file.name.startswith("."))
+    return (file for file in walk if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from augmentgan.errors import TrainingError, one_line
+from augmentgan.errors import TrainingError, is_out_of_memory, one_line
 from augmentgan.gan.device import to_device
 
 SWITCH = "AUGMENTGAN_CUDA_GRAPHS"
@@ -92,7 +92,7 @@ class Recording:
             ):
                 function(*self._inputs)
         except RuntimeError as error:
-            if "memory" in str(error):
+            if is_out_of_memory(error):
                 raise  # too little of it, which has advice of its own
             reason = one_line(error)
             # not tried again unrecorded here: a failure may leave the device's random state believing itself recorded

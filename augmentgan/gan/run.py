@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import read_events, read_info
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
-from augmentgan.names import DATA_FILE, RUN_FILE
+from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 
@@ -241,10 +242,19 @@ def newest_run(under: Path = Path("runs")) -> Path:
     Raises:
         RunError: there is none.
     """
-    runs = sorted(under.glob(f"*/{RUN_FILE}"), key=lambda path: (has_checkpoint(path.parent), path.stat().st_mtime))
-    if not runs:
+    folders = [path.parent for path in sorted(under.glob(f"*/{RUN_FILE}"))]
+    if not folders:
         raise RunError(f"no run under {str(under)!r}; train one with augmentgan fit DATA, or name one with --run")
-    return runs[-1].parent
+    return max(folders, key=lambda folder: (has_checkpoint(folder), _touched(folder)))
+
+
+def _touched(folder: Path) -> float:
+    """When the run was last written: while it learns it writes checkpoints, and run.json at its start and end alone."""
+    times = [0.0]
+    for name in (RUN_FILE, NUMBERS_FILE):
+        with contextlib.suppress(OSError):  # another process may be at work in it
+            times.append((folder / name).stat().st_mtime)
+    return max(times)
 
 
 def repeat_of(folder: str | Path) -> tuple[LabelledImages, Recipe, int]:

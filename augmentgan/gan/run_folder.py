@@ -7,6 +7,7 @@ import json
 import platform
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from augmentgan.data.plan import Plan
 from augmentgan.errors import OutputError, RunError, TrainingError, writable
 from augmentgan.files import (
     append_line,
-    has_key,
+    is_run,
     is_special,
     parse_json,
     read_json,
@@ -84,7 +85,7 @@ def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
 
 def _refuse_others(folder: Path) -> None:
     if not is_free(folder, RUN_FILE):
-        refuse_stranger(folder, _is_run, "is not a run folder")
+        refuse_stranger(folder, is_run, "is not a run folder")
 
 
 @contextlib.contextmanager
@@ -175,7 +176,8 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
             **kept,
         },
     )
-    write_hdf5(folder / DATA_FILE, plan.data, overwrite=True)
+    # further columns are the user's own: nothing here asks for them, and the file has no place for most
+    write_hdf5(folder / DATA_FILE, replace(plan.data, extra={}), overwrite=True)
     rows = {name: getattr(plan.split, name).tolist() for name in ("train", "test", "dropped")}
     write_json(folder / SPLIT_FILE, {"source": plan.split.source, "seed": plan.seed, **rows})
 
@@ -197,13 +199,6 @@ def is_free(folder: Path, marker: str) -> bool:
     return folder.is_dir() and all(
         entry.name == LOCK_FILE or (entry.name.startswith(f".{marker}.") and entry.suffix == ".part")
         for entry in folder.iterdir()
-    )
-
-
-def _is_run(folder: Path) -> bool:
-    """Other programs call files run.json, too; a damaged one of ours lies beside the images that it names."""
-    return has_key(folder / RUN_FILE, "data_fingerprint") or (
-        (folder / RUN_FILE).is_file() and (folder / DATA_FILE).is_file()
     )
 
 

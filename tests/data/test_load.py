@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -368,3 +369,22 @@ def test_class_names_in_a_list_are_the_same_names(tree):
     listed = ag.LabelledImages(data.images, data.labels, list(data.class_names))
     assert listed.class_names == data.class_names
     assert listed.fingerprint() == data.fingerprint()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint16, bool])
+def test_whole_numbers_of_any_type_are_the_same_columns(dtype, tmp_path):
+    """What a file gives back is int64, and a run's own folder must be the set that it was made from."""
+    data = ag.digits().subset(np.arange(20))
+    marks = np.arange(20) % 2
+    given = replace(data, split=marks.astype(dtype), group=marks.astype(dtype))
+    assert given.fingerprint() == replace(data, split=marks, group=marks).fingerprint()
+    ag.save(given, tmp_path / "a.h5")
+    assert ag.load(tmp_path / "a.h5").fingerprint() == given.fingerprint()
+
+
+@pytest.mark.parametrize("column", ["split", "group"])
+@pytest.mark.parametrize("values", [np.linspace(0, 1, 4), np.array(list("abcd")), np.zeros((4, 1), np.int64)])
+def test_columns_that_are_no_whole_numbers_are_refused_at_once(column, values):
+    """And not when a run is opened that learned from them for hours."""
+    data = ag.digits().subset(np.arange(4))
+    refused(lambda: replace(data, **{column: values}), column, str(values.dtype), "whole numbers (n,) are needed")

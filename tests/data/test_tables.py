@@ -290,6 +290,12 @@ def test_a_folder_of_no_known_kind(tmp_path):
     refused(tmp_path, "is a run", "--from-run")
 
 
+def test_another_programs_run_json_makes_no_run_of_a_data_set(tree):
+    before = ag.load(tree).fingerprint()
+    (tree / "run.json").write_text('{"run": 1}')
+    assert ag.load(tree).fingerprint() == before
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_among_the_images_is_not_waited_for(tree):
     os.mkfifo(tree / "class_0" / "pipe.png")

@@ -316,3 +316,20 @@ def test_trouble_before_the_first_checkpoint_is_not_forgotten(digits, small_reci
     run = ag.fit(digits, recipe, tmp_path / "run", device="cpu")
     assert run.finished
     assert run.info["rollbacks"] == [rollback.to_json()]
+
+
+def test_further_columns_of_a_set_are_no_hindrance(digits, small_recipe, tmp_path):
+    patients = replace(digits, extra={"patient": np.array(["p"] * len(digits)), "age": np.ones(len(digits))})
+    run = ag.fit(patients, small_recipe, out=tmp_path / "run", device="cpu")
+    assert sorted(map(bytes, run.data.images)) == sorted(map(bytes, digits.images))
+    assert run.finished
+
+
+def test_marks_that_leave_nothing_to_learn_from_are_refused(digits, small_recipe, tmp_path):
+    for marks, words in (
+        (np.ones(len(digits), np.int64), "every image is marked as a test image"),
+        ((digits.labels == 3).astype(np.int64), "class '3' has no training image left"),
+    ):
+        with pytest.raises(DataError, match=words):
+            ag.fit(replace(digits, split=marks), small_recipe, out=tmp_path / "run", device="cpu", as_marked=True)
+    assert not (tmp_path / "run").exists()

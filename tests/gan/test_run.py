@@ -1,6 +1,7 @@
 """A run folder that is opened: what is in it, what is no run, and what samples come from."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_the_newest_run_is_one_that_can_be_used(trained, tmp_path):
     assert newest_run(tmp_path).name == "good"
     shutil.rmtree(tmp_path / "good")
     assert newest_run(tmp_path).name == "just-begun"
+
+
+def test_the_newest_run_is_the_one_that_learned_last(trained, tmp_path):
+    """Which need not be the one that began, or ended, last."""
+    for name, began, saved in (("learning", 100, 400), ("ended", 300, 290)):
+        folder = shutil.copytree(trained.folder, tmp_path / name)
+        for file in folder.iterdir():
+            os.utime(file, (began, began))
+        os.utime(folder / "checkpoint.json", (saved, saved))
+    assert newest_run(tmp_path).name == "learning"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "other format"])

@@ -48,7 +48,7 @@ def test_a_rival_that_was_not_run_is_not_shown():
 def test_page_and_terminal_say_alike_what_the_samples_stand_for(tmp_path, capsys):
     report = made_up_report(ARMS[:4], (20, 50))
     (line,) = equivalent_lines(report)
-    assert line.startswith("As if you had +10 real images a class: real+classic+synthetic with 20 does as well as")
+    assert line.startswith("As if you had 10 more real images a class: real+classic+synthetic with 20 does as well as")
     assert "with 30 (beyond the sizes measured to 40 for the ends" in line
     assert content_of(report, tmp_path)["equivalents"] == [line]
     show(report)

@@ -269,14 +269,15 @@ def test_the_page_says_how_samples_entered_each_size(from_scratch, tmp_path):
     shutil.copytree(from_scratch[0], tmp_path / "b")
     file = tmp_path / "b" / "benchmark.json"
     document = json.loads(file.read_text())
-    assert "Arms with synthetic images: 50 % of them at most, for the first 50 %" in said(tmp_path / "b")
+    assert "Arms with synthetic images: at most 50 % of a batch is synthetic, for the first 50 %" in said(tmp_path / "b")
+    assert "Classical augmentation: for the first 50 % of the steps, then images as they are." in said(tmp_path / "b")
     sizes = document["protocol"]["by_size"]
     assert [each["train_per_class"] for each in sizes] == [4, 8]
     sizes[1]["mixing"] = {**sizes[0]["mixing"], "share": 0.8, "until": 1.0}
     file.write_text(json.dumps(document))
     text = said(tmp_path / "b")
-    assert "4 real ones a class: 50 % of them at most, for the first 50 %" in text
-    assert "8 real ones a class: 80 % of them at most, to the end." in text
+    assert "4 real ones a class: at most 50 % of a batch is synthetic, for the first 50 %" in text
+    assert "8 real ones a class: at most 80 % of a batch is synthetic, to the end." in text
 
 
 def said(folder):
