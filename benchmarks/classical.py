@@ -1,8 +1,8 @@
 """What classical augmentation is worth by itself, as the code that runs has it: rows of benchmarks/results/NAME.json.
 
-    python benchmarks/classical.py NAME DATA.h5 --per-class 20 100 --draws 4 --label "gaps go on as the edge does"
+    python benchmarks/classical.py NAME DATA.h5 --per-class 20 100 --draws 4 --label "each image its own" --strengths 0 1 --until 0.5
 
-For every draw of training images one classifier without augmentation and one for each strength, nothing tuned; scores are balanced accuracy
+For every draw of training images one classifier for each strength, 0 being none, nothing tuned; scores are balanced accuracy
 on images of DATA's training part that the draw left over, never on test images. A change of the augmentation is compared by running
 this before and after it, each with its own label. Rows that are in the file already are not made again.
 """
@@ -37,27 +37,32 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.5, 1.0])
     parser.add_argument("--flips", action="store_true", help="half of the images mirrored")
+    parser.add_argument("--until", type=float, default=0.5, help="part of the steps that it is in")
     parser.add_argument("--label", required=True)
     wish = parser.parse_args()
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
-    known = {(row["data"], row["label"], row["per_class"], row["draw"], row["strength"], row["flips"]) for row in rows}
+    what = ("data", "label", "per_class", "draw", "strength", "flips", "until")
+    known = {tuple(row[key] for key in what) for row in rows}
     data = ag.load(wish.data).part(TRAIN)
     for per_class in wish.per_class:
         for draw in range(wish.draws):
             real, held_out = drawn(data, per_class, draw)
-            section = ag.Recipe().resolve(facts(real)).benchmark
+            recipe = ag.Recipe().with_settings([f"benchmark.classic_until={wish.until}"])
+            section = recipe.resolve(facts(real)).benchmark
             for strength in wish.strengths:
                 setting = Setting(strength=strength, flips=wish.flips)
-                label = wish.label if setting.augments else ""  # without augmentation all labels are one
-                if (wish.data.name, label, per_class, draw, strength, wish.flips) in known:
+                # without augmentation all labels are one
+                label, until = (wish.label, wish.until) if setting.augments else ("", 0.0)
+                if (wish.data.name, label, per_class, draw, strength, wish.flips, until) in known:
                     continue
                 arm = Arm("real+classic" if setting.augments else "real")
                 network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
                 right = predict(network, held_out).numpy() == held_out.labels
                 recalls = [float(right[held_out.labels == k].mean()) for k in range(real.n_classes)]
                 row = {"data": wish.data.name, "label": label, "per_class": per_class, "draw": draw}
-                figures = {"strength": strength, "flips": wish.flips, "balanced_accuracy": statistics.mean(recalls)}
+                figures = {"strength": strength, "flips": wish.flips, "until": until}
+                figures["balanced_accuracy"] = statistics.mean(recalls)
                 rows.append({**row, **figures})
                 print(rows[-1], flush=True)
                 _environment.extend(wish.name, rows=rows)

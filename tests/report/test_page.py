@@ -269,7 +269,9 @@ def test_the_page_says_how_samples_entered_each_size(from_scratch, tmp_path):
     shutil.copytree(from_scratch[0], tmp_path / "b")
     file = tmp_path / "b" / "benchmark.json"
     document = json.loads(file.read_text())
-    assert "Arms with synthetic images: at most 50 % of a batch is synthetic, for the first 50 %" in said(tmp_path / "b")
+    assert "Arms with synthetic images: at most 50 % of a batch is synthetic, for the first 50 %" in said(
+        tmp_path / "b"
+    )
     assert "Classical augmentation: for the first 50 % of the steps, then images as they are." in said(tmp_path / "b")
     sizes = document["protocol"]["by_size"]
     assert [each["train_per_class"] for each in sizes] == [4, 8]
