@@ -125,7 +125,7 @@ class AugmentSection(Section):
 
 
 class CoverageSection(Section):
-    """The coverage term: every real image must have a sample near it (implicit maximum likelihood)."""
+    """The coverage term: every real image pulls a sample towards it (implicit maximum likelihood)."""
 
     weight: float = Field(
         10.0, ge=0, le=1e6, description="Weight of the mean squared error to the matched real images; 0 is off."

@@ -55,7 +55,7 @@ def protocol() -> str:
             first, second = found.get(pair), found.get((arm, baseline))
             assert second, "the verdict is about a pair that was compared"
             cells = (
-                case + _former(document) + _shorter(document, size),
+                case + _former(document) + _shorter(document, size) + _older_baseline(document),
                 _a_class(document, size),
                 document["protocol"]["classifier"],
                 without,
@@ -92,7 +92,9 @@ def headline() -> str:
                 if (str(each["train_per_class"]), each["metric"]) == (size, "balanced_accuracy")
             }
             drawn = _a_class(document, size) + (f" ({UNEVEN[imbalance][1]})" if imbalance else "")
-            row = [f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}{_shorter(document, size)}"]
+            row = [
+                f"{SETS[result['data']]}, {drawn}{_with(document)}{_former(document)}{_shorter(document, size)}{_older_baseline(document)}"
+            ]
             real, rival, baseline = (
                 f"{100 * summary['balanced_accuracy'][name]['mean']:.1f}"
                 if name in summary["balanced_accuracy"]
@@ -114,20 +116,23 @@ def headline() -> str:
 
 
 def _outcome(document: dict[str, Any], size: str) -> str:
-    """The verdict, at this size: of several sizes it may hold for one alone."""
+    """The verdict, at this size (`comparing.verdict_of`): of several sizes it may hold for one alone."""
     verdict = document["verdict"]
-    pair = verdict["arm"], verdict["baseline"], "balanced_accuracy"
-    found = {
-        str(each["train_per_class"]): each
-        for each in document["comparisons"]
-        if (each["arm"], each["baseline"], each["metric"]) == pair
-    }
+    simpler = Arm(verdict["arm"]).without_synthetic(imbalanced=False)
+    baselines = {verdict["baseline"], "real", simpler.name if simpler else "real"}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for each in document["comparisons"]:
+        if (each["arm"], each["metric"]) == (verdict["arm"], "balanced_accuracy") and each["baseline"] in baselines:
+            found.setdefault(str(each["train_per_class"]), {})[each["baseline"]] = each
     if len(found) == 1:
         return str(verdict["outcome"])
-    adjusted = dict(zip(found, holm([each["p_value"] for each in found.values()]), strict=True))
-    if adjusted[size] >= 0.05:
-        return "no evidence"
-    return "helps" if found[size]["mean_difference"] > 0 else "hurts"
+    of_rival = holm([at[verdict["baseline"]]["p_value"] for at in found.values()])
+    of_all = holm([max(each["p_value"] for each in at.values()) for at in found.values()])
+    place = list(found).index(size)
+    if of_rival[place] < 0.05 and found[size][verdict["baseline"]]["mean_difference"] < 0:
+        return "hurts"
+    above = all(each["mean_difference"] > 0 for each in found[size].values())
+    return "helps" if of_all[place] < 0.05 and above else "no evidence"
 
 
 def _without_classic(document: dict[str, Any]) -> tuple[str, str]:
@@ -153,6 +158,11 @@ def _former(document: dict[str, Any]) -> str:
     """A star for what was made before the class loss was a part of the default recipe."""
     recipes = [each["recipe"] for each in document["protocol"].get("by_size", []) if "recipe" in each]
     return "" if recipes and all(each["objective"].get("class_weight") for each in recipes) else " \\*"
+
+
+def _older_baseline(document: dict[str, Any]) -> str:
+    """A sign for classical augmentation of one strength, chosen on validation images, in all steps."""
+    return "" if "classic_until" in document["protocol"] else " \u00a7"
 
 
 def _shorter(document: dict[str, Any], size: str) -> str:

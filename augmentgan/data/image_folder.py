@@ -53,7 +53,8 @@ class FolderWriter:
         path: the folder.
         class_names: in label order.
         attributes: of the whole set.
-        overwrite: whether an earlier synthetic set there may be replaced; a folder of anything else never is.
+        overwrite: whether an earlier set there may be replaced: a synthetic one where `attributes` name a model, else any that was written
+            here; a folder of anything else never is.
         scratch: where the folder is prepared; beside `path` where left out.
         labels: of the classes that will have images; all where left out.
 

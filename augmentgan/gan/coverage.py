@@ -42,7 +42,7 @@ class Coverage:
 
     @torch.no_grad()
     def match(self, generator: Generator, team: Team = ALONE) -> None:
-        """Draw latents for every real image and keep, for each, the one whose sample lies nearest.
+        """Draw latents for every real image of the pool (`POOL_IMAGES` or so, others each time) and keep, for each, the one whose sample lies nearest.
 
         Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near. The processes of a
         team share the generator's work, batch by batch, and all keep the same pairs.

@@ -65,6 +65,8 @@ def fit(
     More `training.updates` than a run was planned for make it longer. Where all classes play equally often (`class_shares`) it becomes the run that it
     would have been with that plan, but for a look at the former end that none after it replaces (`augmentgan.gan.choice`).
 
+    The process keeps freed memory from then on (glibc), and on CUDA its float32 products may use TF32; random states are put back.
+
     Args:
         data: labelled images, or where they are, to be read as the recipe wants them; their own split and groups are honoured.
         recipe: settings, or a recipe's name or file; the default recipe where left out.

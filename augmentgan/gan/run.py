@@ -48,6 +48,7 @@ class Run:
 
     Raises:
         RunError: not a run folder. (One without a checkpoint can be opened and not sampled.)
+        TrainingError: `device` is not there.
     """
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
