@@ -157,7 +157,7 @@ def _restored(kept: Any, arm: Arm, piece: Piece) -> tuple[BenchmarkRow, NDArray[
     """A finished arm as `run_piece` kept it, or None where there is none or it was tampered with."""
     try:
         row = TypeAdapter(BenchmarkRow).validate_json(json.dumps(kept["row"]), strict=True)
-        _SETTING.validate_python(row.setting, strict=True)
+        _SETTING.validate_json(json.dumps(row.setting), strict=True)
         predicted = np.array(kept["predicted"])
     except (TypeError, KeyError, ValueError):
         return None
