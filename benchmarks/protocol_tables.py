@@ -65,8 +65,8 @@ def protocol() -> str:
                 points(found[baseline, "real"]) if (baseline, "real") in found else "",
                 f"{arm} {with_samples}",
                 points(second),
-                f"{over_sizes[case, size]:.2g}",
-                f"{second['p_holm']:.2g}",
+                _p(over_sizes[case, size]),
+                _p(second["p_holm"]),
                 _outcome(document, size),
             )
             lines.append(f"| {' | '.join(cells)} |")
@@ -104,7 +104,7 @@ def headline() -> str:
             # what is drawn as it is, is no rival of samples that come evenly
             over = "" if pair[1] == "real" or pair not in found else f" over {rival} drawn evenly"
             row += [real, found.get(pair, "") + over, baseline, found.get(headlined, "")]
-            row += [f"{over_sizes[case, size]:.2g}", _outcome(document, size)]
+            row += [_p(over_sizes[case, size]), _outcome(document, size)]
             place = (
                 list(SETS).index(result["data"]),
                 imbalance is not None,
@@ -113,6 +113,11 @@ def headline() -> str:
             )
             cells[place] = f"| {' | '.join(row)} |"
     return "\n".join([*lines, *(cells[key] for key in sorted(cells))])
+
+
+def _p(value: float) -> str:
+    """A p value; five repeats cannot tell how small a very small one is."""
+    return f"{value:.2g}" if value >= 0.001 else "< 0.001"
 
 
 def _outcome(document: dict[str, Any], size: str) -> str:
