@@ -37,44 +37,54 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.5, 1.0])
     parser.add_argument("--flips", action="store_true", help="half of the images mirrored")
+    parser.add_argument(
+        "--rare", type=int, default=0, help="images of half of the classes, drawn by draw; classes then come up evenly"
+    )
     parser.add_argument("--until", type=float, default=0.5, help="part of the steps that it is in")
     parser.add_argument("--label", required=True)
     wish = parser.parse_args()
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
-    what = ("data", "label", "per_class", "draw", "strength", "flips", "until")
+    what = ("data", "label", "per_class", "rare", "draw", "strength", "flips", "until")
     known = {tuple(row[key] for key in what) for row in rows}
     data = ag.load(wish.data).part(TRAIN)
     for per_class in wish.per_class:
         for draw in range(wish.draws):
-            real, held_out = drawn(data, per_class, draw)
+            real, held_out, rare = drawn(data, per_class, wish.rare, draw)
             recipe = ag.Recipe().with_settings([f"benchmark.classic_until={wish.until}"])
             section = recipe.resolve(facts(real)).benchmark
             for strength in wish.strengths:
                 setting = Setting(strength=strength, flips=wish.flips)
                 # without augmentation all labels are one
                 label, until = (wish.label, wish.until) if setting.augments else ("", 0.0)
-                if (wish.data.name, label, per_class, draw, strength, wish.flips, until) in known:
+                if (wish.data.name, label, per_class, wish.rare, draw, strength, wish.flips, until) in known:
                     continue
-                arm = Arm("real+classic" if setting.augments else "real")
+                words = ["real", *(["oversampling"] if wish.rare else []), *(["classic"] if setting.augments else [])]
+                arm = Arm("+".join(words))
                 network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
                 right = predict(network, held_out).numpy() == held_out.labels
                 recalls = [float(right[held_out.labels == k].mean()) for k in range(real.n_classes)]
-                row = {"data": wish.data.name, "label": label, "per_class": per_class, "draw": draw}
+                row = {"data": wish.data.name, "label": label, "per_class": per_class, "rare": wish.rare, "draw": draw}
                 figures = {"strength": strength, "flips": wish.flips, "until": until}
                 figures["balanced_accuracy"] = statistics.mean(recalls)
+                if wish.rare:
+                    figures["recall_of_rare"] = statistics.mean(recalls[k] for k in rare)
                 rows.append({**row, **figures})
                 print(rows[-1], flush=True)
                 _environment.extend(wish.name, rows=rows)
 
 
-def drawn(data: ag.LabelledImages, per_class: int, seed: int) -> tuple[ag.LabelledImages, ag.LabelledImages]:
-    """A training draw, and up to `HELD_OUT_PER_CLASS` images a class of what it left over."""
+def drawn(
+    data: ag.LabelledImages, per_class: int, rare: int, seed: int
+) -> tuple[ag.LabelledImages, ag.LabelledImages, list[int]]:
+    """A training draw, up to `HELD_OUT_PER_CLASS` images a class of what it left over, and the classes that have `rare` images if any have."""
     random = numpy.random.default_rng(1000 + seed)
     shuffled = [random.permutation(numpy.flatnonzero(data.labels == label)) for label in range(data.n_classes)]
-    parts = (slice(per_class), slice(per_class, per_class + HELD_OUT_PER_CLASS))
-    real, held_out = (data.subset(numpy.sort(numpy.concatenate([rows[part] for rows in shuffled]))) for part in parts)
-    return real, held_out
+    few = random.permutation(data.n_classes)[: data.n_classes // 2].tolist() if rare else []
+    learned = [rows[: rare if label in few else per_class] for label, rows in enumerate(shuffled)]
+    left = [rows[per_class : per_class + HELD_OUT_PER_CLASS] for rows in shuffled]
+    real, held_out = (data.subset(numpy.sort(numpy.concatenate(rows))) for rows in (learned, left))
+    return real, held_out, few
 
 
 if __name__ == "__main__":
