@@ -139,6 +139,7 @@ class Recipe(Section):
         share, until = _automatic_mixing(facts)
         _settle(tree["benchmark"], "synthetic_share", share)
         _settle(tree["benchmark"], "synthetic_until", until)
+        _settle(tree["benchmark"], "classic_until", until)
         return ResolvedRecipe.model_validate(tree)
 
 
@@ -247,11 +248,11 @@ def _automatic_steps(n_classes: int) -> int:
 
 
 def _automatic_mixing(facts: DataFacts) -> tuple[float, float]:
-    """Share of synthetic images, and the part of the steps in which they come up.
+    """Share of synthetic images, and the part of the steps in which they, and classical augmentation, come up.
 
-    Last steps on real images alone suit classes that have enough of them. Of a class with four they undo what its samples gave: on
-    five draws of two sets with 50 times as many images in common classes, rare ones were recalled better with many samples to the end
-    (docs/experiments.md). From which imbalance on has not been measured.
+    Last steps on real images as they are suit classes that have enough of them. Of a class with four they undo what its samples and their
+    distortions gave: on draws of two sets with 50 times as many images in common classes, rare ones were recalled better, or as well, with
+    many samples and with classical augmentation to the end (docs/experiments.md). From which imbalance on has not been measured.
     """
     return (0.8, 1.0) if facts.has_rare_classes else (0.5, 0.5)
 

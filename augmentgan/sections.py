@@ -219,9 +219,9 @@ class BenchmarkSection(Section):
         "auto",
         description="Part of the steps after which a mixed arm trains on real images alone; auto: 0.5, and 1 where classes differ tenfold.",
     )
-    classic_until: Part = Field(
-        0.5,
-        description="Part of the steps after which arms with classical augmentation train on images as they are.",
+    classic_until: Part | Auto = Field(
+        "auto",
+        description="Part of the steps after which arms with classical augmentation train on images as they are; auto: 0.5, and 1 where classes differ tenfold.",
     )
     teachers: int = Field(
         0,
@@ -276,3 +276,4 @@ class ResolvedBenchmarkSection(BenchmarkSection):
     steps: Count
     synthetic_share: Part
     synthetic_until: Part
+    classic_until: Part = 1.0  # a run that does not say it is older than the setting

@@ -167,7 +167,8 @@ def _former(document: dict[str, Any]) -> str:
 
 def _older_baseline(document: dict[str, Any]) -> str:
     """A sign for classical augmentation of one strength, chosen on validation images, in all steps."""
-    return "" if "classic_until" in document["protocol"] else " \u00a7"
+    recipes = [each["recipe"] for each in document["protocol"].get("by_size", []) if "recipe" in each]
+    return "" if recipes and all("classic_until" in each["benchmark"] for each in recipes) else " \u00a7"
 
 
 def _shorter(document: dict[str, Any], size: str) -> str:

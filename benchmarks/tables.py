@@ -280,7 +280,7 @@ def _of_peak(found: dict[str, Any], peak: dict[str, float]) -> str:
 
 def classical() -> str:
     """Classical augmentation by itself, by strength, kind and the part of the steps that it is in; differences are paired by draw."""
-    rows = read("classical")["rows"]
+    rows = [row for row in read("classical")["rows"] if not row["rare"]]
     lines = [
         "| set | real images a class | draws | none | strength | how | part of the steps | balanced accuracy | over none |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -301,6 +301,26 @@ def classical() -> str:
                 f"{percent_of(list(found.values()))} | "
                 f"{percent_of([value - none[draw] for draw, value in found.items()], '+')} |"
             )
+    return "\n".join(lines)
+
+
+def classical_rare() -> str:
+    """The same where half of the classes have a handful of images, by the part of the steps; paired by draw."""
+    rows = [row for row in read("classical")["rows"] if row["rare"]]
+    lines = [
+        "| set | real images a class | draws | in all steps | in the first half | difference | of rare classes' recall |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for data, per_class, few in sorted({(row["data"], row["per_class"], row["rare"]) for row in rows}):
+        of_case = [row for row in rows if (row["data"], row["per_class"], row["rare"]) == (data, per_class, few)]
+        whole, half = ({row["draw"]: row for row in of_case if row["until"] == until} for until in (1.0, 0.5))
+        means = (percent_of([row["balanced_accuracy"] for row in part.values()]) for part in (whole, half))
+        differences = (
+            percent_of([half[draw][figure] - whole[draw][figure] for draw in whole], "+")
+            for figure in ("balanced_accuracy", "recall_of_rare")
+        )
+        cells = (CLASSICAL[data], f"{per_class} and {few}", str(len(whole)), *means, *differences)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -333,6 +353,7 @@ TABLES = {
     "rates-digits": lambda: sweep("rates-digits", "learning rates"),
     "rates-sign-full": lambda: sweep("bar-sign-100", "settings"),
     "classical": classical,
+    "classical-rare": classical_rare,
     "mixing-half-strength": lambda: mixing("mixing-half-strength"),
     "mixing-step-rates": lambda: mixing("mixing-step-rates"),
     "fixes": lambda: sweep("fixes-mnist-20", "change"),

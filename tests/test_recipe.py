@@ -129,10 +129,11 @@ def test_what_the_recipe_leaves_to_the_images():
     assert (given.given_size_px, given.given_channels) == (32, 1)
 
 
-def test_samples_of_rare_classes_take_part_to_the_end():
+def test_samples_and_distortions_of_rare_classes_take_part_to_the_end():
     mixed = Recipe().resolve(replace(FACTS, imbalance=50.0)).benchmark
     assert mixed.synthetic_share > 0.5
-    assert mixed.synthetic_until == 1
+    assert mixed.synthetic_until == mixed.classic_until == 1
+    assert Recipe().resolve(FACTS).benchmark.classic_until == 0.5
     wished = Recipe().with_settings(["benchmark.synthetic_until=0.25"]).resolve(replace(FACTS, imbalance=50.0))
     assert wished.benchmark.synthetic_until == 0.25
 

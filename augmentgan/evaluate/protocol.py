@@ -274,7 +274,6 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
             "batch_images": section.batch_images,
             "learning_rate": section.learning_rate,
         },
-        "classic_until": section.classic_until,
         "mixing": _mixing_of(section),
         "tuned": section.tune,
         "cross_fit": section.tune and section.cross_fit,
@@ -284,10 +283,11 @@ def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm])
 
 
 def _mixing_of(section: ResolvedBenchmarkSection) -> dict[str, Any]:
-    """How samples enter training, as benchmark.json says it."""
+    """How samples and classical augmentation enter training, as benchmark.json says it."""
     return {
         "share": section.synthetic_share,
         "until": section.synthetic_until,
+        "classic_until": section.classic_until,
         "teachers": section.teachers,
         "teachers_keep": section.teachers_keep,
         "soft_labels": section.soft_labels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
@@ -25,7 +26,7 @@ def benchmark_content(report: BenchmarkReport) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "protocol": protocol,
-        "mixing": [*_classical(protocol), *_mixing(protocol)],
+        "mixing": _mixing(protocol),
         "equivalents": equivalent_lines(report),
         "sizes": [_at_size(report.at(size)) for size in sizes],
         "columns": list(columns),
@@ -114,26 +115,31 @@ def sizes_of_draws(protocol: dict[str, Any]) -> list[int | str] | None:
     return sizes or None
 
 
-def _classical(protocol: dict[str, Any]) -> list[str]:
-    """How long images are augmented, where the benchmark says it."""
-    until = protocol.get("classic_until")
-    return [] if until is None else [f"Classical augmentation: {_until(until, 'images as they are')}"]
-
-
 def _mixing(protocol: dict[str, Any]) -> list[str]:
-    """How samples enter training: one line, or one a size where sizes differ."""
+    """How classical augmentation and samples enter training: a line each, or one a size where sizes differ."""
     sizes = protocol.get("by_size") or [{"mixing": protocol["mixing"]}]
-    lines = []
-    for each in sizes:
-        share = 100 * each["mixing"]["share"]
-        when = _until(each["mixing"]["until"], "real images alone")
-        lines.append(f"at most {share:.0f} % of a batch is synthetic, {when}")
-    if len(set(lines)) == 1:
-        return [f"Arms with synthetic images: {lines[0]}"]
     return [
-        f"Arms with synthetic images, {each['train_per_class']} real ones a class: {line}"
-        for each, line in zip(sizes, lines, strict=True)
+        *_by_size("Classical augmentation", sizes, _classical),
+        *_by_size("Arms with synthetic images", sizes, _samples),
     ]
+
+
+def _by_size(what: str, sizes: list[dict[str, Any]], words: Callable[[dict[str, Any]], str | None]) -> list[str]:
+    found = [(each.get("train_per_class"), words(each["mixing"])) for each in sizes]
+    if len({line for _, line in found}) == 1:
+        return [f"{what}: {line}" for _, line in found[:1] if line]
+    return [f"{what}, {size} real ones a class: {line}" for size, line in found if line]
+
+
+def _classical(mixing: dict[str, Any]) -> str | None:
+    until = mixing.get("classic_until")  # earlier benchmarks do not say it
+    return None if until is None else _until(until, "images as they are")
+
+
+def _samples(mixing: dict[str, Any]) -> str:
+    return (
+        f"at most {100 * mixing['share']:.0f} % of a batch is synthetic, {_until(mixing['until'], 'real images alone')}"
+    )
 
 
 def _until(part: float, then: str) -> str:

@@ -126,7 +126,9 @@ def test_the_share_is_the_tuned_one(sets, monkeypatch):
 
 
 def test_samples_alone_are_judged_by_their_own_statistics(digits):
-    section = ResolvedBenchmarkSection(steps=150, separate_statistics=True, synthetic_share=0.5, synthetic_until=0.5)
+    section = ResolvedBenchmarkSection(
+        steps=150, separate_statistics=True, synthetic_share=0.5, synthetic_until=0.5, classic_until=0.5
+    )
     network = train_classifier(
         Arm("synthetic"), digits, digits, section, 150, 0, torch.device("cpu"), Setting(share=0.5)
     )
@@ -147,7 +149,9 @@ def test_synthetic_images_with_swapped_labels_hurt_and_good_ones_do_not():
 
     real, test, good = draw(20), draw(200), draw(100)
     swapped = labelled(good.images, 1 - good.labels)
-    section = ResolvedBenchmarkSection(batch_images=20, steps=1, synthetic_share=0.5, synthetic_until=1.0)
+    section = ResolvedBenchmarkSection(
+        batch_images=20, steps=1, synthetic_share=0.5, synthetic_until=1.0, classic_until=0.5
+    )
 
     def accuracy(name, synthetic):
         network = train_classifier(Arm(name), real, synthetic, section, 60, 0, torch.device("cpu"))
@@ -160,7 +164,7 @@ def test_synthetic_images_with_swapped_labels_hurt_and_good_ones_do_not():
 
 
 def test_arms_with_one_seed_start_from_the_same_weights(digits):
-    section = ResolvedBenchmarkSection(steps=1, synthetic_share=0.5, synthetic_until=0.5)
+    section = ResolvedBenchmarkSection(steps=1, synthetic_share=0.5, synthetic_until=0.5, classic_until=0.5)
     first, second = (
         train_classifier(Arm(name), digits, digits, section, 0, 5, torch.device("cpu"))
         for name in ("real", "synthetic")

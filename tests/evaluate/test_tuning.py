@@ -132,7 +132,7 @@ def tuner(digits, synthetic, validated, tmp_path, monkeypatch):
         return Tuner(
             real,
             lambda: synthetic,
-            ResolvedBenchmarkSection(steps=100, synthetic_share=0.5, synthetic_until=0.5),
+            ResolvedBenchmarkSection(steps=100, synthetic_share=0.5, synthetic_until=0.5, classic_until=0.5),
             0,
             torch.device("cpu"),
             imbalanced=is_imbalanced(real.counts),
