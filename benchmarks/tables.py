@@ -305,22 +305,19 @@ def classical() -> str:
 
 
 def classical_rare() -> str:
-    """The same where half of the classes have a handful of images, by the part of the steps; paired by draw."""
+    """The same where half of the classes have a handful of images."""
     rows = [row for row in read("classical")["rows"] if row["rare"]]
     lines = [
-        "| set | real images a class | draws | in all steps | in the first half | difference | of rare classes' recall |",
-        "|---|---|---|---|---|---|---|",
+        "| set | real images a class | draws | strength | how | part of the steps | balanced accuracy | recall of rare classes |",
+        "|" + "---|" * 8,
     ]
-    for data, per_class, few in sorted({(row["data"], row["per_class"], row["rare"]) for row in rows}):
-        of_case = [row for row in rows if (row["data"], row["per_class"], row["rare"]) == (data, per_class, few)]
-        whole, half = ({row["draw"]: row for row in of_case if row["until"] == until} for until in (1.0, 0.5))
-        means = (percent_of([row["balanced_accuracy"] for row in part.values()]) for part in (whole, half))
-        differences = (
-            percent_of([half[draw][figure] - whole[draw][figure] for draw in whole], "+")
-            for figure in ("balanced_accuracy", "recall_of_rare")
-        )
-        cells = (CLASSICAL[data], f"{per_class} and {few}", str(len(whole)), *means, *differences)
-        lines.append(f"| {' | '.join(cells)} |")
+    what = ("data", "per_class", "rare", "label", "until", "strength")
+    for kind in sorted({tuple(row[key] for key in what) for row in rows}):
+        data, per_class, few, label, until, strength = kind
+        found = [row for row in rows if tuple(row[key] for key in what) == kind]
+        cells = (CLASSICAL[data], f"{per_class} and {few}", str(len(found)), STRENGTHS[strength], label, PARTS[until])
+        figures = (percent_of([row[key] for row in found]) for key in ("balanced_accuracy", "recall_of_rare"))
+        lines.append(f"| {' | '.join([*cells, *figures])} |")
     return "\n".join(lines)
 
 
