@@ -159,7 +159,9 @@ class Images(Dataset[tuple[torch.Tensor, int]]):
 def _setting(case: str, device_name: str) -> tuple[ag.LabelledImages, ResolvedBenchmarkSection, torch.device]:
     size_px, channels = CASES[case]
     data = _environment.noise(200, size_px, channels)
-    recipe = ag.Recipe().resolve(DataFacts(size_px, channels, len(data), data.n_classes))
+    # augmented in every step, as the counterpart's images are
+    recipe = ag.Recipe().with_settings(["benchmark.classic_until=1"])
+    recipe = recipe.resolve(DataFacts(size_px, channels, len(data), data.n_classes))
     return data, recipe.benchmark, torch.device(device_name)
 
 
