@@ -37,7 +37,7 @@ MEANINGS = {
     "real": "the real training images, each equally often",
     "oversampling": "classes drawn evenly: the images of a rare class come up more often",
     "class-weights": "images drawn as they are, the loss of a rare class weighs more",
-    "classic": "classical augmentation, in the first part of the steps",
+    "classic": "classical augmentation, for a part of the steps or all of them",
     "mixup": "pairs of images blended",
     "cutmix": "a part of an image replaced by another's",
     "synthetic": "part of every batch is synthetic, classes drawn evenly; alone: nothing but synthetic images",

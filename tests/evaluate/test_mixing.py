@@ -200,6 +200,14 @@ def test_strength_nothing_changes_nothing_and_half_changes_less():
     assert moved[0] == 0 < moved[1] < moved[2]
 
 
+def test_each_image_draws_how_strongly_it_is_distorted():
+    """Some are nearly left alone; with one strength for all, five draws at once spare hardly any."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 28), torch.linspace(-1, 1, 28), indexing="ij")
+    images = torch.exp(-4 * (x**2 + 2 * y**2)).repeat(1000, 1, 1, 1)
+    changed = (classic_augmentation(images, torch.Generator().manual_seed(0)) - images).abs().mean(dim=(1, 2, 3))
+    assert changed.quantile(0.05) < 0.1 * changed.quantile(0.95)
+
+
 def test_what_moves_in_from_outside_goes_on_as_the_edge_does():
     """No dark corners beside a bright side, no bright ones beside a dark one."""
     images = torch.full((64, 1, 32, 32), -1.0)
