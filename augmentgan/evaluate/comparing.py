@@ -190,7 +190,7 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
             for each in (chosen[0], *(each for family in simpler for each in family))
             if _side(each, None) <= 0
         ]
-        why = f"it is not surely above {' and '.join(open_)}"
+        why = f"it is not surely above {' or '.join(open_)}"
     text = f"No evidence: the change over {baseline} is {change}{beside}; {why}."
     return Verdict(text, "no evidence", arm, baseline, at)
 
