@@ -5,12 +5,15 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import _environment
 from _cells import percent_of, points
 
 from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.comparing import outcomes_by_size
+from augmentgan.evaluate.results import Comparison
 from augmentgan.evaluate.statistics import holm
 from augmentgan.recipe import DataFacts, Recipe, ResolvedRecipe
 
@@ -20,6 +23,7 @@ SETS = {
     "sign_digits.h5": "hand signs, 64 px",
     "wbc.h5": "white blood cells, 64 px",
 }
+_COMPARED = [field.name for field in fields(Comparison)]
 UNEVEN = {"step:50:1": ("and 4", "half of the classes each"), "long-tail:100:1": ("to 2", "long tail")}
 
 
@@ -121,23 +125,12 @@ def _p(value: float) -> str:
 
 
 def _outcome(document: dict[str, Any], size: str) -> str:
-    """The verdict, at this size (`comparing.verdict_of`): of several sizes it may hold for one alone."""
-    verdict = document["verdict"]
-    simpler = Arm(verdict["arm"]).without_synthetic(imbalanced=False)
-    baselines = {verdict["baseline"], "real", simpler.name if simpler else "real"}
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for each in document["comparisons"]:
-        if (each["arm"], each["metric"]) == (verdict["arm"], "balanced_accuracy") and each["baseline"] in baselines:
-            found.setdefault(str(each["train_per_class"]), {})[each["baseline"]] = each
-    if len(found) == 1:
-        return str(verdict["outcome"])
-    of_rival = holm([at[verdict["baseline"]]["p_value"] for at in found.values()])
-    of_all = holm([max(each["p_value"] for each in at.values()) for at in found.values()])
-    place = list(found).index(size)
-    if of_rival[place] < 0.05 and found[size][verdict["baseline"]]["mean_difference"] < 0:
-        return "hurts"
-    above = all(each["mean_difference"] > 0 for each in found[size].values())
-    return "helps" if of_all[place] < 0.05 and above else "no evidence"
+    """The verdict, at this size: of several sizes it may hold for one alone."""
+    comparisons = [
+        Comparison(**{**{key: each[key] for key in _COMPARED if key in each}, "ci95": tuple(each["ci95"])})
+        for each in document["comparisons"]
+    ]
+    return outcomes_by_size(comparisons, imbalanced=document["protocol"]["imbalanced"])[int(size)]
 
 
 def _without_classic(document: dict[str, Any]) -> tuple[str, str]:

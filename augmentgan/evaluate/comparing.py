@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Verdict
+from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Outcome, Verdict
 from augmentgan.evaluate.statistics import Correctness, accuracy_with_interval, holm, paired_difference
 
 ByArm = Mapping[tuple[str, int], Sequence[tuple[BenchmarkRow, Correctness]]]
@@ -160,14 +160,10 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
             "No arm with synthetic images was compared with the same arm without.", "no evidence", "real", "real"
         )
     several = len(chosen) > 1
-    adjusted = holm([each.p_value for each in chosen])
-    of_all = holm([max(of.p_value for of in _at(each, chosen, *simpler)) for each in chosen])
-    worse = [each for each, p in zip(chosen, adjusted, strict=True) if _side(each, p if several else None) < 0]
-    better = [
-        each
-        for each, p in zip(chosen, of_all, strict=True)
-        if all(_side(of, p if several else None) > 0 for of in _at(each, chosen, *simpler))
-    ]
+    outcomes = outcomes_by_size(comparisons, imbalanced=imbalanced)
+    worse, better = (
+        [each for each in chosen if outcomes[each.train_per_class] == outcome] for outcome in ("hurts", "helps")
+    )
     arm, baseline, at = chosen[0].arm, chosen[0].baseline, chosen[0].train_per_class
     surely = ", ".join(str(each.train_per_class) for each in worse or better)
     note = f" (surely so at {surely} a class, Holm)" if several else ""
@@ -193,6 +189,20 @@ def verdict_of(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -
         why = f"it is not surely above {' or '.join(open_)}"
     text = f"No evidence: the change over {baseline} is {change}{beside}; {why}."
     return Verdict(text, "no evidence", arm, baseline, at)
+
+
+def outcomes_by_size(comparisons: Sequence[Comparison], *, imbalanced: bool = False) -> dict[int, Outcome]:
+    """What `verdict_of` finds at each size."""
+    chosen, simpler = _headline(comparisons, imbalanced=imbalanced)
+    several = len(chosen) > 1
+    of_rival = holm([each.p_value for each in chosen])
+    of_all = holm([max(of.p_value for of in _at(each, chosen, *simpler)) for each in chosen])
+    found: dict[int, Outcome] = {}
+    for each, p, p_of_all in zip(chosen, of_rival, of_all, strict=True):
+        harms = _side(each, p if several else None) < 0
+        helps = all(_side(of, p_of_all if several else None) > 0 for of in _at(each, chosen, *simpler))
+        found[each.train_per_class] = "hurts" if harms else "helps" if helps else "no evidence"
+    return found
 
 
 def _headline(
