@@ -159,7 +159,7 @@ def fit(
         tensorboard=tensorboard,
         as_marked=from_run is not None,
     )
-    last = (run.events() or [{}])[-1]
+    last = (run.statuses() or [{}])[-1]
     if as_json:
         say(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
     else:

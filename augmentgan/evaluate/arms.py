@@ -40,7 +40,7 @@ MEANINGS = {
     "classic": "classical augmentation, for a part of the steps or all of them",
     "mixup": "pairs of images blended",
     "cutmix": "a part of an image replaced by another's",
-    "synthetic": "part of every batch is synthetic, classes drawn evenly; alone: nothing but synthetic images",
+    "synthetic": "part of a batch is synthetic, for a part of the steps or all of them, classes drawn evenly; alone: nothing but synthetic images",
     "fill": "synthetic images only for what a class lacks to be as large as the largest, classes drawn evenly",
 }
 """What each word of an arm's name means, in the order in which they stand; see `augmentation` and `mixing` for how it is done."""
@@ -84,7 +84,7 @@ class Arm:
 
     @property
     def classic(self) -> bool:
-        """Whether every image goes through classical augmentation."""
+        """Whether images may go through classical augmentation, which tuning can do without."""
         return "classic" in self.words
 
     @property

@@ -70,7 +70,9 @@ def run_benchmark(
     Raises:
         DataError: no test images, an unknown arm or classifier, fewer than two repeats, an unusable seed or number of processes, workers of a team, or sizes
             that the data cannot give.
+        ExtraError: `classifier` is "pretrained", whose extra is not installed.
         OutputError: the folder cannot be written, or `out` holds something that is no benchmark.
+        RecipeError: more repeats than a recipe may have.
         RunError: `out` holds another benchmark, or another process is at work in the folder.
         TrainingError: a process was lost.
     """

@@ -134,8 +134,10 @@ def _size_at(curve: NDArray[np.float64], sizes: Sequence[int], start: int, chang
 
     A gain is looked for among larger sizes and a loss among smaller ones, for a curve may dip by chance; None where it is not reached.
     """
+    if change == 0:
+        return float(sizes[start])
     level = curve[start] + change
-    for k in range(start, len(curve) - 1) if change >= 0 else range(start - 1, -1, -1):
+    for k in range(start, len(curve) - 1) if change > 0 else range(start - 1, -1, -1):
         low, high = curve[k], curve[k + 1]
         if low - 1e-12 <= level <= high + 1e-12:
             part = 0.0 if high == low else min(1.0, max(0.0, (level - low) / (high - low)))

@@ -142,9 +142,10 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
         )[:n_synthetic]
         self.rows = torch.cat([torch.arange(len(real)), drawn])
         self.is_synthetic = torch.arange(len(self.rows)) >= len(real)
-        labels = torch.from_numpy(real.labels), torch.from_numpy(synthetic.labels)[drawn]
+        # copies, here and of images below: a set may be read-only or a view that runs backwards, which torch does not take
+        labels = torch.from_numpy(real.labels.copy()), torch.from_numpy(synthetic.labels.copy())[drawn]
         self.targets = torch.cat(labels)
-        weight = torch.from_numpy(np.asarray(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), dtype=np.float32))
+        weight = torch.from_numpy(np.array(synthetic.extra.get(WEIGHT, np.ones(len(synthetic))), np.float32, order="C"))
         self.weights = torch.cat([torch.ones(len(real)), weight[drawn]])
         self._n_classes = real.n_classes
 
@@ -153,7 +154,6 @@ class MixedDataset(Dataset[tuple[Any, ...]]):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         row, which = int(self.rows[index]), int(self.is_synthetic[index])
-        # a copy, for the set may be read-only or a view that runs backwards, which torch does not take
         image = torch.from_numpy(self._sets[which].images[row].copy()).permute(2, 0, 1)  # (c, h, w)
         shown = image.float() / 255 if self._transform is None else self._transform(image)
         if self._policy:

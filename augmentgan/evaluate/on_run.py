@@ -69,6 +69,12 @@ class Repeats:
         return 0
 
     @property
+    def data_bytes(self) -> int:
+        """Of the run's real images, which all repeats share."""
+        first = self.pieces[0]
+        return first.real.images.nbytes + first.test.images.nbytes
+
+    @property
     def sample_bytes(self) -> int:
         """Of the run's samples."""
         return sample_bytes(self.section, self.pieces[0].real)

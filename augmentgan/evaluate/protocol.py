@@ -227,6 +227,11 @@ class FromScratch:
         return self.resolved[number % len(self.resolved)].training.updates
 
     @property
+    def data_bytes(self) -> int:
+        """Of the whole set, and of the training and test images that a piece takes from it."""
+        return 2 * self.data.images.nbytes
+
+    @property
     def sample_bytes(self) -> int:
         """Of one generator's samples."""
         return sample_bytes(self.recipe.benchmark, self.data)

@@ -35,6 +35,10 @@ class Pieces(Protocol):
         """Of a piece's generator, from which one can tell which pieces take longest."""
 
     @property
+    def data_bytes(self) -> int:
+        """Memory of the real images that a worker holds, whatever piece it works on."""
+
+    @property
     def sample_bytes(self) -> int:
         """Memory of the samples that a piece works with."""
 
@@ -75,7 +79,8 @@ def measure_all(
         team.wait()
         return [measure(number, tells=number not in ours) for number in numbers]
     on_cpu = pieces.device.type == "cpu"
-    n = processes or (n_workers(len(pieces), SAMPLE_COPIES * pieces.sample_bytes) if on_cpu else 1)
+    each = pieces.data_bytes + SAMPLE_COPIES * pieces.sample_bytes
+    n = processes or (n_workers(len(pieces), each) if on_cpu else 1)
     n = min(len(pieces), n)
     if n <= 1:
         return [measure(number, tells=True) for number in numbers]

@@ -87,11 +87,14 @@ def in_workers(
         with _interruptions_ignored():  # inherited: Ctrl-C in a terminal reaches all processes, and we alone answer
             for job in [job for _, job in zip(range(n), left, strict=False)]:
                 ours, theirs = context.Pipe()
-                worker = context.Process(target=_work, args=(theirs, work, n_threads))
+                worker = context.Process(target=_work, args=(theirs, n_threads))
                 worker.start()
                 theirs.close()  # the worker's copy is the only one: its end is heard as the end of the pipe
                 processes.append(worker)
                 at_work[ours] = job
+        # not as an argument of the process: Python would write it where nobody notices that a dead worker does not read
+        for connection in at_work:
+            _send(connection, work)
         for connection, job in at_work.items():
             _send(connection, job)
         while at_work:
@@ -122,9 +125,9 @@ def in_workers(
             process.join()
 
 
-def _send(connection: Connection, job: int) -> None:
+def _send(connection: Connection, what: Work | int) -> None:
     with _loss_of_a_worker_explained():
-        connection.send(job)
+        connection.send(what)
 
 
 def _heard(connection: Connection) -> tuple[str, Any]:
@@ -144,12 +147,13 @@ def _loss_of_a_worker_explained() -> Iterator[None]:
         ) from error
 
 
-def _work(connection: Connection, work: Work, n_threads: int) -> None:
-    """What a worker does, until nobody has another job for it."""
+def _work(connection: Connection, n_threads: int) -> None:
+    """What a worker does, until nobody has another job for it; first it hears what to do with them."""
     torch.set_num_threads(n_threads)
     with contextlib.suppress(EOFError, ConnectionError):  # nobody listens any more
+        work: Work = connection.recv()
         while True:
-            job = connection.recv()
+            job: int = connection.recv()
             try:
                 work(job, lambda value: connection.send(("told", value)))
             except ConnectionError:

@@ -125,11 +125,15 @@ def test_a_curve_that_dips_is_read_from_the_arm_s_own_size():
     sizes = [20, 50, 100, 200]
     rows = [row(size, value) for size, value in zip(sizes, (0.7, 0.9, 0.89, 0.95), strict=True)]
     found = [
-        each.as_if for each in equivalents(rows, [at(100, 0.005), at(100, 0.03), at(100, -0.01), at(50, -0.3)], sizes)
+        each.as_if
+        for each in equivalents(
+            rows, [at(100, 0.005), at(100, 0.03), at(100, -0.01), at(50, -0.3), at(50, 0.0), at(200, 0.0)], sizes
+        )
     ]
     assert 100 < found[0] < found[1] == pytest.approx(100 * 2**0.5)
     assert found[2] == pytest.approx(50 * (20 / 50) ** 0.1)
     assert found[3] is None
+    assert found[4:] == [50, 200]  # no change is its own size, before a dip and at the end
 
 
 def test_other_arms_with_samples_are_judged_where_they_alone_were_asked_for():

@@ -285,6 +285,14 @@ def test_dataset_of_arrays_that_torch_does_not_take():
         image, label = ag.as_torch_dataset(data, data.subset([]), share=0)[2]
         assert label == 1
         assert np.array_equal((image * 255).round().permute(1, 2, 0).numpy(), images[2])
+    labels, weight = np.array([1, 1, 0, 0]), np.linspace(0, 1, 4)[::-1]
+    labels.flags.writeable = False
+    real = ag.LabelledImages(pixels[::-1], labels[::-1], ("a", "b"))
+    synthetic = ag.LabelledImages(pixels, labels, ("a", "b"), extra={"weight": weight})
+    mixed = ag.as_torch_dataset(real, synthetic, share=0.5)
+    assert mixed.targets[:4].tolist() == [0, 0, 1, 1]
+    assert mixed.targets[4:].tolist() == labels[mixed.rows[4:]].tolist()
+    assert mixed.weights[4:].tolist() == pytest.approx(weight[mixed.rows[4:]].tolist())
 
 
 def test_policy_goes_with_the_set(trained, tmp_path):

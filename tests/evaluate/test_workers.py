@@ -60,6 +60,24 @@ def test_a_lost_worker_is_one_clear_line():
         in_workers(die, range(2), 2, 1, on_message=nothing, on_done=nothing)
 
 
+def test_one_that_is_lost_while_it_is_given_its_work_is_noticed_too(tmp_path):
+    """In a process of its own, for where it is not noticed nothing ends, and Ctrl-C does nothing."""
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+sys.path.insert(0, {str(Path(worker_jobs.__file__).parent)!r})
+from functools import partial
+from worker_jobs import DiesOnTheWay, first, nothing
+from augmentgan.evaluate.workers import in_workers
+if __name__ == "__main__":
+    work = partial(first, DiesOnTheWay(), bytes(1 << 20))
+    in_workers(work, range(2), 2, 1, on_message=nothing, on_done=nothing)
+""")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "TrainingError: a process of this job was lost" in done.stderr
+
+
 def test_one_that_is_lost_before_its_next_job_is_noticed_too():
     """Then it is our sending that fails and not our hearing."""
 
@@ -234,6 +252,7 @@ class Kept:
     """Pieces of different lengths; the third is finished, unless others are."""
 
     device = torch.device("cpu")
+    data_bytes, sample_bytes = 3 << 30, 1 << 28
     finished = (2,)
 
     def __len__(self):
@@ -258,6 +277,16 @@ def test_the_longest_pieces_come_first_and_all_are_given_in_order(monkeypatch):
     found = sharing.measure_all(Kept(), ALONE, 2, on_message=lambda number, message: None)
     assert given == [5, 1, 4, 0, 3]
     assert found == [{"real": number} for number in range(6)]
+
+
+def test_as_many_workers_as_there_is_memory_for(four_cores_and_12_gib, monkeypatch):
+    """Each holds the data, and its samples up to four times."""
+    given = []
+    monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.append(n))
+    pieces = Kept()
+    for pieces.data_bytes in (0, 1 << 30, 3 << 30, 12 << 30):
+        sharing.measure_all(pieces, ALONE, None, on_message=lambda number, message: None)
+    assert given == [4, 3, 2]  # and one alone needs no process of its own
 
 
 @pytest.mark.parametrize("finished", [(), (2,), (0, 1, 2, 3), (0, 1, 2, 3, 4)])
