@@ -23,12 +23,11 @@ from augmentgan.errors import OutputError, one_line
 from augmentgan.names import DATA_FILE, RUN_FILE
 
 _LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "icon\r"}
+_MEND = "--overwrite replaces it, --out names another place"
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
-def refuse_existing(
-    path: Path, *, overwrite: bool, file: bool = False, mend: str = "--overwrite replaces it, --out names another place"
-) -> None:
+def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: str | None = None) -> None:
     """Raise `OutputError` when `path` exists and may not be replaced.
 
     An empty folder counts as free: people make one before they start.
@@ -37,7 +36,7 @@ def refuse_existing(
         path: where something is to be written.
         overwrite: whether what is there may be replaced.
         file: whether a file is to be written, which cannot take a folder's place.
-        mend: what the user can do.
+        mend: what the user can do; with --overwrite and --out where left out.
 
     Raises:
         OutputError: `path` exists, is not an empty folder, and `overwrite` is false; it is a device; or it has no name, such as "." and "..".
@@ -52,7 +51,7 @@ def refuse_existing(
         return
     if path.is_dir() and not any(path.iterdir()):
         return
-    raise OutputError(f"output {str(path)!r} exists already; {mend}")
+    raise OutputError(f"output {str(path)!r} exists already; {mend or _MEND}")
 
 
 def is_litter(name: str) -> bool:

@@ -236,8 +236,12 @@ def test_a_benchmark_json_that_lacks_repeats(folder):
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "benchmark.json", "fewer than two repeats")
 
 
-def test_a_run_json_that_the_page_cannot_show(folder):
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_run_json_that_the_page_cannot_show(folder, measured):
+    """A benchmark beside it is not to blame: nobody should make it again, and for nothing."""
     change(folder, versions=3)
+    if measured:
+        (folder / "benchmark.json").write_text(json.dumps(made_up_report(["real", "real+synthetic"]).to_json()))
     refused(lambda: ag.write_report(ag.Run(folder, "cpu")), "events.jsonl", "fit again")
 
 

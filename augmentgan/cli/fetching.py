@@ -63,8 +63,7 @@ def data(
     """Write a well-known set: digits offline, others by torchvision."""
     from augmentgan.data.images import TEST, TRAIN
     from augmentgan.data.well_known import TORCHVISION_SETS, WELL_KNOWN, cache_folder, fetch
-    from augmentgan.data.writers import format_for, how_to_load, save
-    from augmentgan.files import refuse_existing
+    from augmentgan.data.writers import Format, format_for, how_to_load, refuse_place, save
 
     if list_sets:
         lines = [f"{each:16} {about}" for each, about in WELL_KNOWN.items()]
@@ -75,8 +74,9 @@ def data(
         raise typer.BadParameter("missing; augmentgan data --list shows the sets", param_hint=missing)
     if format not in (None, "hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
-    kind = format_for(out) if format is None else "hdf5" if format == "hdf5" else "folder"
-    refuse_existing(out, overwrite=overwrite, mend="--overwrite replaces it, or name another OUT")
+    kind: Format = format_for(out) if format is None else "hdf5" if format == "hdf5" else "folder"
+    mend = "--overwrite replaces it, or name another OUT"
+    refuse_place(out, kind, overwrite=overwrite, synthetic=False, mend=mend)
     if name in TORCHVISION_SETS and not quiet:
         notice(f"{name}: downloaded once, to {cache or cache_folder()}")
     with contextlib.ExitStack() as stack:

@@ -146,21 +146,22 @@ def benchmark(
         if run is not None:
             raise DataError("DATA and --run exclude each other: from scratch, or a run's own samples")
         chosen = recipe_for(recipe, set, {"--test-fraction": ("data.test_fraction", test_fraction)})
-        images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
         folder = out or Path("runs") / f"benchmark-{name_of(data)}"
         refuse_inside(data, folder)
+        sizes, only = _sizes(train_per_class), words(arms)  # mistakes in these are told before images are read
+        images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
         notice(f"folder {folder}")
         result = measure_from_scratch(
             images,
             chosen,
             folder,
             repeats=repeats,
-            arms=words(arms),
+            arms=only,
             seed=seed,
             device=device,
             quiet=quiet,
             classifier=classifier,
-            train_per_class=_sizes(train_per_class),
+            train_per_class=sizes,
             imbalance=imbalance,
             processes=processes,
             overwrite=overwrite,

@@ -28,7 +28,7 @@ _THREADS = 2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
-def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool) -> None:
+def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, mend: str | None = None) -> None:
     """Whether a set may be written there, without touching it; a synthetic one never takes the place of real images.
 
     Raises:
@@ -41,7 +41,7 @@ def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool) -> None:
 
     known = {ATTRIBUTES_FILE, METADATA_FILE, "train", "test", *listed_classes(path)}
     refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite, mend=mend)
 
 
 class FolderWriter:

@@ -53,16 +53,25 @@ def open_writer(
     )
 
 
-def refuse_place(path: Path, format: Format, *, overwrite: bool) -> None:
-    """Whether a synthetic set may be written there, without touching it: known before the work begins.
+def refuse_place(
+    path: Path, format: Format, *, overwrite: bool, synthetic: bool = True, mend: str | None = None
+) -> None:
+    """Whether a set may be written there, without touching it: known before the work begins.
+
+    Args:
+        path: the file or folder.
+        format: of the set.
+        overwrite: whether an earlier set there may be replaced.
+        synthetic: whether it is one of samples, which in a folder takes no other's place.
+        mend: what the user can do, see `refuse_existing`.
 
     Raises:
         OutputError: what is there may not be replaced.
     """
     if _checked(format) == "folder":
-        refuse_folder(path, overwrite=overwrite, synthetic=True)
+        refuse_folder(path, overwrite=overwrite, synthetic=synthetic, mend=mend)
     else:
-        refuse_existing(path, overwrite=overwrite, file=True)
+        refuse_existing(path, overwrite=overwrite, file=True, mend=mend)
 
 
 def save(

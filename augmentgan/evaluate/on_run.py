@@ -16,20 +16,19 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
+from augmentgan.evaluate.benchmark_folder import keep_result
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, intervals, verdict_of
+from augmentgan.evaluate.document import median_size, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
-from augmentgan.evaluate.protocol import how_arms_are_trained
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
-from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.run_folder import only_writer
-from augmentgan.names import BENCHMARK_FILE
 from augmentgan.recipe import Recipe
 from augmentgan.sections import ResolvedBenchmarkSection
 
@@ -125,7 +124,7 @@ def benchmark_of_run(
         measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
         report = _report(run, section, chosen, measured, more={"seed": seed, "command": command})
         if team.first:
-            write_json(run.folder / BENCHMARK_FILE, report.to_json())
+            keep_result(run.folder, report)
     return report
 
 
@@ -166,7 +165,7 @@ def _pieces(
         Piece(
             f"run-r{repeat}",
             repeat,
-            _per_class(run),
+            median_size(train.counts),
             train,
             test,
             np.arange(len(test)),
@@ -179,11 +178,6 @@ def _pieces(
     return Repeats(pieces, arms, section, device, finished)
 
 
-def _per_class(run: Run) -> int:
-    """The size that its rows are filed under."""
-    return int(np.median(run.train.counts))
-
-
 def _report(
     run: Run,
     section: ResolvedBenchmarkSection,
@@ -192,22 +186,15 @@ def _report(
     *,
     more: dict[str, Any],
 ) -> BenchmarkReport:
-    train, per_class, imbalanced = run.train, _per_class(run), is_imbalanced(run.train.counts)
+    counts = run.train.counts
+    per_class, imbalanced = median_size(counts), is_imbalanced(counts)
     by_arm = {(arm.name, per_class): [each[arm.name] for each in measured] for arm in arms}
     comparisons = compare(by_arm, arms, [per_class], imbalanced=imbalanced)
     return BenchmarkReport(
         protocol={
-            **how_arms_are_trained(section, arms),
+            **shared_protocol(section, arms, {per_class: counts}, run.test, imbalanced=imbalanced),
             "cross_fit": False,  # a run brings one generator
             "generator": run.moment,
-            "sizes": {
-                "train": [len(train)],
-                "test": len(run.test),
-                "synthetic": samples_offered(section, train) * train.n_classes,
-                "train_per_class": [per_class],
-                "counts": [train.counts.tolist()],
-            },
-            "imbalanced": imbalanced,
             "run": str(run.folder),
             "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
             **more,

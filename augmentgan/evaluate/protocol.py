@@ -16,32 +16,32 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import augmentgan
 from augmentgan.data.draws import Draw, Imbalance, draws_of
 from augmentgan.data.images import LabelledImages
 from augmentgan.data.load import facts, working_size
 from augmentgan.data.plan import checked_seed
-from augmentgan.data.split import Rows
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
-from augmentgan.evaluate.benchmark_folder import claimed
+from augmentgan.evaluate.benchmark_folder import claimed, keep_result
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, verdict_of
+from augmentgan.evaluate.document import median_size, mixing_of, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.evaluate.statistics import shared_luck
-from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.fit import fit
 from augmentgan.gan.training import Status
-from augmentgan.names import BENCHMARK_FILE, FITS_FOLDER
+from augmentgan.names import FITS_FOLDER
 from augmentgan.recipe import Recipe, ResolvedRecipe
-from augmentgan.sections import BenchmarkSection, ResolvedBenchmarkSection
+from augmentgan.sections import BenchmarkSection
 
 MOST_SHARED = 0.8
 """Correlation of two draws in the luck of their images beyond which no interval can be given for that luck: at it, of five repeats, intervals
@@ -117,7 +117,12 @@ def benchmark_from_scratch(
     }
     with contextlib.ExitStack() as stack:
         team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=overwrite)))
-        filed = [_filed_under(draw.per_class, data.labels[draw.train]) for draw in draws[: len(sizes)]]
+        counts = {
+            draw.per_class or median_size(drawn): drawn
+            for draw in draws[: len(sizes)]
+            for drawn in [np.bincount(data.labels[draw.train], minlength=data.n_classes)]
+        }
+        filed = list(counts)
         pieces = FromScratch(
             data,
             recipe,
@@ -138,7 +143,7 @@ def benchmark_from_scratch(
         report = _report(
             measured,
             chosen,
-            filed,
+            counts,
             draws,
             data,
             pieces.resolved,
@@ -152,7 +157,7 @@ def benchmark_from_scratch(
             },
         )
         if team.first:
-            write_json(out / BENCHMARK_FILE, report.to_json())
+            keep_result(out, report)
     return report
 
 
@@ -269,37 +274,6 @@ def _measured(
     return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
 
 
-def how_arms_are_trained(section: ResolvedBenchmarkSection, arms: Sequence[Arm]) -> dict[str, Any]:
-    """The part of `protocol` that both ways share."""
-    return {
-        "arms": [arm.name for arm in arms],
-        "repeats": section.repeats,
-        "budget": {
-            "steps": section.steps,
-            "batch_images": section.batch_images,
-            "learning_rate": section.learning_rate,
-        },
-        "mixing": _mixing_of(section),
-        "tuned": section.tune,
-        "cross_fit": section.tune and section.cross_fit,
-        "classifier": section.classifier,
-        "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all pairs and sizes in its metric (Holm 1979)",
-    }
-
-
-def _mixing_of(section: ResolvedBenchmarkSection) -> dict[str, Any]:
-    """How samples and classical augmentation enter training, as benchmark.json says it."""
-    return {
-        "share": section.synthetic_share,
-        "until": section.synthetic_until,
-        "classic_until": section.classic_until,
-        "teachers": section.teachers,
-        "teachers_keep": section.teachers_keep,
-        "soft_labels": section.soft_labels,
-        "separate_statistics": section.separate_statistics,
-    }
-
-
 def _samples(
     real: LabelledImages,
     recipe: Recipe,
@@ -330,14 +304,10 @@ def _resolved(recipe: Recipe, real: LabelledImages, per_class: int | None) -> Re
     return recipe.with_values("data", train_per_class=size).resolve(facts(real))
 
 
-def _filed_under(per_class: int | None, labels: Rows) -> int:
-    return int(np.median(np.unique(labels, return_counts=True)[1])) if per_class is None else per_class
-
-
 def _report(
     measured: dict[tuple[str, int], list[Measured]],
     arms: Sequence[Arm],
-    sizes: Sequence[int],
+    counts: dict[int, NDArray[np.int64]],
     draws: Sequence[Draw],
     data: LabelledImages,
     recipes: Sequence[ResolvedRecipe],
@@ -346,7 +316,7 @@ def _report(
     more: dict[str, Any],
 ) -> BenchmarkReport:
     rows = [row for each in measured.values() for row, _ in each]
-    first = draws[: len(sizes)]
+    first, sizes = draws[0], list(counts)
     redrawn = not data.is_split
     new = "training draw, generator and classifier are new in each"
     # new splits share test images in turn, and what these add to the variance is more than enough (see the tests)
@@ -365,22 +335,14 @@ def _report(
         new += f"; two repeats share training images ({parts} a class), which widens it (Nadeau & Bengio 2003)"
     return BenchmarkReport(
         protocol={
-            **how_arms_are_trained(recipes[0].benchmark, arms),
-            "sizes": {
-                "train": [len(draw.train) for draw in first],
-                "test": len(first[0].test),
-                "synthetic": samples_offered(recipes[0].benchmark, data) * data.n_classes,
-                "train_per_class": list(sizes),
-                "counts": [np.bincount(data.labels[draw.train], minlength=data.n_classes).tolist() for draw in first],
-            },
-            "imbalanced": imbalanced,
+            **shared_protocol(recipes[0].benchmark, arms, counts, data.subset(first.test), imbalanced=imbalanced),
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
             "shared_training_images": [shared[size] for size in sizes],
-            "dropped": first[0].n_dropped,
+            "dropped": first.n_dropped,
             "generators": len(draws) if any(arm.uses_synthetic for arm in arms) else 0,
             "by_size": [
-                {"train_per_class": size, "mixing": _mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
+                {"train_per_class": size, "mixing": mixing_of(recipe.benchmark), "recipe": recipe.model_dump()}
                 for size, recipe in zip(sizes, recipes, strict=True)
             ],
             "interval": f"95 %, paired by repeat ({new}) and by test image",

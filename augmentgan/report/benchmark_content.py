@@ -15,8 +15,8 @@ from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot
 OVER_OWN = "over the same without samples"
 
 
-def benchmark_content(report: BenchmarkReport) -> dict[str, Any]:
-    """Tables and drawings of a benchmark, size by size.
+def benchmark_content(report: BenchmarkReport, *, from_scratch: bool) -> dict[str, Any]:
+    """Tables and drawings of a benchmark, size by size, and how it was made.
 
     Raises:
         LookupError, TypeError, ValueError: the protocol lacks something, or has it in another form.
@@ -25,8 +25,9 @@ def benchmark_content(report: BenchmarkReport) -> dict[str, Any]:
     columns = difference_columns(protocol)
     return {
         "verdict": report.verdict,
-        "protocol": protocol,
-        "mixing": _mixing(protocol),
+        "repeats": int(protocol["repeats"]),
+        "generators": int(protocol["generators"]) if from_scratch else 1,
+        "how": [*_how(protocol, from_scratch=from_scratch), *_mixing(protocol), _intervals(protocol)],
         "equivalents": equivalent_lines(report),
         "sizes": [_at_size(report.at(size)) for size in sizes],
         "columns": list(columns),
@@ -113,6 +114,36 @@ def sizes_of_draws(protocol: dict[str, Any]) -> list[int | str] | None:
     """The sizes of the training draws as their generators' folders have them, "all" among them; None where they are not told."""
     sizes = [each["recipe"]["data"]["train_per_class"] for each in protocol.get("by_size") or []]
     return sizes or None
+
+
+def _how(protocol: dict[str, Any], *, from_scratch: bool) -> list[str]:
+    """What was drawn, held out and trained: sentences without their full stops."""
+    sizes, budget = protocol["sizes"], protocol["budget"]
+    repeats = f"One generator, {protocol['repeats']} classifier seeds"
+    if from_scratch:
+        same = ", ".join(map(str, protocol.get("same_training_images", [])))
+        repeats = (
+            f"{protocol['repeats']} repeats at each size, every one with a training draw, a generator, samples and classifiers of its own"
+            + (f" (but (nearly) the same training images in all, with {same} a class)" if same else "")
+            + f"; split: {protocol['split']}; training images that a test image (nearly) equals, or whose group a test image shares, were left "
+            f"out: {protocol['dropped']}"
+        )
+    tuned = (
+        "Weight decay, classical augmentation (none allowed), mirror images and share of synthetic images (zero allowed) were chosen on "
+        "validation images out of the training part"
+        + (", the share with generators that never saw them" if protocol.get("cross_fit") else "")
+    )
+    return [
+        repeats,
+        f"{sizes['test']} real test images that neither the generator nor any choice has seen; {sizes['synthetic']} synthetic images",
+        f"Every arm: classifier {protocol['classifier']}, {budget['steps']} optimiser steps of {budget['batch_images']} images, the same initial "
+        "weights for the same repeat",
+        tuned if protocol["tuned"] else "Nothing was tuned",
+    ]
+
+
+def _intervals(protocol: dict[str, Any]) -> str:
+    return f"Intervals: {protocol['interval']}. {protocol['multiplicity']}"
 
 
 def _mixing(protocol: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole
 from augmentgan.gan.export import CONFIG_FILE, WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
 from augmentgan.names import ONNX_FILE
-from augmentgan.report.model_card import model_card
+from augmentgan.report.model_card import UNKNOWN_LICENSE, model_card
 
 ExportFormat = Literal["onnx", "safetensors"]
 CARD_FILE, SAMPLES_FILE = "README.md", "samples.png"
@@ -48,7 +48,7 @@ def export_run(
     out: str | Path | None = None,
     *,
     pixels: Pixels = "uint8",
-    license: str = "unknown",
+    license: str = UNKNOWN_LICENSE,
     overwrite: bool = False,
 ) -> Export:
     """Write a run's calibrated generator as an ONNX file, or as a folder with safetensors and a model card.

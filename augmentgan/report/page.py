@@ -25,6 +25,8 @@ from augmentgan.report.gallery import data_uri, gallery, png
 from augmentgan.report.plots import as_svg, plot_training
 
 _COLUMNS, _NEAREST_CLASSES = 8, 10
+_UNFIT = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+"""What comes of a document with something missing, or in another form."""
 
 
 def write_report(
@@ -55,28 +57,32 @@ def write_report(
     refuse_existing(path, overwrite=out is None if overwrite is None else overwrite, file=True)
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     benchmark = read_benchmark(folder)
+    # of what the benchmark says of its protocol, and of run.json, the page reads more than was looked at on the way here
+    of_benchmark, draws = None, None
+    if benchmark is not None:
+        try:
+            of_benchmark = benchmark_content(benchmark, from_scratch=not isinstance(source, Run))
+            draws = sizes_of_draws(benchmark.protocol)
+        except _UNFIT as error:
+            raise not_written_by(folder / BENCHMARK_FILE, "benchmark", error) from error
+    # the folder may hold generators of more sizes than the result
+    run = source if isinstance(source, Run) else first_fit(folder, draws, device)
     try:
-        content = _content(source, benchmark, device)
-        html = environment.get_template("report.html.j2").render(content)
+        content = _content(run, folder, benchmark)
+        html = environment.get_template("report.html.j2").render(content, benchmark=of_benchmark)
     except AugmentGANError:
         raise
-    except (TemplateError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        # of run.json, and of what the benchmark says of its protocol, the page reads more than was looked at on the way here
-        if benchmark is not None:
-            raise not_written_by(folder / BENCHMARK_FILE, "benchmark", error) from error
+    except (TemplateError, *_UNFIT) as error:
         raise RunError(
-            f"run {str(folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
+            f"run {str(run.folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
         ) from error
     with whole_file(path) as part:
         part.write_text(writable(html), encoding="utf-8")
     return path
 
 
-def _content(source: Run | Path, benchmark: BenchmarkReport | None, device: str) -> dict[str, Any]:
-    folder = source.folder if isinstance(source, Run) else source
-    # the folder may hold generators of more sizes than the result
-    draws = None if benchmark is None else sizes_of_draws(benchmark.protocol)
-    run = source if isinstance(source, Run) else first_fit(folder, draws, device)
+def _content(run: Run, folder: Path, benchmark: BenchmarkReport | None) -> dict[str, Any]:
+    from_scratch = folder != run.folder
     events = run.events()
     train, test = run.train.counts, run.test.counts
     where = shlex.quote(str(run.folder))
@@ -88,19 +94,18 @@ def _content(source: Run | Path, benchmark: BenchmarkReport | None, device: str)
     if benchmark is not None:
         # a script leaves no command behind; what it did to a run, a command can do, but its data are not known here
         of_script = (
-            f"augmentgan benchmark --run {where}"
-            if isinstance(source, Run)
-            else f"# the benchmark was made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)"
+            f"# the benchmark was made from Python: ag.run_benchmark(data, out={str(folder)!r}, ...)"
+            if from_scratch
+            else f"augmentgan benchmark --run {where}"
         )
         commands.append(benchmark.protocol.get("command") or of_script)
     return {
         "title": folder.resolve().name,
-        "earlier": isinstance(source, Run)
+        "earlier": not from_scratch
         and benchmark is not None
-        and of_earlier_state(source, benchmark.protocol.get("generator")),
-        "from_scratch": not isinstance(source, Run),
+        and of_earlier_state(run, benchmark.protocol.get("generator")),
+        "from_scratch": from_scratch,
         "generator": run.folder.name,
-        "benchmark": None if benchmark is None else benchmark_content(benchmark),
         "counts": [(name, int(n), int(m)) for name, n, m in zip(run.class_names, train, test, strict=True)],
         "sheet": _sheet(run),
         "nearest": _nearest(run),

@@ -18,6 +18,7 @@ from augmentgan.cli.app import app, main
 from augmentgan.cli.display import ProtocolDisplay, TrainingDisplay, moves, progress
 from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS
 from augmentgan.cli.units import duration, file_size
+from augmentgan.data import load, well_known
 from augmentgan.evaluate.protocol import Progress
 from augmentgan.gan.training import Status
 from augmentgan.recipe import DataFacts, Recipe
@@ -98,6 +99,33 @@ def test_export_tells_what_it_wrote_and_what_is_missing(typed, trained):
         status, out, err = typed("export", *wrong)
         assert (status, out) == (1, "")
         assert err.startswith(f"error: {wrong[0]} '{wrong[1]}' is not known; use ")
+    for idle, use in ((["--license", "mit"], "safetensors"), ([*words[3:], "--pixels", "float"], "onnx")):
+        status, out, err = typed("export", *idle)
+        assert (status, out) == (1, "")
+        assert f"use --format {use}, or leave it out" in err
+
+
+def test_a_well_known_set_takes_no_place_of_pictures(typed, tmp_path, monkeypatch):
+    """Which is told before gigabytes are fetched."""
+    monkeypatch.setattr(well_known, "fetch", None)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").write_bytes(b"")
+    status, _, err = typed("data", "food101", "photos", "--overwrite")
+    assert status == 1
+    assert "holds no set of ours, so --overwrite leaves it alone" in err
+
+
+def test_mistakes_are_told_before_images_are_read(typed, tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "load_for", None)
+    (tmp_path / "data").mkdir()
+    for words, said in (
+        (["--train-per-class", "few"], "is not a list of numbers"),
+        (["--arms", ","], "names nothing"),
+        (["--out", "data/results"], "inside of the data folder"),
+    ):
+        status, _, err = typed("benchmark", "data", *words)
+        assert status == 1
+        assert said in err
 
 
 def test_json_is_offered_wherever_something_is_told():

@@ -2,10 +2,11 @@
 
 import pytest
 from tests_support import PROTOCOL_RECIPE as RECIPE
-from tests_support import measure
+from tests_support import made_up_report, measure
 
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
+from augmentgan.evaluate.benchmark_folder import keep_result
 
 
 def test_overwriting_starts_anew_and_takes_no_other_folder(pool, quick, tmp_path):
@@ -33,6 +34,13 @@ def test_overwriting_removes_a_benchmarks_own_files_alone(pool, quick, tmp_path)
     measure(pool, tmp_path / "b", recipe=another, overwrite=True, **words)
     assert not any((tmp_path / "b" / name).exists() for name in ours)
     assert all((tmp_path / "b" / name).read_text() == "before" for name in theirs)
+
+
+def test_a_plot_of_an_earlier_result_goes_with_it(tmp_path):
+    (tmp_path / "benchmark.png").write_text("before")
+    for _ in range(2):
+        keep_result(tmp_path, made_up_report(["real", "real+synthetic"]))
+        assert [path.name for path in tmp_path.iterdir()] == ["benchmark.json"]
 
 
 def test_two_at_once_do_not_write_one_benchmark(pool, quick, tmp_path):

@@ -13,7 +13,7 @@ from augmentgan.report.documents import read_benchmark
 
 def content_of(report, folder):
     (folder / "benchmark.json").write_text(json.dumps(report.to_json()))
-    return benchmark_content(read_benchmark(folder))
+    return benchmark_content(read_benchmark(folder), from_scratch=True)
 
 
 def test_samples_of_uneven_sets_are_shown_over_the_same_arm_without_them(tmp_path):
