@@ -7,7 +7,7 @@ from pathlib import Path
 RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
 TENSORS_FILE, NUMBERS_FILE = "checkpoint.safetensors", "checkpoint.json"
 SHEETS_FOLDER, TENSORBOARD_FOLDER = "samples", "tensorboard"
-EVALUATE_FILE, OFFENDERS_FILE = "evaluate.json", "nearest.png"
+EVALUATE_FILE, NEAREST_FILE = "evaluate.json", "nearest.png"
 BENCHMARK_FILE, BENCHMARK_PLOT_FILE, PARTS_FOLDER = "benchmark.json", "benchmark.png", "benchmark.parts"
 PAGE_FILE, ONNX_FILE = "report.html", "generator.onnx"
 
@@ -18,7 +18,7 @@ LOCK_FILE = ".lock"
 
 OF_A_RUN = (
     *(SPLIT_FILE, DATA_FILE, EVENTS_FILE, TENSORS_FILE, NUMBERS_FILE, SHEETS_FOLDER, TENSORBOARD_FOLDER),
-    *(EVALUATE_FILE, OFFENDERS_FILE, BENCHMARK_FILE, BENCHMARK_PLOT_FILE, PARTS_FOLDER, PAGE_FILE, ONNX_FILE),
+    *(EVALUATE_FILE, NEAREST_FILE, BENCHMARK_FILE, BENCHMARK_PLOT_FILE, PARTS_FOLDER, PAGE_FILE, ONNX_FILE),
 )
 """What `fit` writes beside run.json, and other commands about its generator. Sets that were generated are no part of the run."""
 

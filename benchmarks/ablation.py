@@ -3,8 +3,8 @@
     python benchmarks/ablation.py DATA.h5 NAME --recipe scarce-20 --seeds 3 --variant "base" \
         --variant "noise 0.3: coverage.latent_noise=0.3"
 
-Each row is a generator: training images drawn by its seed, judged by `evaluation.Judges` (test images only for accuracies and
-for the distance of held-out images); generators of one seed have the same training images and the same judges. With --development the seed's test images are left out first, and
+Each row is a generator: training images drawn by its seed, judged by `evaluation.Evaluator` (test images only for accuracies and
+for the distance of held-out images); generators of one seed have the same training images and the same evaluator. With --development the seed's test images are left out first, and
 other images are held out in their place, so that a setting can be chosen by these figures without a look at test images. Variants of which only
 model.truncation differs, which says how samples are drawn, share a generator. With --imbalance (and --per-class) the training images are drawn
 unevenly, as a benchmark draws them; --keep leaves the generators in a folder, for benchmarks/mixing.py. Rows that are in the file already are not made again, so a sweep can
@@ -30,7 +30,7 @@ import augmentgan as ag
 from augmentgan.data.draws import Imbalance, draw_training, draws_of, parse_imbalance
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.split import split_rows
-from augmentgan.evaluate.evaluation import Judges, samples_to_judge
+from augmentgan.evaluate.evaluation import Evaluator, samples_to_judge
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     base = ag.load_recipe(wish.recipe, wish.settings)
     data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
-        judges: Judges | None = None
+        evaluator: Evaluator | None = None
         made: dict[str, ag.Run] = {}
         offered = without_test(data, base, seed) if wish.development and not wish.fits else data
         if wish.imbalance:
@@ -81,13 +81,13 @@ def main() -> None:
                     run = made[key] = made.get(key) or ag.fit(offered, plain, folder, seed=seed)
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
-                judges = judges or Judges(run.train, test, run.recipe, seed=seed)
+                evaluator = evaluator or Evaluator(run.train, test, run.recipe, seed=seed)
                 row = {
                     "variant": name,
                     "settings": settings.split(),
                     "seed": seed,
                     "fit_s": run.events()[-1]["seconds"],
-                    **judges(*samples_to_judge(run)).to_json(),
+                    **evaluator(*samples_to_judge(run)).to_json(),
                 }
                 print(name, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
                 rows.append(row)

@@ -17,7 +17,7 @@ import torch
 from ablation import finished, summary
 
 import augmentgan as ag
-from augmentgan.evaluate.evaluation import Judges, samples_a_class
+from augmentgan.evaluate.evaluation import Evaluator, samples_a_class
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.generating import Refusal
@@ -41,9 +41,9 @@ def main() -> None:
     for seed in range(wish.seeds):
         run, test = finished(data, wish.fits, seed)
         teachers = Teachers(run.train, run.recipe.benchmark, seed, torch.device("cpu"))
-        judges = Judges(run.train, test, run.recipe, seed=OTHER_SEEDS + seed)
+        evaluator = Evaluator(run.train, test, run.recipe, seed=OTHER_SEEDS + seed)
         for level in ("off", *LEVELS):
-            found = judges(filtered(run, level, teachers)).to_json()
+            found = evaluator(filtered(run, level, teachers)).to_json()
             row = {"variant": level, "seed": seed, "fit_s": run.events()[-1]["seconds"], **found}
             print(level, seed, {key: round(value, 3) for key, value in summary(row).items()}, flush=True)
             rows.append(row)

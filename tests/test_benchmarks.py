@@ -137,14 +137,14 @@ def test_finished_runs_are_judged_as_they_are_longer_and_otherwise(script, resul
     shutil.copytree(trained.folder, tmp_path / "runs" / "0")
     seen = {}
 
-    class Judges:
+    class Evaluator:
         def __init__(self, train, test, *_, **__):
             seen["held out"] = test
 
         def __call__(self, *_):
             return SimpleNamespace(to_json=dict)
 
-    monkeypatch.setattr(ablation, "Judges", Judges)
+    monkeypatch.setattr(ablation, "Evaluator", Evaluator)
     monkeypatch.setattr(ablation, "samples_to_judge", lambda run: seen.setdefault("runs", []).append(run) or ())
     monkeypatch.setattr(ablation, "summary", lambda row: {})
     words = [str(tmp_path / "data.h5"), "sweep", "--fits", str(tmp_path / "runs"), "--seeds", "1", "--development"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augmentgan.cli.options import DeviceOption, JsonOption, QuietOption, RunOption, SeedOption, open_run, say
-from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
+from augmentgan.names import EVALUATE_FILE, NEAREST_FILE
 
 if TYPE_CHECKING:
     from augmentgan.evaluate.evaluation import Evaluation
@@ -53,7 +53,7 @@ def evaluate(
         )
     for line in lines:
         say(line)
-    say(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / OFFENDERS_FILE}")
+    say(f"written: {opened.folder / EVALUATE_FILE}, {opened.folder / NEAREST_FILE}")
 
 
 def _lines(found: Evaluation) -> list[str]:

@@ -16,6 +16,9 @@ from augmentgan.errors import DataError
 ARMS = ("real", "real+classic", "real+synthetic", "real+classic+synthetic", "synthetic")
 """What is run where nothing else is asked for."""
 
+BASELINES = ("real", "real+classic")
+"""What every arm is compared with, where they were run."""
+
 IMBALANCED_ARMS = (
     "real",
     "real+oversampling",
@@ -93,6 +96,11 @@ class Arm:
         return bool({"synthetic", "fill"} & set(self.words))
 
     @property
+    def only_synthetic(self) -> bool:
+        """Whether the arm sees no real image."""
+        return self.words == ("synthetic",)
+
+    @property
     def even_classes(self) -> bool:
         """Whether classes are drawn evenly."""
         return "oversampling" in self.words or self.uses_synthetic
@@ -102,10 +110,15 @@ class Arm:
 
         Where classes are nearly even (`IMBALANCED_FROM`) the rival draws images as they are, though the arm draws classes evenly.
         """
-        if not self.uses_synthetic or self.words == ("synthetic",):
+        if not self.uses_synthetic or self.only_synthetic:
             return None
         words = self.without("synthetic").without("fill").words
         return _arm_of({*words, "oversampling"} if imbalanced else words)
+
+    def rivals(self, *, imbalanced: bool) -> list[Arm]:
+        """The arms without samples that it is to beat: the one that differs in the samples alone, then the same without oversampling."""
+        own = (self.without_synthetic(imbalanced=each) for each in (imbalanced, False))
+        return list(dict.fromkeys(each for each in own if each is not None))
 
     def without(self, word: str) -> Arm:
         """The same arm without one of its words, or itself where it has no such word."""
@@ -144,7 +157,6 @@ def chosen_arms(asked: Sequence[str] | None, *, imbalanced: bool) -> list[Arm]:
     names = (IMBALANCED_ARMS if imbalanced else ARMS) if asked is None else asked
     chosen = []
     for arm in map(Arm, dict.fromkeys(["real", *names])):
-        rivals = (arm.without_synthetic(imbalanced=each) for each in (imbalanced, False))
-        chosen += [rival for rival in rivals if rival and rival.name not in names]
+        chosen += [rival for rival in arm.rivals(imbalanced=imbalanced) if rival.name not in names]
         chosen.append(arm)
     return list(dict.fromkeys(chosen))

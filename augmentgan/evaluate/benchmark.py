@@ -17,6 +17,7 @@ from augmentgan.errors import DataError
 from augmentgan.evaluate.networks import CLASSIFIERS
 from augmentgan.evaluate.on_run import benchmark_of_run
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch
+from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.run import Run
@@ -86,36 +87,7 @@ def run_benchmark(
         raise DataError(
             f"--processes {processes}: torchrun's {team.size} processes share the repeats already; leave it out"
         )
-    if isinstance(data_or_run, LabelledImages):
-        return benchmark_from_scratch(
-            data_or_run,
-            recipe or Recipe(),
-            Path("runs/benchmark" if out is None else out),
-            repeats=repeats,
-            arms=arms,
-            device=device,
-            seed=seed,
-            train_per_class=None if train_per_class is None else [operator.index(size) for size in train_per_class],
-            imbalance=None if imbalance is None else parse_imbalance(imbalance),
-            classifier=classifier,
-            on_row=on_row or (lambda row: None),
-            on_progress=on_progress or (lambda progress: None),
-            command=command,
-            team=team,
-            processes=processes,
-            overwrite=overwrite,
-        )
-    for name, value in (
-        ("train_per_class", train_per_class),
-        ("imbalance", imbalance),
-        ("out", out),
-        ("on_progress", on_progress),
-    ):
-        if value is not None:
-            raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
-    return benchmark_of_run(
-        data_or_run,
-        recipe,
+    request = Request(
         repeats=repeats,
         arms=arms,
         device=device,
@@ -127,3 +99,22 @@ def run_benchmark(
         processes=processes,
         overwrite=overwrite,
     )
+    if isinstance(data_or_run, LabelledImages):
+        return benchmark_from_scratch(
+            data_or_run,
+            recipe or Recipe(),
+            Path("runs/benchmark" if out is None else out),
+            request,
+            train_per_class=None if train_per_class is None else [operator.index(size) for size in train_per_class],
+            imbalance=None if imbalance is None else parse_imbalance(imbalance),
+            on_progress=on_progress or (lambda progress: None),
+        )
+    for name, value in (
+        ("train_per_class", train_per_class),
+        ("imbalance", imbalance),
+        ("out", out),
+        ("on_progress", on_progress),
+    ):
+        if value is not None:
+            raise DataError(f"{name} is for a benchmark from scratch, of data; a run brings its own")
+    return benchmark_of_run(data_or_run, recipe, request)

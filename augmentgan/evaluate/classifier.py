@@ -123,10 +123,8 @@ def train_classifier(
     blend = _blend_of(arm)
     setting = setting or Setting(share=section.synthetic_share)
     # what plays no part must not cost memory or change a draw
-    offered = (
-        synthetic if arm.uses_synthetic and (setting.share > 0 or arm.words == ("synthetic",)) else synthetic.subset([])
-    )
-    until = steps if arm.words == ("synthetic",) else section.synthetic_until * steps
+    offered = synthetic if arm.uses_synthetic and (setting.share > 0 or arm.only_synthetic) else synthetic.subset([])
+    until = steps if arm.only_synthetic else section.synthetic_until * steps
     keep_freed_memory()
     with random_state_kept(device):
         torch.manual_seed(seed)
@@ -150,9 +148,9 @@ def train_classifier(
         augmented, plain = (_pixels_of(rows_of, each, random) for each in (setting, None))
         if isinstance(network, Pretrained):
             if augmented_until:
-                augmented = _features_of(network, augmented, rows_of, VIEWS)
+                augmented = _frozen_views_of(network, augmented, rows_of, VIEWS)
             if augmented_until < steps:
-                plain = _features_of(network, plain, rows_of, 1)
+                plain = _frozen_views_of(network, plain, rows_of, 1)
 
         def learn(inputs: Tensor, targets: Tensor) -> None:
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
@@ -200,7 +198,7 @@ def _blend_of(arm: Arm) -> str | None:
 
 
 def _has_real_rows(arm: Arm, setting: Setting, until: float, steps: int) -> bool:
-    return arm.words != ("synthetic",) and (setting.share < 1 or until < steps)
+    return not arm.only_synthetic and (setting.share < 1 or until < steps)
 
 
 def _pixels_of(rows_of: TrainingImages, setting: Setting | None, random: torch.Generator) -> Callable[[Tensor], Tensor]:
@@ -215,7 +213,7 @@ def _pixels_of(rows_of: TrainingImages, setting: Setting | None, random: torch.G
     return look
 
 
-def _features_of(
+def _frozen_views_of(
     network: Pretrained, look: Callable[[Tensor], Tensor], rows_of: TrainingImages, n_views: int
 ) -> Callable[[Tensor], Tensor]:
     """A function from rows to features of one of their views."""

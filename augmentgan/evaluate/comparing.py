@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.evaluate.arms import Arm
+from augmentgan.evaluate.arms import BASELINES, Arm
 from augmentgan.evaluate.results import ArmInterval, BenchmarkRow, Comparison, Equivalent, Outcome, Verdict
 from augmentgan.evaluate.statistics import Correctness, accuracy_with_interval, holm, paired_difference
 
@@ -30,12 +30,9 @@ filled up, it does."""
 def _baselines_of(arms: Sequence[Arm], *, imbalanced: bool) -> list[tuple[str, str]]:
     """The pairs (arm, baseline) that are compared: everything over real and real+classic, and each over its own rivals."""
     names = [arm.name for arm in arms]
-    pairs: list[tuple[str, str]] = [
-        (name, baseline) for baseline in ("real", "real+classic") for name in names if baseline in names
-    ]
+    pairs: list[tuple[str, str]] = [(name, baseline) for baseline in BASELINES for name in names if baseline in names]
     for arm in arms:
-        rivals = (arm.without_synthetic(imbalanced=each) for each in (imbalanced, False))
-        pairs += [(arm.name, rival.name) for rival in rivals if rival and rival.name in names]
+        pairs += [(arm.name, rival.name) for rival in arm.rivals(imbalanced=imbalanced) if rival.name in names]
     return [(arm, baseline) for arm, baseline in dict.fromkeys(pairs) if arm != baseline]
 
 
@@ -212,15 +209,14 @@ def _headline(
 ) -> tuple[list[Comparison], list[list[Comparison]]]:
     """What the verdict is about, size by size: over the arm's rival, and over each simpler rival that is another one and was run."""
 
-    def over(arm: str, baseline: Arm | None) -> list[Comparison]:
-        wanted = (arm, baseline and baseline.name, "balanced_accuracy")
+    def over(arm: str, baseline: Arm) -> list[Comparison]:
+        wanted = (arm, baseline.name, "balanced_accuracy")
         return [each for each in comparisons if (each.arm, each.baseline, each.metric) == wanted]
 
-    others = [each.arm for each in comparisons if each.arm != "synthetic"]
-    for name in dict.fromkeys([*HEADLINES, *others]):
-        rival, plain = (Arm(name).without_synthetic(imbalanced=each) for each in (imbalanced, False))
-        if found := over(name, rival):
-            simpler = [over(name, each) for each in dict.fromkeys([plain, Arm("real")]) if each != rival]
+    for name in dict.fromkeys([*HEADLINES, *(each.arm for each in comparisons)]):
+        rivals = Arm(name).rivals(imbalanced=imbalanced)
+        if rivals and (found := over(name, rivals[0])):
+            simpler = [over(name, each) for each in dict.fromkeys([*rivals[1:], Arm("real")]) if each != rivals[0]]
             return found, [each for each in simpler if each]
     return [], []
 

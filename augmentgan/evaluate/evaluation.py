@@ -27,7 +27,7 @@ from augmentgan.gan.device import resolve_device
 from augmentgan.gan.diversity import NearestReal, diversity
 from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import only_writer
-from augmentgan.names import EVALUATE_FILE, OFFENDERS_FILE
+from augmentgan.names import EVALUATE_FILE, NEAREST_FILE
 from augmentgan.recipe import ResolvedRecipe
 
 MAX_IMAGES = 5000
@@ -120,9 +120,9 @@ def evaluate_run(
     with only_writer(run.folder):  # first, for a folder that cannot be written would cost minutes
         train = run.train
         judged, learned = samples_to_judge(run, per_class)
-        judges = Judges(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
-        result = judges(judged, learned)
-        _picture_of_nearest(run, train, judged, judges.copies)
+        evaluator = Evaluator(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
+        result = evaluator(judged, learned)
+        _picture_of_nearest(run, train, judged, evaluator.copies)
         write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
     return result
 
@@ -153,8 +153,8 @@ def n_classifiers(run: Run) -> int:
     return N_TEACHERS + (2 if len(run.test) else 0)
 
 
-class Judges:
-    """What real images say of samples, learned once for any number of synthetic sets; `evaluate_run` asks them for a run.
+class Evaluator:
+    """What real images say of samples, learned once for any number of synthetic sets; `evaluate_run` asks it of a run's.
 
     Args:
         train: the images that the samples should be like.
@@ -254,7 +254,7 @@ def _picture_of_nearest(run: Run, train: LabelledImages, samples: LabelledImages
         own = train.images[train.labels == samples.labels[row]]
         shown.append(samples.images[row])
         nearest.append(own[NearestReal(own)(samples.images[row : row + 1])[1][0]])
-    write_sheet(run.folder / OFFENDERS_FILE, [np.stack(shown), np.stack(nearest)], ["nearest", "real"])
+    write_sheet(run.folder / NEAREST_FILE, [np.stack(shown), np.stack(nearest)], ["nearest", "real"])
 
 
 def _in_proportions(samples: LabelledImages, counts: NDArray[np.int64]) -> LabelledImages:

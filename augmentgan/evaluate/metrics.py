@@ -105,20 +105,19 @@ def copy_threshold(ratios: Features) -> float | None:
     return float(special.expit(bound))
 
 
-def copy_ratios(distances: Features, neighbours: int = NEIGHBOURS) -> Features:
+def copy_ratios(distances: Features) -> Features:
     """How much nearer an image lies to one training image than to the next ones: about 0 for a copy, at most 1.
 
-    The distance to the nearest over the mean distance to the `neighbours` after it (after Carlini et al. 2023, arXiv 2301.13188,
+    The distance to the nearest over the mean distance to the `NEIGHBOURS` after it (after Carlini et al. 2023, arXiv 2301.13188,
     section 3). A plain distance would call every thin stroke and every smooth image a copy.
 
     Args:
         distances: (n, m) from images to the training images of their class, m at least 2.
-        neighbours: how many follow the nearest.
 
     Returns:
         (n,) ratios.
     """
-    last = min(neighbours, distances.shape[1] - 1)
+    last = min(NEIGHBOURS, distances.shape[1] - 1)
     nearest = np.sort(np.partition(distances, last, axis=1)[:, : last + 1], axis=1)
     ratios: Features = nearest[:, 0] / np.maximum(nearest[:, 1:].mean(axis=1), 1e-12)
     return ratios

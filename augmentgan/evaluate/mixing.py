@@ -51,7 +51,7 @@ def row_masses(
     part = share * lacking if "fill" in arm.words else np.full(n_classes, share)
     if not arm.uses_synthetic:
         part = np.zeros(n_classes)
-    if arm.words == ("synthetic",):
+    if arm.only_synthetic:
         part = np.ones(n_classes)
     part = np.where(offered > 0, part, 0.0)
     classes = (counts > 0).astype(float) if arm.even_classes else counts.astype(float)

@@ -23,10 +23,10 @@ from augmentgan.evaluate.document import median_size, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
+from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.gan.device import resolve_device
-from augmentgan.gan.distributed import Team
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.run_folder import only_writer
 from augmentgan.recipe import Recipe
@@ -91,38 +91,24 @@ def _given(samples: LabelledImages) -> LabelledImages:
     return samples
 
 
-def benchmark_of_run(
-    run: Run,
-    recipe: Recipe | None,
-    *,
-    repeats: int | None,
-    arms: Sequence[str] | None,
-    device: str,
-    seed: int,
-    classifier: str | None,
-    on_row: Callable[[BenchmarkRow], object],
-    command: str | None,
-    team: Team,
-    processes: int | None,
-    overwrite: bool,
-) -> BenchmarkReport:
+def benchmark_of_run(run: Run, recipe: Recipe | None, request: Request) -> BenchmarkReport:
     """The benchmark of a run; see `benchmark.run_benchmark` for the arguments and errors."""
-    section = _section(run, recipe, repeats, classifier)
-    seed = checked_seed(seed, section.repeats)
+    section = _section(run, recipe, request.repeats, request.classifier)
+    seed, team = checked_seed(request.seed, section.repeats), request.team
     with contextlib.ExitStack() as stack:
         # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
         team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
-        chosen = chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts))
+        chosen = chosen_arms(request.arms, imbalanced=is_imbalanced(run.train.counts))
         require_classifier(section.classifier, chosen)
         if not len(run.test):
             raise DataError(
                 f"run {str(run.folder)!r} held no test images out; fit again with --test-fraction 0.2 or --test"
             )
-        pieces = _pieces(run, section, chosen, resolve_device(device), seed)
-        if overwrite:
+        pieces = _pieces(run, section, chosen, resolve_device(request.device), seed)
+        if request.overwrite:
             team.first_does(pieces.finished.clear)
-        measured = measure_all(pieces, team, processes, on_message=lambda number, row: on_row(row))
-        report = _report(run, section, chosen, measured, more={"seed": seed, "command": command})
+        measured = measure_all(pieces, team, request.processes, on_message=lambda number, row: request.on_row(row))
+        report = _report(run, section, chosen, measured, more={"seed": seed, "command": request.command})
         if team.first:
             keep_result(run.folder, report)
     return report

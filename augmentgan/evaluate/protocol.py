@@ -32,11 +32,11 @@ from augmentgan.evaluate.document import median_size, mixing_of, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
+from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
 from augmentgan.evaluate.statistics import shared_luck
 from augmentgan.gan.device import resolve_device
-from augmentgan.gan.distributed import Team
 from augmentgan.gan.fit import fit
 from augmentgan.gan.training import Status
 from augmentgan.names import FITS_FOLDER
@@ -67,23 +67,14 @@ def benchmark_from_scratch(
     data: LabelledImages,
     recipe: Recipe,
     out: Path,
+    request: Request,
     *,
-    repeats: int | None,
-    arms: Sequence[str] | None,
-    device: str,
-    seed: int,
     train_per_class: Sequence[int] | None,
     imbalance: Imbalance | None,
-    classifier: str | None,
-    on_row: Callable[[BenchmarkRow], object],
     on_progress: Callable[[Progress], object],
-    command: str | None,
-    team: Team,
-    processes: int | None,
-    overwrite: bool,
 ) -> BenchmarkReport:
     """The protocol; see `benchmark.run_benchmark` for the arguments and errors."""
-    recipe = recipe.with_values("benchmark", repeats=repeats, classifier=classifier)
+    recipe = recipe.with_values("benchmark", repeats=request.repeats, classifier=request.classifier)
     data = working_size(data, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     size = recipe.data.train_per_class
     sizes: list[int | None] = [*sorted(set(train_per_class or ([] if size == "all" else [size])))] or [None]
@@ -91,8 +82,8 @@ def benchmark_from_scratch(
         raise DataError(
             f"--train-per-class {min(size for size in sizes if size is not None)}: at least 2 images a class are needed"
         )
-    seed = checked_seed(seed, recipe.benchmark.repeats)
-    where = resolve_device(device)
+    seed = checked_seed(request.seed, recipe.benchmark.repeats)
+    where = resolve_device(request.device)
     draws = list(
         draws_of(
             data,
@@ -105,7 +96,7 @@ def benchmark_from_scratch(
     )
     labels = [data.labels[draw.train] for draw in draws]
     imbalanced = any(is_imbalanced(np.bincount(each, minlength=data.n_classes)) for each in labels)
-    chosen = chosen_arms(arms, imbalanced=imbalanced)
+    chosen = chosen_arms(request.arms, imbalanced=imbalanced)
     require_classifier(recipe.benchmark.classifier, chosen)
     key = {
         "data": data.fingerprint(),
@@ -116,7 +107,7 @@ def benchmark_from_scratch(
         "version": augmentgan.__version__,
     }
     with contextlib.ExitStack() as stack:
-        team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=overwrite)))
+        request.team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=request.overwrite)))
         counts = {
             draw.per_class or median_size(drawn): drawn
             for draw in draws[: len(sizes)]
@@ -137,7 +128,7 @@ def benchmark_from_scratch(
             finished=FinishedParts(out, key),
         )
         measured: dict[tuple[str, int], list[Measured]] = {(arm.name, size): [] for arm in chosen for size in filed}
-        for number, rows in enumerate(_measured(pieces, team, processes, on_row, on_progress)):
+        for number, rows in enumerate(_measured(pieces, request, on_progress)):
             for name, each in rows.items():
                 measured[name, pieces.filed_under(number)].append(each)
         report = _report(
@@ -151,12 +142,12 @@ def benchmark_from_scratch(
             more={
                 "imbalance": key["imbalance"],
                 "seed": seed,
-                "command": command,
+                "command": request.command,
                 "data_fingerprint": key["data"],
                 "folder": str(out),
             },
         )
-        if team.first:
+        if request.team.first:
             keep_result(out, report)
     return report
 
@@ -247,11 +238,7 @@ class FromScratch:
 
 
 def _measured(
-    pieces: FromScratch,
-    team: Team,
-    processes: int | None,
-    on_row: Callable[[BenchmarkRow], object],
-    on_progress: Callable[[Progress], object],
+    pieces: FromScratch, request: Request, on_progress: Callable[[Progress], object]
 ) -> list[dict[str, Measured]]:
     """All pieces; rows and progress are told apart."""
     at_work: dict[str, Status | None] = {}
@@ -259,7 +246,7 @@ def _measured(
 
     def hear(number: int, message: BenchmarkRow | Status | None) -> None:
         if isinstance(message, BenchmarkRow):
-            on_row(message)
+            request.on_row(message)
             return
         at_work[pieces.draws[number].name] = message
         on_progress(Progress(dict(at_work), len(done), len(pieces)))
@@ -271,7 +258,7 @@ def _measured(
         at_work.pop(pieces.draws[number].name, None)
         on_progress(Progress(dict(at_work), len(done), len(pieces)))
 
-    return measure_all(pieces, team, processes, on_message=hear, on_done=finish)
+    return measure_all(pieces, request.team, request.processes, on_message=hear, on_done=finish)
 
 
 def _samples(

@@ -47,7 +47,7 @@ def select_samples(run: Run, *, no_copies: bool = False, filter: str = "off", po
     if policy not in POLICIES:
         raise DataError(f"--policy {policy!r} is not known; use none, weights or soft-labels")
     if filter not in FILTERS:
-        raise DataError(f"--filter {filter!r} is not known; use off, light or strong")
+        raise DataError(f"--filter {filter!r} is not known; use {', '.join(FILTERS[:-1])} or {FILTERS[-1]}")
     device = next(run.generator.parameters()).device
     copies = CopyJudge(run.train, run.test)
     if no_copies and copies.threshold is None:

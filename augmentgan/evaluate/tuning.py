@@ -72,7 +72,7 @@ def simplest(arm: Arm, setting: Setting, *, imbalanced: bool, even: bool) -> Can
         Setting(
             weight_decay=setting.weight_decay,
             strength=setting.strength if arm.classic else 0.0,
-            share=1.0 if arm.words == ("synthetic",) else setting.share if arm.uses_synthetic else 0.0,
+            share=1.0 if arm.only_synthetic else setting.share if arm.uses_synthetic else 0.0,
             flips=setting.flips and arm.classic,
         ),
     )
@@ -127,7 +127,7 @@ class Tuner:
 
     def _tune(self, arm: Arm) -> Setting:
         share = self._section.synthetic_share
-        if arm.words == ("synthetic",):
+        if arm.only_synthetic:
             return self.setting_of(Arm("real"))
         rival = arm.without_synthetic(imbalanced=self._imbalanced)
         if rival is not None:

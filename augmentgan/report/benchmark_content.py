@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from augmentgan.evaluate.arms import MEANINGS, Arm
+from augmentgan.evaluate.arms import BASELINES, MEANINGS, Arm
 from augmentgan.evaluate.results import METRICS, BenchmarkReport, Comparison, images_a_class
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
@@ -73,10 +73,10 @@ def difference_columns(protocol: dict[str, Any]) -> dict[str, dict[str, str]]:
     uneven sets, before them over the arm that differs in the samples alone.
     """
     arms = protocol["arms"]
-    columns = {f"over {name}": dict.fromkeys(arms, name) for name in ("real", "real+classic") if name in arms}
+    columns = {f"over {name}": dict.fromkeys(arms, name) for name in BASELINES if name in arms}
     rivals = {arm: Arm(arm).without_synthetic(imbalanced=protocol["imbalanced"]) for arm in arms}
     own = {arm: rival.name for arm, rival in rivals.items() if rival is not None and rival.name in arms}
-    return columns if set(own.values()) <= {"real", "real+classic"} else {OVER_OWN: own, **columns}
+    return columns if set(own.values()) <= {*BASELINES} else {OVER_OWN: own, **columns}
 
 
 def _who_is_who(columns: dict[str, dict[str, str]]) -> str | None:

@@ -110,7 +110,7 @@ def _content(run: Run, folder: Path, benchmark: BenchmarkReport | None) -> dict[
         "sheet": _sheet(run),
         "nearest": _nearest(run),
         "gallery": gallery(run),
-        "training": Markup(as_svg(plot_training(events, narrow=True))) if events else None,  # noqa: S704 - our own drawing
+        "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
         "last": (run.statuses() or [{}])[-1],
         "chosen": run.chosen_look,
         "whence": _whence(run),

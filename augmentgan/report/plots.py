@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from augmentgan.errors import printable
+from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import whole_file
 
@@ -86,7 +87,9 @@ def bars_of(report: BenchmarkReport) -> dict[tuple[str, int], tuple[float, float
 
 def plot_learning_curve(report: BenchmarkReport, *, narrow: bool = False) -> Figure:
     """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean."""
-    arms = [arm for arm in report.protocol["arms"] if arm != "synthetic"]  # so far below that it flattens the others
+    arms = [
+        arm for arm in report.protocol["arms"] if not Arm(arm).only_synthetic
+    ]  # so far below that it flattens the others
     sizes, bars = report.train_per_class, bars_of(report)
     figure, (axes,) = _panels(1, 3.8 if narrow else 4.2, narrow)
     for k, arm in enumerate(arms):
@@ -145,9 +148,9 @@ def plot_recall(
     return figure
 
 
-def plot_training(events: Sequence[dict[str, Any]], *, narrow: bool = False) -> Figure:
+def plot_training(events: Sequence[dict[str, Any]]) -> Figure:
     """Losses, D(x) and D(G(z)) with the 0.5 of the theory, and the quality figures, over the updates."""
-    figure, (losses, probabilities, quality) = _panels(3, 1.9 if narrow else 2.8, narrow)
+    figure, (losses, probabilities, quality) = _panels(3, 1.9, narrow=True)
     _curves(losses, events, {"loss_d": "loss of D", "loss_g": "loss of G"})
     _curves(probabilities, events, {"d_real": "D(x)", "d_fake": "D(G(z))"})
     probabilities.axhline(0.5, color=_MIDDLE, linestyle=":", linewidth=1)

