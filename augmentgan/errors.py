@@ -14,10 +14,12 @@ Each message is one line: the thing, the value that was found, and what to do ab
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 _LONGEST_CAUSE = 120
 """Letters of another library's words."""
+_SHORTAGES = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 def printable(text: str) -> str:
@@ -51,6 +53,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     # CUDA's own words, those of torch's allocator, and what oneDNN says when it gets none
     words = "out of memory" in text or ("alloc" in text and "memory" in text) or text.startswith("could not create a ")
     return isinstance(error, RuntimeError) and words
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error says that this process has too little of something, and nothing of the file at which it came."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
 
 
 class AugmentGANError(Exception):

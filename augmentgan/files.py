@@ -43,14 +43,15 @@ def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: st
     """
     if path.name in ("", ".."):
         raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
-    if file and path.is_dir():
-        raise OutputError(f"output {str(path)!r} is a folder; name a file")
-    if is_special(path):
-        raise OutputError(f"output {str(path)!r} is neither a file nor a folder; name another --out")
-    if overwrite or not os.path.lexists(path):
-        return
-    if path.is_dir() and not any(path.iterdir()):
-        return
+    with write_errors_explained(path):
+        if file and path.is_dir():
+            raise OutputError(f"output {str(path)!r} is a folder; name a file")
+        if is_special(path):
+            raise OutputError(f"output {str(path)!r} is neither a file nor a folder; name another --out")
+        if overwrite or not os.path.lexists(path):
+            return
+        if path.is_dir() and not any(path.iterdir()):
+            return
     raise OutputError(f"output {str(path)!r} exists already; {mend or _MEND}")
 
 
@@ -75,14 +76,15 @@ def refuse_stranger(
     Raises:
         OutputError: there is a file, or a folder that is neither empty nor ours, or has more in it than is known.
     """
-    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if folder.is_dir() and is_ours(folder):
-        names = {entry.name for entry in folder.iterdir()} - {*known} if known is not None else set()
-        others = {name for name in names if not is_litter(name)}
-        if not others:
+    with write_errors_explained(folder):
+        if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
             return
-        what = f"also holds {min(others)!r}, which would be lost"
+        if folder.is_dir() and is_ours(folder):
+            names = {entry.name for entry in folder.iterdir()} - {*known} if known is not None else set()
+            others = {name for name in names if not is_litter(name)}
+            if not others:
+                return
+            what = f"also holds {min(others)!r}, which would be lost"
     raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another --out")
 
 

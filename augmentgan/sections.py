@@ -276,4 +276,4 @@ class ResolvedBenchmarkSection(BenchmarkSection):
     steps: Count
     synthetic_share: Part
     synthetic_until: Part
-    classic_until: Part = 1.0  # a run that does not say it is older than the setting
+    classic_until: Part

@@ -9,11 +9,13 @@ import subprocess
 import h5py
 import pytest
 import torch
+from safetensors import SafetensorError
 from tests_support import weights
 
 import augmentgan as ag
 from augmentgan.errors import OutputError
 from augmentgan.files import append_line, recover_folder, whole_file, whole_folder, write_json
+from augmentgan.gan import checkpoint
 
 
 def mount(*words):
@@ -124,6 +126,19 @@ def test_what_was_there_survives_a_write_that_fails(tmp_path, full_disk):
             write()
     assert (tmp_path / "a.json").read_text() == (tmp_path / "folder" / "b").read_text() == "before"
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_an_export_on_a_full_disk_is_one_line(trained, tmp_path, monkeypatch):
+    """safetensors has an error of its own for it."""
+
+    def full(*words):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OutputError) as caught:
+        ag.export_run(trained, "safetensors", tmp_path / "model")
+    assert "No space left" in one_line(caught)
+    assert not list(tmp_path.iterdir())
 
 
 def folder_with(path, name):

@@ -92,7 +92,7 @@ def test_weights_of_other_shapes(folder):
     refused(lambda: ag.Run(folder, "cpu").generate(1), "does not fit")
 
 
-def retold(folder, alter):
+def retold(folder, alter, **numbers):
     from safetensors import safe_open
 
     path = folder / "checkpoint.safetensors"
@@ -100,7 +100,7 @@ def retold(folder, alter):
         metadata = file.metadata()
     tensors = load_file(path)
     alter(tensors)
-    save_file(tensors, path, metadata)
+    save_file(tensors, path, {**metadata, **numbers})
 
 
 def test_weights_that_are_no_numbers_make_no_samples(folder):
@@ -110,6 +110,30 @@ def test_weights_that_are_no_numbers_make_no_samples(folder):
 
     retold(folder, spoil)
     refused(lambda: ag.Run(folder, "cpu").generate(1), "not finite")
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_not_given_up(folder):
+    """What a disk or its permissions do must not be mended by learning anew."""
+    (folder / "checkpoint.safetensors").unlink()
+    (folder / "checkpoint.safetensors").mkdir()
+    with pytest.raises(
+        RunError, match=r"checkpoint in .* cannot be read \(.+\); check the file, its permissions"
+    ) as caught:
+        ag.Run(folder, "cpu").generate(1)
+    assert "overwrite" not in str(caught.value)
+
+
+def test_images_that_cannot_be_read_are_not_called_lost(folder):
+    (folder / "data.h5").write_bytes(b"no HDF5")
+    with pytest.raises(RunError, match=r"data\.h5") as caught:
+        ag.Run(folder, "cpu")
+    assert "overwrite" not in str(caught.value)
+
+
+@pytest.mark.parametrize("plan", ["0", "-1", str(2**60), "x"])
+def test_a_plan_that_is_none(folder, plan):
+    retold(folder, lambda tensors: None, chosen_plan=plan)
+    refused(lambda: ag.Run(folder, "cpu").generate(1), "checkpoint")
 
 
 @pytest.mark.parametrize(

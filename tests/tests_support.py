@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import augmentgan as ag
+from augmentgan.data.duplicates import near_duplicates
 from augmentgan.evaluate.results import ArmInterval, BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
 
 
@@ -17,6 +19,11 @@ def write_tree(root: Path, data, classes: int, per_class: int) -> None:
         folder.mkdir(parents=True)
         for number, image in enumerate(data.images[data.labels == label][:per_class]):
             Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
+
+
+def near_pairs(first, second=None):
+    """All that `near_duplicates` finds, (p, 2)."""
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *near_duplicates(first, second)])
 
 
 def weights(run_folder):

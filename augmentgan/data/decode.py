@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from augmentgan.errors import DataError, one_line
+from augmentgan.errors import DataError, is_shortage, one_line
 from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
 from augmentgan.sections import SIZES
 
@@ -68,6 +69,17 @@ GREY_MODES = {"1", "L", "LA", "La", *DEEP_MODES}
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 
 
+@contextlib.contextmanager
+def oddities_ignored() -> Iterator[None]:
+    """No warnings of what is odd about a file and harmless (TIFF tags, EXIF, many pixels: our own limit is below).
+
+    Entered once round all reading, and never by one of several threads: what Python restores at the end is the whole process's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 @dataclass(frozen=True)
 class Probe:
     """What an image's header says; sizes as seen, after the EXIF orientation."""
@@ -89,6 +101,8 @@ def probe(path: Path) -> Probe:
         try:
             turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
         except Exception as error:
+            if is_shortage(error):
+                raise
             raise _undecodable(path, error) from error
         if turned:
             width, height = height, width
@@ -107,6 +121,8 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
         except DataError:
             raise
         except Exception as error:  # decoders raise whatever a broken file brings them to
+            if is_shortage(error):
+                raise
             raise _undecodable(path, error) from error
 
 
@@ -121,15 +137,16 @@ def to_square(image: Image.Image, path: Path, size_px: int, channels: int, resiz
 
 def resize_array(image: NDArray[np.uint8], size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:
     """Bring a uint8 (h, w, c) array to (size_px, size_px, channels) as `decode` would."""
-    return _to_array(_to_image(image), size_px, channels, resize)
+    return _to_array(to_image(image), size_px, channels, resize)
 
 
 def stretch_array(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Scale a uint8 (h, w, c) array to (height, width, c), whatever that does to its proportions."""
-    return np.asarray(_scaled(_to_image(image), width, height)).reshape(height, width, image.shape[2])
+    return np.asarray(_scaled(to_image(image), width, height)).reshape(height, width, image.shape[2])
 
 
-def _to_image(image: NDArray[np.uint8]) -> Image.Image:
+def to_image(image: NDArray[np.uint8]) -> Image.Image:
+    """A uint8 (h, w, c) array, c 1 or 3, as Pillow has it."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
@@ -157,10 +174,7 @@ def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int 
             raise DataError(
                 f"file {str(path)!r} {'is not a regular file; remove it' if there else 'does not exist; correct its name'}"
             )
-        with warnings.catch_warnings():
-            # our own limit is below; the file's harmless oddities (TIFF tags, EXIF) are not the user's to hear of
-            warnings.simplefilter("ignore")
-            image = Image.open(path, formats=formats or _formats())
+        image = Image.open(path, formats=formats or _formats())
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -172,6 +186,8 @@ def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int 
         )
         raise DataError(f"file {str(path)!r} {mend}") from error
     except Exception as error:
+        if is_shortage(error):
+            raise
         raise DataError(f"file {str(path)!r} cannot be opened ({one_line(error)}); replace or remove it") from error
     most_pixels = most_pixels or MAX_PIXELS
     if image.width * image.height > most_pixels:
@@ -183,21 +199,19 @@ def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int 
 
 def _plain(image: Image.Image, path: Path) -> Image.Image:
     """The first frame, upright, in mode L or RGB."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = ImageOps.exif_transpose(image)
-        if image.mode in DEEP_MODES:
-            levels = np.asarray(image)
-            if levels.min() < 0 or levels.max() > 65535:
-                raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")
-            return Image.fromarray((levels // 257).astype(np.uint8))
-        if image.mode == "F":
-            raise DataError(f"image {str(path)!r} has floating-point pixels; save it as 8 or 16-bit")
-        if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
-            white = Image.new("RGBA", image.size, "white")
-            flat = Image.alpha_composite(white, image.convert("RGBA"))
-            return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
-        return image.convert("L" if image.mode in GREY_MODES else "RGB")
+    image = ImageOps.exif_transpose(image)
+    if image.mode in DEEP_MODES:
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")
+        return Image.fromarray((levels // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise DataError(f"image {str(path)!r} has floating-point pixels; save it as 8 or 16-bit")
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, image.convert("RGBA"))
+        return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
+    return image.convert("L" if image.mode in GREY_MODES else "RGB")
 
 
 def _to_array(image: Image.Image, size_px: int, channels: int, resize: Resize) -> NDArray[np.uint8]:

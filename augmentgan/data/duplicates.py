@@ -22,9 +22,7 @@ _ROWS_MULTIPLIED, _DENSE = 256, 0.1
 _ROUNDING = 0.01  # of the bound; far more than float32 makes of it
 
 
-def near_duplicates(
-    first: NDArray[np.uint8], second: NDArray[np.uint8] | None = None, near: float = NEAR
-) -> NDArray[np.int64]:
+def near_duplicates(first: NDArray[np.uint8], second: NDArray[np.uint8] | None = None) -> Iterator[NDArray[np.int64]]:
     """Pairs of near duplicates: rows of `first` beside rows of `second`, or within `first` where there is no second.
 
     Block means of two images differ by no more than the images do, so they rule nearly all pairs out and lose none.
@@ -32,21 +30,14 @@ def near_duplicates(
     Args:
         first: uint8 (n, h, w, c).
         second: uint8 (m, h, w, c).
-        near: root mean square difference of standardised pixels.
 
-    Returns:
-        int64 (p, 2), sorted; within one set each pair once, the smaller row first.
+    Yields:
+        int64 (p, 2), of some rows of `first` at a time, for of the frames of one film there may be more than memory holds; sorted, within one
+        set each pair once, the smaller row first.
     """
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *near_duplicates_in_parts(first, second, near)])
-
-
-def near_duplicates_in_parts(
-    first: NDArray[np.uint8], second: NDArray[np.uint8] | None = None, near: float = NEAR
-) -> Iterator[NDArray[np.int64]]:
-    """The same pairs, some rows of `first` at a time: of the frames of one film there may be more than memory holds."""
     one, coarse_one, is_flat = standardised = _standardised(first)
     other, coarse_other, is_other_flat = standardised if second is None else _standardised(second)
-    bound = near**2 * coarse_one.shape[1] * (1 + 1e-4)
+    bound = NEAR**2 * coarse_one.shape[1] * (1 + 1e-4)
     sizes = (coarse_other**2).sum(axis=1)
     at_once = max(1, _DISTANCES_AT_ONCE // max(1, len(other)))
     for start in range(0, len(one), at_once):
@@ -58,20 +49,18 @@ def near_duplicates_in_parts(
         if second is None:
             keep &= rows < columns
         pairs = np.stack([rows[keep], columns[keep]], axis=1)
-        yield _near_ones(pairs, one.reshape(len(one), -1), other.reshape(len(other), -1), near).astype(np.int64)
+        yield _near_ones(pairs, one.reshape(len(one), -1), other.reshape(len(other), -1)).astype(np.int64)
 
 
-def _near_ones(
-    pairs: NDArray[np.int64], one: NDArray[np.float32], other: NDArray[np.float32], near: float
-) -> NDArray[np.int64]:
-    """Those of the pairs (p, 2), sorted, whose standardised images (n, d) and (m, d) differ by no more than `near`.
+def _near_ones(pairs: NDArray[np.int64], one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Those of the pairs (p, 2), sorted, whose standardised images (n, d) and (m, d) differ by no more than `NEAR`.
 
     Where nearly every image of some rows has to be compared with the same others, as with the frames of a film, a matrix product does it much
     faster; its few pairs that rounding could decide are computed again.
     """
     if not len(pairs):
         return pairs
-    bound = near**2 * one.shape[1]
+    bound = NEAR**2 * one.shape[1]
     is_near = np.empty(len(pairs), dtype=np.bool_)
     for first in range(int(pairs[0, 0]), int(pairs[-1, 0]) + 1, _ROWS_MULTIPLIED):
         start, stop = np.searchsorted(pairs[:, 0], [first, first + _ROWS_MULTIPLIED])

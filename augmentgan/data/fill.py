@@ -71,6 +71,10 @@ def filling(
         wanted = {label: max(0, int(wish) - int(counts[label])) for label in labels}
     elif wish in _LEVELLING:
         smallest = int(counts.argmin())
+        if wish == "minority" and smallest not in labels:
+            raise DataError(
+                f"--fill minority fills {class_names[smallest]!r}, the smallest class, which --classes leaves out; name it too"
+            )
         left_out = {"minority": {*labels} - {smallest}, "not minority": {smallest}}.get(wish, set())
         wanted = {label: int(counts.max() - counts[label]) for label in labels if label not in left_out}
     else:

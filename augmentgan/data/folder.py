@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
-from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder
+from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder, unreadable
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 from augmentgan.files import is_litter
@@ -125,7 +125,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
         real = [folder for folder in folders if not folder.is_symlink()]
         return real, [entry for entry in visible if not entry.is_dir()], linked
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
 def _is_passed_over_file(name: str) -> bool:
@@ -152,12 +152,8 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, bool]]:
                 entries = sorted(listed, key=lambda entry: entry.name)
             below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError as error:
-            raise _unreadable(parent, error) from error
+            raise unreadable(parent, error) from error
         yield from (
             (parent / entry.name, entry.is_symlink()) for entry in entries if not entry.is_dir(follow_symlinks=False)
         )
         waiting += [parent / name for name in reversed(below) if not name.startswith((".", "__MACOSX"))]
-
-
-def _unreadable(folder: Path, error: OSError) -> DataError:
-    return DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); check its permissions")

@@ -53,12 +53,20 @@ def no_classes_in_parts(root: Path, parts: Sequence[str]) -> DataError:
 
 def one_class_folder(root: Path, folder: Path) -> DataError:
     """The error for a folder with a single class folder, which is mostly a wrapper round the data set."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        return unreadable(folder, error)
     wraps = any(entry.is_dir() or entry.suffix.lower() in _FILES or "-idx" in entry.name for entry in entries)
     mend = _named_table(root) or (
         f"did you mean {str(folder)!r}?" if wraps else "put each class in a folder of its own, two classes at least"
     )
     return DataError(f"folder {str(root)!r} holds one class folder, {folder.name!r}; {mend}")
+
+
+def unreadable(folder: Path, error: OSError) -> DataError:
+    """The error for a folder that cannot be listed."""
+    return DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); check its permissions")
 
 
 def _named_table(folder: Path) -> str | None:

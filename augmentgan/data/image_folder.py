@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from augmentgan.data.columns import SAMPLE_INDEX
+from augmentgan.data.decode import to_image
 from augmentgan.errors import OutputError
 from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, whole_folder
 
@@ -42,6 +42,23 @@ def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, mend: str | N
     known = {ATTRIBUTES_FILE, METADATA_FILE, "train", "test", *listed_classes(path)}
     refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
     refuse_existing(path, overwrite=overwrite, mend=mend)
+
+
+def check_folder(
+    path: Path,
+    class_names: Sequence[str],
+    attributes: Mapping[str, str | int | float],
+    *,
+    overwrite: bool,
+    labels: Iterable[int] | None = None,
+) -> None:
+    """Whether `FolderWriter` would write there, with its arguments.
+
+    Raises:
+        OutputError: as it would.
+    """
+    refuse_folder(path, overwrite=overwrite, synthetic=_MODEL in attributes)
+    _check_names(class_names if labels is None else [class_names[label] for label in labels])
 
 
 class FolderWriter:
@@ -72,8 +89,7 @@ class FolderWriter:
         scratch: Path | None = None,
         labels: Iterable[int] | None = None,
     ) -> None:
-        refuse_folder(path, overwrite=overwrite, synthetic=_MODEL in attributes)
-        _check_names(class_names if labels is None else [class_names[label] for label in labels])
+        check_folder(path, class_names, attributes, overwrite=overwrite, labels=labels)
         self._path, self._class_names = path, tuple(class_names)
         self._attributes, self._overwrite, self._scratch = attributes, overwrite, scratch
         self._next: Counter[int] = Counter()
@@ -152,7 +168,7 @@ def listed_classes(folder: Path) -> tuple[str, ...]:
 
 def _save(images: NDArray[np.uint8], files: Sequence[Path]) -> None:
     for image, file in zip(images, files, strict=True):
-        Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, compress_level=1)
+        to_image(image).save(file, compress_level=1)
 
 
 def _number(value: Any) -> Any:

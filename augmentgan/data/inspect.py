@@ -13,7 +13,7 @@ import numpy as np
 from augmentgan.data.decode import POLICIES
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import read_files, refusal, working_size
+from augmentgan.data.load import lost_test_part, read_files, refusal, working_size
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images, under_several_labels
@@ -80,9 +80,10 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
     kind, source = read_source(path)
     found = _seen_arrays(source, recipe) if isinstance(source, LabelledImages) else _seen_files(source, recipe)
     data, plan = found.data, None
-    reason = None if found.problem is None else str(found.problem)
+    problem = found.lost or found.problem
+    reason = None if problem is None else str(problem)
     within, across, examples = (0, 0, []) if data is None else _duplicates(data)
-    if data is not None:
+    if data is not None and found.lost is None:
         try:
             plan = _fit_plan(plan_fit(data, recipe, seed))
         except AugmentGANError as error:
@@ -118,6 +119,7 @@ class _Seen:
         sizes, modes: as in `Inspection`.
         bad, n_ignored, n_loose, dark: as in `Inspection`; arrays have none of these.
         problem: why it would be refused as it is.
+        lost: why it would be refused without its bad files, too.
     """
 
     data: LabelledImages | None
@@ -129,6 +131,7 @@ class _Seen:
     n_loose: int = 0
     dark: str | None = None
     problem: DataError | None = None
+    lost: DataError | None = None
 
 
 def _seen_arrays(source: LabelledImages, recipe: Recipe) -> _Seen:
@@ -155,6 +158,7 @@ def _seen_files(source: FileList, recipe: Recipe) -> _Seen:
         n_loose=len(source.loose),
         dark=found.dark,
         problem=refusal(source, found),
+        lost=lost_test_part(source, found),
     )
 
 

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, probe, resize_array
+from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, oddities_ignored, probe, resize_array
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.data.sources import read_source
@@ -120,7 +120,7 @@ def probe_all(files: tuple[Path, ...]) -> tuple[list[Probe | None], dict[Path, s
             bad[file] = str(error)
             return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with oddities_ignored(), ThreadPoolExecutor(_THREADS) as pool:
         probes = list(pool.map(one, files))
     return probes, bad
 
@@ -164,7 +164,7 @@ def read_files(
             bad[file] = str(error)
             return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with oddities_ignored(), ThreadPoolExecutor(_THREADS) as pool:
         decoded = list(pool.map(one, listed.files))
     keep = [row for row, image in enumerate(decoded) if image is not None]
     if not keep:
@@ -209,6 +209,15 @@ def refusal(listed: FileList, found: ReadFiles) -> DataError | None:
     return DataError(f"{found.bad[first_bad]}{more}, or leave bad files out with --skip-bad")
 
 
+def lost_test_part(listed: FileList, found: ReadFiles) -> DataError | None:
+    """Why leaving bad files out does not help: no test image would be left, and others would be drawn in their place; None where it does."""
+    if TEST not in (listed.split or ()) or found.data is None or found.data.is_split:
+        return None
+    return DataError(
+        f"folder {str(listed.root)!r}: all of its test images are bad files; mend some, or remove the test part"
+    )
+
+
 def _load_files(
     listed: FileList,
     size_px: int | None,
@@ -225,10 +234,8 @@ def _load_files(
     if found.bad:
         first = next(file for file in listed.files if file in found.bad)
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
-        if TEST in (listed.split or ()) and not found.data.is_split:  # else others would be drawn in their place
-            raise DataError(
-                f"folder {str(listed.root)!r}: all of its test images are bad files; mend some, or remove the test part"
-            )
+        if lost := lost_test_part(listed, found):
+            raise lost
     if found.dark:
         tell(found.dark)
     if listed.loose:

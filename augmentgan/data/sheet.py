@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from augmentgan.data.decode import opened
+from augmentgan.data.decode import oddities_ignored, opened, to_image
 from augmentgan.errors import DataError, one_line, printable
 from augmentgan.files import whole_file
 
@@ -33,7 +33,7 @@ def read_sheet(path: Path) -> Image.Image:
     Raises:
         DataError: not a PNG that can be read whole, or a larger one than we write.
     """
-    with opened(path, ("PNG",), MOST_SHEET_PIXELS) as image:
+    with oddities_ignored(), opened(path, ("PNG",), MOST_SHEET_PIXELS) as image:
         try:
             return image.convert("RGB")
         except Exception as error:  # decoders raise whatever a broken file brings them to
@@ -57,7 +57,7 @@ def draw_sheet(rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Image
     for y, ((row, _), text) in enumerate(zip(shown, texts, strict=True)):
         draw.text((2, y * cell + cell // 2 - 6), text, fill="black")
         for x, image in enumerate(row):
-            tile = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGB")
+            tile = to_image(image).convert("RGB")
             sheet.paste(tile.resize((side * scale,) * 2, Image.Resampling.NEAREST), (left + x * cell, y * cell))
     if more:
         draw.text((2, sheet.height - 14), f"the first {MAX_ROWS} of {len(rows)} classes", fill="black")

@@ -27,18 +27,17 @@ def kind_of(path: Path) -> Kind:
     Raises:
         DataError: nothing there, nothing that can be opened, or no known kind.
     """
-    if not path.exists():
-        raise no_such_data(path)
-    if not path.is_file() and not path.is_dir():  # opening a pipe waits for ever
-        raise DataError(f"data {str(path)!r} is not a regular file; give a folder or a file")
     try:
+        if not path.exists():
+            raise no_such_data(path)
         if path.is_dir():
             return _kind_of_folder(path)
+        if not path.is_file():  # opening a pipe waits for ever
+            raise DataError(f"data {str(path)!r} is not a regular file; give a folder or a file")
         with path.open("rb") as file:
             start = file.read(len(_HDF5_MAGIC))
     except OSError as error:
-        what = "folder" if path.is_dir() else "file"
-        raise DataError(f"{what} {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
+        raise DataError(f"data {str(path)!r} cannot be opened ({error.strerror}); check its permissions") from error
     suffix = path.suffix.lower()
     if start == _HDF5_MAGIC or suffix in (".h5", ".hdf5"):
         return "hdf5"

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.duplicates import near_duplicates_in_parts
+from augmentgan.data.duplicates import near_duplicates
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import DataError
 
@@ -197,9 +197,9 @@ def _near_pairs(data: LabelledImages) -> Rows:
     parts = [] if data.split is None else [np.flatnonzero(data.split == which) for which in (TRAIN, TEST)]
     if not parts or not all(len(part) for part in parts):
         parts = [np.arange(len(data))] * 2
-        found = near_duplicates_in_parts(data.images)
+        found = near_duplicates(data.images)
     else:
-        found = near_duplicates_in_parts(data.images[parts[0]], data.images[parts[1]])
+        found = near_duplicates(data.images[parts[0]], data.images[parts[1]])
     joining = np.empty((0, 2), dtype=np.int64)
     for pairs in found:
         more = np.stack([parts[0][pairs[:, 0]], parts[1][pairs[:, 1]]], axis=1)

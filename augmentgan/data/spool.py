@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from augmentgan.errors import DataError, OutputError
 from augmentgan.files import read_json, remove, whole_file, write_errors_explained, write_json
+from augmentgan.locks import only_process
 from augmentgan.names import LOCK_FILE
 
 PIECE_ROWS = 1024
@@ -110,34 +111,38 @@ def open_spool(out: Path, key: Mapping[str, Any], template: Rows) -> Iterator[Sp
         raise OutputError(f"{str(folder)!r} is a link, and rows are not kept through links; remove it")
     with write_errors_explained(out):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise OutputError(
-                f"output {str(out)!r} is being written by another process; wait for it or name another --out"
-            ) from error
+    busy = OutputError(f"output {str(out)!r} is being written by another process; wait for it or name another --out")
     try:
-        _prepare(folder, key)
-        spool = Spool(folder, template)
-        try:
-            yield spool
-        except DataError:  # the same command would end the same way
-            _clear(folder)
-            raise
-        except BaseException:
-            with contextlib.suppress(OutputError):  # a full disk is what brought us here, perhaps
-                spool.flush()
-            if not any(folder.glob("rows-*.safetensors")):
+        with contextlib.ExitStack() as stack:
+            with write_errors_explained(out):
+                stack.enter_context(only_process(folder, busy))
+            # while it is ours: afterwards it may be another process's
+            stack.callback(_remove_empty, folder)
+            _prepare(folder, key)
+            spool = Spool(folder, template)
+            try:
+                yield spool
+            except DataError:  # the same command would end the same way
                 _clear(folder)
-            raise
-        _clear(folder)
+                raise
+            except BaseException:
+                with contextlib.suppress(OutputError):  # a full disk is what brought us here, perhaps
+                    spool.flush()
+                if not any(folder.glob("rows-*.safetensors")):
+                    _clear(folder)
+                raise
+            _clear(folder)
     finally:
-        lock.release()
-        if not (folder / _KEY_FILE).exists():
-            with contextlib.suppress(OSError):
-                (folder / LOCK_FILE).unlink(missing_ok=True)
-                folder.rmdir()
+        if os.name == "nt":  # which removes no file that is open, as that of a lock is
+            _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folder of a spool that keeps nothing."""
+    if not (folder / _KEY_FILE).exists():
+        with contextlib.suppress(OSError):
+            (folder / LOCK_FILE).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _prepare(folder: Path, key: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from augmentgan.data.columns import GROUP
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
-from augmentgan.data.image_folder import FolderWriter, refuse_folder, write_attributes
+from augmentgan.data.image_folder import FolderWriter, check_folder, refuse_folder, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import OutputError, did_you_mean
 from augmentgan.files import refuse_existing, whole_folder
@@ -102,8 +102,7 @@ def save(
     if not data.is_split:
         _save_folder(data, path, attributes, overwrite)
         return
-    # refuses what it would
-    FolderWriter(path, class_names=data.class_names, attributes=attributes, overwrite=overwrite)
+    check_folder(path, data.class_names, attributes, overwrite=overwrite)
     with whole_folder(path, overwrite=overwrite) as part:
         write_attributes(part, data.class_names, attributes)
         for name, which in (("train", TRAIN), ("test", TEST)):

@@ -41,8 +41,9 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
     """
     if not out.exists():
         refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
-    if not is_free(out, PROTOCOL_FILE) and (overwrite or not (out / PROTOCOL_FILE).exists()):
-        refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
+    with write_errors_explained(out):
+        if not is_free(out, PROTOCOL_FILE) and (overwrite or not (out / PROTOCOL_FILE).exists()):
+            refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
     with locked(out, "benchmark"):
         _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
         yield

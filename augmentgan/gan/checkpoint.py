@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from augmentgan.errors import RunError, writable
+from augmentgan.errors import RunError, one_line, writable
 from augmentgan.files import is_special, whole_file, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
@@ -24,14 +24,20 @@ _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 @dataclass(frozen=True)
 class Numbers:
-    """How far training had come: generator updates, seconds spent on them, and the look that samples come from.
+    """How far training had come.
 
-    The last is 0 before the first look, and None in a checkpoint of an earlier version.
+    Attributes:
+        updates: of the generator.
+        seconds: spent on them.
+        chosen_updates: the look that samples come from, 0 before the first; None in a checkpoint of an earlier version.
+        chosen_plan: the updates that were planned when that look was chosen, for how often classes came up follows from them (`class_shares`);
+            None in a checkpoint of an earlier version.
     """
 
     updates: int
     seconds: float
     chosen_updates: int | None
+    chosen_plan: int | None
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
@@ -56,15 +62,24 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
         "updates": trainer.updates,
         "seconds": trainer.seconds,
         "chosen_updates": trainer.chosen_updates,
+        "chosen_plan": trainer.chosen_plan,
     }
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
-    metadata = {name: repr(value) for name, value in numbers.items()}
-    with whole_file(folder / TENSORS_FILE) as part:
+    write_tensors(folder / TENSORS_FILE, tensors, {name: repr(value) for name, value in numbers.items()})
+    write_json(folder / NUMBERS_FILE, numbers)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors as safetensors, whole or not at all.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    with whole_file(path) as part:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
         except SafetensorError as error:  # how safetensors reports a full disk
             raise OSError(str(error)) from error
-    write_json(folder / NUMBERS_FILE, numbers)
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -100,6 +115,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
             set_random_state(trainer.device, on_device)
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
         trainer.chosen_updates = numbers.chosen_updates or 0
+        trainer.chosen_plan = numbers.chosen_plan or trainer.chosen_plan
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(
             f"checkpoint in {str(folder)!r} does not fit this run; start over with augmentgan fit DATA --overwrite"
@@ -128,6 +144,7 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
     try:
         if is_special(folder / TENSORS_FILE):
             raise OSError(errno.EINVAL, "it is not a regular file")
+        (folder / TENSORS_FILE).open("rb").close()  # safetensors calls any file missing that it cannot open
         with safe_open(folder / TENSORS_FILE, framework="pt") as file:
             metadata = file.metadata() or {}
             version = metadata.get("format")
@@ -136,15 +153,20 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
                     f"checkpoint in {str(folder)!r} has format {version}, this version reads {FORMAT}; "
                     "use the version of augmentgan that made it"
                 )
-            chosen = metadata.get("chosen_updates")
-            numbers = Numbers(
-                int(metadata["updates"]), float(metadata["seconds"]), None if chosen is None else int(chosen)
+            chosen, plan = (
+                None if metadata.get(name) is None else int(metadata[name])
+                for name in ("chosen_updates", "chosen_plan")
             )
+            numbers = Numbers(int(metadata["updates"]), float(metadata["seconds"]), chosen, plan)
             names = list(file.keys()) if with_tensors else []
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise RunError(f"run {str(folder)!r} has no checkpoint yet; train it with augmentgan fit") from error
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+    except OSError as error:
+        raise RunError(
+            f"checkpoint in {str(folder)!r} cannot be read ({error.strerror or one_line(error)}); check the file, its permissions and the disk"
+        ) from error
+    except (KeyError, ValueError, SafetensorError) as error:
         if writable(str(folder)) != str(folder):
             raise RunError(
                 f"run {str(folder)!r}: its name is not UTF-8, so that its checkpoint cannot be read; rename it"
@@ -152,7 +174,8 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
         raise RunError(
             f"checkpoint in {str(folder)!r} cannot be read; start over with augmentgan fit DATA --overwrite"
         ) from error
-    if numbers.updates < 0 or not math.isfinite(numbers.seconds):
+    impossible = numbers.updates < 0 or (numbers.chosen_plan is not None and not 1 <= numbers.chosen_plan < 2**53)
+    if impossible or not math.isfinite(numbers.seconds):
         raise RunError(
             f"checkpoint in {str(folder)!r} counts {numbers.updates} updates; start over with augmentgan fit DATA --overwrite"
         )

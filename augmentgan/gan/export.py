@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import augmentgan
 from augmentgan.errors import OutputError
 from augmentgan.extras import require_extra
 from augmentgan.files import has_key, whole_file, write_json
+from augmentgan.gan.checkpoint import write_tensors
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run, model_fingerprint
 from augmentgan.gan.sampling import latents_of
@@ -67,9 +67,8 @@ def write_safetensors(run: Run, folder: Path) -> None:
     `Generator(**config["generator"])` and `load_state_dict` make the network again.
     """
     generator = run.generator
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    with whole_file(folder / WEIGHTS_FILE) as part:
-        save_file(tensors, part, {"format": "pt", "augmentgan_version": augmentgan.__version__})
+    metadata = {"format": "pt", "augmentgan_version": augmentgan.__version__}
+    write_tensors(folder / WEIGHTS_FILE, generator.state_dict(), metadata)
     write_json(
         folder / CONFIG_FILE,
         {

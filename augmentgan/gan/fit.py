@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from augmentgan.data.images import TRAIN, LabelledImages
 from augmentgan.data.load import load_for
@@ -34,10 +35,10 @@ from augmentgan.gan.run_folder import (
     roll_back,
     write_state,
 )
-from augmentgan.gan.sampling import calibrate_for_sampling, sample_batches
+from augmentgan.gan.sampling import calibrate_for_sampling, joined, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
-from augmentgan.names import sheet_of
+from augmentgan.names import RUN_FILE, sheet_of
 from augmentgan.recipe import Recipe, ResolvedRecipe, load_recipe
 
 SHEET_COLUMNS, QUALITY_IMAGES = 10, 64
@@ -121,6 +122,7 @@ def fit(
             trainer = Trainer(plan.recipe, plan.data.part(TRAIN), plan.seed, where, team)
             if has_checkpoint(folder):
                 restore_checkpoint(trainer, folder)
+            _check_shared(team, folder, trainer.updates)
             slow_down(trainer, read_rollbacks(folder))
             try:
                 _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
@@ -132,6 +134,20 @@ def fit(
                 del trainer  # its memory is the next one's
         team.wait()
     return Run(folder, str(where))
+
+
+def _check_shared(team: Team, folder: Path, updates: int) -> None:
+    """Notice processes that would average gradients of different weights.
+
+    Raises:
+        TrainingError: they see different runs in the folder, or none.
+    """
+    mine = torch.tensor(updates if (folder / RUN_FILE).exists() else -1)
+    first = team.from_first(mine.clone())
+    if team.any(bool(mine != first)):
+        raise TrainingError(
+            f"the processes of this job see different runs in {str(folder)!r}; put --out on a disk that all machines share"
+        )
 
 
 def _learn(
@@ -192,9 +208,8 @@ def _look(
     generator = sampler_of(trainer)
     calibrate_for_sampling(generator, trainer.batches.shares, seed)
     per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes)) if judges else SHEET_COLUMNS
-    batches = list(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
-    images = np.concatenate([batch.images for batch in batches])
-    labels = np.concatenate([batch.labels for batch in batches])
+    samples = joined(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
+    images, labels = samples.images, samples.labels
     if shows:
         rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]
         write_sheet(sheet_of(folder, status.updates), rows, train.class_names)

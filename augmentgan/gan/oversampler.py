@@ -17,6 +17,7 @@ from augmentgan.errors import DataError
 from augmentgan.extras import require_extra
 from augmentgan.gan.fit import fit
 from augmentgan.gan.run import Run
+from augmentgan.gan.sampling import joined
 from augmentgan.recipe import Recipe, load_recipe
 
 require_extra("imbalanced", ["imblearn"], "GANOverSampler")
@@ -122,14 +123,14 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run" if self.out is None else Path(self.out)
             run = fit(square, chosen, folder, seed=seed, device=self.device, on_status=self.on_status)
-            batches = list(run.sample(counts))
+            made = joined(run.sample(counts))
             if self.out is not None:
                 self.run_: Run = run
-        images = np.concatenate([batch.images for batch in batches])
+        images = made.images
         height, width = data.images.shape[1:3]
         if images.shape[1:3] != (height, width):
             images = np.stack([stretch_array(image, height, width) for image in images])
-        return images, np.concatenate([batch.labels for batch in batches])
+        return images, made.labels
 
     def _shape_of(self, X: NDArray[Any]) -> tuple[int, int, int, int]:
         """X as (n, h, w, c).

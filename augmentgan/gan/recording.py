@@ -97,7 +97,7 @@ class Recording:
             reason = one_line(error)
             # not tried again unrecorded here: a failure may leave the device's random state believing itself recorded
             raise TrainingError(
-                f"a training step could not be recorded as a CUDA graph ({reason[:160]}); "
+                f"a training step could not be recorded as a CUDA graph ({reason}); "
                 f"the same command with {SWITCH}=0 in the environment does without, more slowly"
             ) from error
         return graph

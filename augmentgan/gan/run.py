@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import augmentgan
@@ -26,7 +25,7 @@ from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_ke
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import read_events, read_info
-from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, sample_batches
+from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, joined, sample_batches
 from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
@@ -60,13 +59,14 @@ class Run:
         try:
             self.data = read_hdf5(self.folder / DATA_FILE, self.info["class_names"])
         except DataError as error:
+            if (self.folder / DATA_FILE).exists():
+                raise RunError(f"run {str(self.folder)!r}: {error}") from error
             if not has_checkpoint(self.folder):
                 raise RunError(
                     f"run {str(self.folder)!r} was ended before it held anything; the same augmentgan fit starts it again"
                 ) from error
             raise RunError(
-                f"run {str(self.folder)!r} has lost its images ({DATA_FILE} is missing or damaged); put the file back, or fit again "
-                "with --overwrite"
+                f"run {str(self.folder)!r} has lost its images ({DATA_FILE} is missing); put the file back, or fit again with --overwrite"
             ) from error
         size_px, channels = self.recipe.data.size_px, self.recipe.data.channels
         if self.data.images.shape[1:] != (size_px, size_px, channels):
@@ -118,7 +118,10 @@ class Run:
             generator.requires_grad_(False).to(self._device)
             keep_freed_memory()
             allow_tf32(self._device)
-            calibrate_for_sampling(generator, class_shares(self.train.counts, self.recipe.training), self.seed)
+            # a run that was made longer may still sample from a look of its former plan, which drew classes as that one had it
+            planned = numbers.chosen_plan or self.recipe.training.updates
+            training = self.recipe.training.model_copy(update={"updates": planned})
+            calibrate_for_sampling(generator, class_shares(self.train.counts, training), self.seed)
             self._sampler = generator, numbers
         return self._sampler[0]
 
@@ -190,13 +193,8 @@ class Run:
             DataError: as `counts` and `sample` do.
             RunError: the run has no usable checkpoint.
         """
-        batches = list(self.sample(self.counts(per_class, fill, classes), seed))
-        return LabelledImages(
-            np.concatenate([batch.images for batch in batches]),
-            np.concatenate([batch.labels for batch in batches]),
-            self.class_names,
-            extra={SAMPLE_INDEX: np.concatenate([batch.sample_index for batch in batches])},
-        )
+        made = joined(self.sample(self.counts(per_class, fill, classes), seed))
+        return LabelledImages(made.images, made.labels, self.class_names, extra={SAMPLE_INDEX: made.sample_index})
 
     @property
     def moment(self) -> dict[str, int]:

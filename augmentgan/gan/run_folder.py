@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import PIL
 import torch
@@ -31,12 +30,14 @@ from augmentgan.files import (
     refuse_stranger,
     remove,
     whole_file,
+    write_errors_explained,
     write_json,
 )
 from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
 from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
+from augmentgan.locks import only_process
 from augmentgan.names import (
     DATA_FILE,
     EVENTS_FILE,
@@ -51,7 +52,7 @@ from augmentgan.names import (
 )
 from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
 
-BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0}
+BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0, ("benchmark", "classic_until"): 1.0}
 """What runs did whose recipe lacks a key, for today's default may be another."""
 
 FORMAT = 1
@@ -84,15 +85,14 @@ def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
 
 
 def _refuse_others(folder: Path) -> None:
-    if not is_free(folder, RUN_FILE):
-        refuse_stranger(folder, is_run, "is not a run folder")
+    with write_errors_explained(folder):
+        if not is_free(folder, RUN_FILE):
+            refuse_stranger(folder, is_run, "is not a run folder")
 
 
 @contextlib.contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
     """Make a folder if need be, and keep other processes from writing into it.
-
-    The lock belongs to the process and ends with it, also when it is killed.
 
     Args:
         folder: of a run or a benchmark.
@@ -112,22 +112,16 @@ def locked(folder: Path, what: str) -> Iterator[None]:
             raise OutputError(
                 f"{what} folder {str(folder)!r}: {name!r} is a link, or neither a file nor a folder; put what it stands for in its place, or remove it"
             )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK_FILE, blocking=False)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunError(
-            f"{what} {str(folder)!r} is being written by another process; wait for it or name another --out"
-        ) from error
-    except OSError as error:
-        raise OutputError(
-            f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}; check its permissions, or name another"
-        ) from error
-    try:
+    busy = RunError(f"{what} {str(folder)!r} is being written by another process; wait for it or name another --out")
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_process(folder, busy))
+        except OSError as error:
+            raise OutputError(
+                f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}; check its permissions, or name another"
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, device: torch.device) -> None:

@@ -7,7 +7,7 @@ or with which others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,13 @@ class SampleBatch:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     sample_index: NDArray[np.int64]
+
+
+def joined(batches: Iterable[SampleBatch]) -> SampleBatch:
+    """All of them as one, in order."""
+    each = [(batch.images, batch.labels, batch.sample_index) for batch in batches]
+    images, labels, sample_index = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    return SampleBatch(images, labels, sample_index)
 
 
 SampleRows = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -39,13 +39,13 @@ class Trouble(TrainingError):
 
     Attributes:
         reason: what was seen, without a mend.
-        gentler_generator, gentler_discriminator: what to multiply the learning rates by.
+        gentler_generator: what to multiply the generator's learning rate by; the discriminator's is multiplied by `GENTLER`.
     """
 
-    def __init__(self, reason: str, gentler_generator: float = GENTLER, gentler_discriminator: float = GENTLER) -> None:
+    def __init__(self, reason: str, gentler_generator: float = GENTLER) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.gentler_generator, self.gentler_discriminator = gentler_generator, gentler_discriminator
+        self.gentler_generator = gentler_generator
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def next_rollback(trouble: Trouble, before: Sequence[Rollback], from_updates: in
         from_updates,
         trouble.reason,
         generator * trouble.gentler_generator,
-        discriminator * trouble.gentler_discriminator,
+        discriminator * GENTLER,
     )
 
 

@@ -4,10 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests_support import near_pairs
 
 import augmentgan as ag
 from augmentgan.data import duplicates
-from augmentgan.data.duplicates import near_duplicates
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def every_pair(images):
 )
 def test_doubles_are_found(images, change):
     changed = change(images[:50].astype(float), np.random.default_rng(0)).clip(0, 255).astype(np.uint8)
-    pairs = near_duplicates(images, changed)
+    pairs = near_pairs(images, changed)
     assert {(k, k) for k in range(50)} <= {tuple(pair) for pair in pairs}
 
 
 def test_different_digits_are_not_doubles(images):
-    assert len(near_duplicates(images)) == 0
+    assert len(near_pairs(images)) == 0
     shifted = np.roll(images, 1, axis=2)
-    assert len(near_duplicates(images, shifted)) == 0
+    assert len(near_pairs(images, shifted)) == 0
 
 
 def test_the_cheap_test_loses_no_pair(images):
@@ -48,7 +48,7 @@ def test_the_cheap_test_loses_no_pair(images):
     random = np.random.default_rng(0)
     both = np.concatenate([images, (images + random.normal(0, 10, images.shape)).clip(0, 255).astype(np.uint8)])
     expected = every_pair(both)
-    assert {tuple(pair) for pair in near_duplicates(both)} == expected
+    assert {tuple(pair) for pair in near_pairs(both)} == expected
     assert 0 < len(expected) < len(images)
 
 
@@ -57,7 +57,7 @@ def test_no_pair_is_lost_whatever_the_size(side):
     random = np.random.default_rng(side)
     images = random.integers(40, 200, (30, side, side + 2, 3), dtype=np.uint8)
     images[15:] = np.clip(images[:15] + random.normal(0, 4, images[:15].shape), 0, 255)
-    found = near_duplicates(images)
+    found = near_pairs(images)
     assert {tuple(pair) for pair in found} == every_pair(images)
     assert len(found) >= 5
 
@@ -68,7 +68,7 @@ def test_beside_the_standardised_images_no_copy_of_them_is_made():
     images[299], images[150] = images[0], images[100]
     tracemalloc.start()
     try:
-        found = near_duplicates(images)
+        found = near_pairs(images)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -78,7 +78,7 @@ def test_beside_the_standardised_images_no_copy_of_them_is_made():
 
 def test_flat_images_are_left_to_the_test_for_identical_pixels():
     flat = np.full((4, 8, 8, 3), 200, np.uint8)
-    assert near_duplicates(flat).shape == (0, 2)
+    assert near_pairs(flat).shape == (0, 2)
 
 
 def test_frames_of_a_film(monkeypatch):
@@ -90,6 +90,6 @@ def test_frames_of_a_film(monkeypatch):
     expected = every_pair(frames)
     assert 0.3 < len(expected) / (150 * 149 / 2) < 0.7
     monkeypatch.setattr(duplicates, "_ROWS_MULTIPLIED", 64)  # several parts
-    assert {tuple(pair) for pair in near_duplicates(frames)} == expected
+    assert {tuple(pair) for pair in near_pairs(frames)} == expected
     monkeypatch.setattr(duplicates, "_DENSE", 2.0)  # never by a product
-    assert {tuple(pair) for pair in near_duplicates(frames)} == expected
+    assert {tuple(pair) for pair in near_pairs(frames)} == expected

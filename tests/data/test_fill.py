@@ -51,6 +51,8 @@ def test_nothing_a_class():
 def test_a_class_cannot_be_filled_and_left_out():
     with pytest.raises(DataError, match="names class 'owl', which --classes leaves out"):
         filling("owl=50", COUNTS, NAMES, ["cat"])
+    with pytest.raises(DataError, match="fills 'dog', the smallest class, which --classes leaves out"):
+        filling("minority", COUNTS, NAMES, ["owl"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """What people really have: each unusable input gets one line that names the thing, the value and the mend."""
 
+import contextlib
+import errno
 import json
 import shutil
+import threading
+import warnings
 from dataclasses import replace
 
 import h5py
@@ -10,6 +14,7 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
+from augmentgan.data import load
 from augmentgan.data.split import split_rows
 from augmentgan.errors import DataError, OutputError
 
@@ -336,6 +341,35 @@ def test_pictures_of_a_12_bit_camera_are_said_to_be_dark(tmp_path, top, dark):
     assert (ag.inspect(tmp_path / "data").dark is not None) == dark
 
 
+@pytest.mark.parametrize("shortage", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_we_are_short_of_is_not_a_bad_file(tree, monkeypatch, shortage):
+    """Else good images would be left out, and nobody would know why."""
+
+    def fails(*words, **more):
+        raise shortage
+
+    for place, name in ((Image, "open"), (Image.Image, "resize")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, fails)
+            with pytest.raises(type(shortage)):
+                ag.load(tree, skip_bad=True, size_px=12)
+
+
+def test_warnings_are_as_before_once_images_are_read(tree, monkeypatch):
+    """Also where two threads read at once; the other half of a pair of them must not keep what the first one changed."""
+    both, read = threading.Barrier(2, timeout=60), load.decode
+
+    def together(*words):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+        return read(*words)
+
+    monkeypatch.setattr(load, "decode", together)
+    before = list(warnings.filters)
+    ag.load(tree)
+    assert list(warnings.filters) == before
+
+
 def test_a_test_part_of_bad_files_is_not_replaced_by_a_draw(tree, tmp_path):
     root = tmp_path / "both"
     shutil.copytree(tree, root / "train")
@@ -346,7 +380,9 @@ def test_a_test_part_of_bad_files_is_not_replaced_by_a_draw(tree, tmp_path):
     assert ag.load(root, skip_bad=True).split.tolist().count(1) == 1
     bad[-1].write_text("nope")
     refused(lambda: ag.load(root, skip_bad=True), "all of its test images are bad files")
-    assert "all of its test" not in (ag.inspect(root).refusal or "")
+    seen = ag.inspect(root)
+    assert "all of its test images are bad files" in seen.refusal
+    assert (seen.fit, seen.skip_bad_helps) == (None, False)
 
 
 @pytest.mark.parametrize("name", ["$RECYCLE.BIN", "@eaDir", "System Volume Information", "__MACOSX"])

@@ -35,7 +35,7 @@ def test_the_seed_decides(data):
 
 
 def test_where_nothing_is_split_no_double_is_sought(data, monkeypatch):
-    monkeypatch.setattr(split, "near_duplicates_in_parts", lambda *_: pytest.fail("it was"))
+    monkeypatch.setattr(split, "near_duplicates", lambda *_: pytest.fail("it was"))
     for marks in (None, np.zeros(54, dtype=np.int64)):
         found = split_rows(replace(data, split=marks), test_fraction=0, seed=0)
         assert found.train.tolist() == list(range(54))

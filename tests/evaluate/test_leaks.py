@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from tests_support import PROTOCOL_RECIPE as RECIPE
-from tests_support import measure
+from tests_support import measure, near_pairs
 
 from augmentgan.data.draws import draws_of
-from augmentgan.data.duplicates import near_duplicates
 from augmentgan.evaluate import piece, protocol, teachers, tuning
 
 
@@ -55,10 +54,10 @@ def test_no_test_image_reaches_a_generator(pool, quick, tmp_path):
         real = next(each for name, each in quick if name == draw.name)
         test = data.subset(draw.test)
         assert not {image.tobytes() for image in real.images} & {image.tobytes() for image in test.images}
-        assert len(near_duplicates(real.images, test.images)) == 0
+        assert len(near_pairs(real.images, test.images)) == 0
         assert not set(data.group[draw.test]) & set(data.group[draw.train])
         assert real.split is None
-    assert len(near_duplicates(data.images)) >= 2 * 10  # there was something to catch
+    assert len(near_pairs(data.images)) >= 2 * 10  # there was something to catch
 
 
 def test_cross_fitted_shares_are_chosen_with_generators_that_never_saw_the_validation_images(

@@ -10,8 +10,11 @@ import torch
 from tests_support import weights
 
 import augmentgan as ag
-from augmentgan.errors import DataError, OutputError, RunError
+from augmentgan.errors import DataError, OutputError, RunError, TrainingError
+from augmentgan.gan import fit
+from augmentgan.gan.batches import class_shares
 from augmentgan.gan.choice import Choice
+from augmentgan.gan.distributed import Team
 from augmentgan.gan.watch import Rollback
 
 
@@ -104,6 +107,39 @@ def test_a_look_that_was_the_last_of_a_shorter_plan_stays_chosen(digits, small_r
     longer = ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
     assert longer.finished
     assert longer.info["chosen_updates"] == longer.chosen_look["updates"] == 25
+
+
+def test_a_look_of_a_shorter_plan_gives_its_own_samples(digits, small_recipe, tmp_path, monkeypatch):
+    """By a longer plan rare classes come up less often, and statistics follow the classes that were drawn."""
+    folder, takes = tmp_path / "run", Choice.takes
+    monkeypatch.setattr(Choice, "takes", lambda self, updates, *seen: updates <= 20 and takes(self, updates, *seen))
+    recipe = small_recipe.with_settings(["training.updates=20", "training.most_shown=40"])
+    rows = np.concatenate([np.flatnonzero(digits.labels == label)[:n] for label, n in ((0, 6), (1, 60))])
+    uneven = replace(digits.subset(rows), class_names=("0", "1"))
+    short = ag.fit(uneven, recipe, folder, seed=3, device="cpu")
+    wanted = short.generate(8).images
+    longer = ag.fit(uneven, recipe.with_settings(["training.updates=40"]), folder, seed=3, device="cpu")
+    shares = [class_shares(run.train.counts, run.recipe.training) for run in (short, longer)]
+    assert not torch.equal(*shares)
+    assert (longer.finished, longer.chosen_look["updates"]) == (True, 20)
+    assert (longer.generate(8).images == wanted).all()
+
+
+def test_processes_that_see_different_runs_are_told(tmp_path):
+    """Machines without a disk in common would average gradients of different weights."""
+
+    class Apart(Team):
+        def from_first(self, tensor):
+            return torch.full_like(tensor, 500)
+
+        def any(self, flag):
+            return flag
+
+    (tmp_path / "run.json").touch()
+    fit._check_shared(Apart(1, 2), tmp_path, 500)
+    for folder, updates in ((tmp_path, 400), (tmp_path / "none", 500)):
+        with pytest.raises(TrainingError, match="see different runs"):
+            fit._check_shared(Apart(1, 2), folder, updates)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, digits, small_recipe, tmp_path):
