@@ -15,7 +15,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.comparing import outcomes_by_size
 from augmentgan.evaluate.results import Comparison
 from augmentgan.evaluate.statistics import holm
-from augmentgan.recipe import DataFacts, Recipe, ResolvedRecipe
+from augmentgan.recipe import DataFacts, Recipe
 
 SETS = {
     "mnist.h5": "MNIST",
@@ -36,7 +36,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 def protocol() -> str:
     """Every case of benchmarks/protocol.py that was run: samples without and beside classical augmentation, and the verdict."""
     lines = [
-        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p (sizes and recipes of the set) | p (pairs and sizes of the run) | verdict |",
+        "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p (rows of the set) | p (pairs and sizes of the run) | verdict |",
         "|" + "---|" * 13,
     ]
     over_sizes = _p_over_sizes()
@@ -80,7 +80,7 @@ def protocol() -> str:
 def headline() -> str:
     """The same in brief: what samples add to real images alone, and to classical augmentation."""
     lines = [
-        "| real images a class | alone | + samples | classical augmentation | + samples | p | verdict |",
+        "| real images a class | real only | + samples | augmented | + samples | p | verdict |",
         "|" + "---|" * 7,
     ]
     over_sizes = _p_over_sizes()
@@ -169,12 +169,11 @@ def _shorter(document: dict[str, Any], size: str) -> str:
     sizes = document["protocol"]["sizes"]
     for counts, each in zip(sizes["counts"], document["protocol"].get("by_size", []), strict=False):
         if str(each["train_per_class"]) == size and "recipe" in each:
-            made = ResolvedRecipe.model_validate(each["recipe"])
-            facts = DataFacts(
-                made.data.size_px, made.data.channels, sum(counts), len(counts), max(counts) / min(counts)
-            )
+            of_data, updates = each["recipe"]["data"], each["recipe"]["training"]["updates"]
+            imbalance = max(counts) / min(counts)
+            facts = DataFacts(of_data["size_px"], of_data["channels"], sum(counts), len(counts), imbalance)
             now = Recipe.model_validate(each["recipe"]).with_settings(["training.updates=auto"]).resolve(facts)
-            return " \u2021" if made.training.updates < now.training.updates else ""
+            return " \u2021" if updates < now.training.updates else ""
     return ""
 
 

@@ -7,16 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from _cells import percent_of, points
+from _cells import percent_of
 from _environment import read
 from protocol_tables import choices, headline, protocol, rare
 
 ROOT = Path(__file__).parents[1]
-DOWNSTREAM = {
-    "mnist-20": "MNIST, 20 a class",
-    "mnist-100": "MNIST, 100 a class",
-    "wbc": "white blood cells",
-}
 DEFAULTS = {
     "mnist-20": "MNIST, 20 a class",
     "mnist-100": "MNIST, 100 a class",
@@ -27,33 +22,6 @@ DEFAULTS = {
 """Sets of `default-NAME.json`, and of `bar-NAME.json`, which are older and without the class loss."""
 SHORTER = {"mnist-100": 6000, "fashion-50": 4000, "sign-100": 8000}
 """Those of `shorter-NAME.json`, whose generators had so many updates when they were the default's."""
-
-
-def downstream() -> str:
-    """The arms on each set that was measured."""
-    arms = ("real", "real+classic", "real+synthetic", "real+classic+synthetic", "synthetic")
-    lines = [
-        f"| set | {' | '.join(arms)} | difference | verdict |",
-        "|" + "---|" * (len(arms) + 3),
-    ]
-    for name, title in DOWNSTREAM.items():
-        result = read(name)
-        means = [result["summary"]["balanced_accuracy"][arm] for arm in arms]
-        cells = [f"{100 * each['mean']:.1f} \u00b1 {100 * each['sd']:.1f}" for each in means]
-        lines.append(
-            f"| {title} | {' | '.join(cells)} | {_difference(result)} | {result['benchmark']['verdict']['outcome']} |"
-        )
-    return "\n".join(lines)
-
-
-def _difference(result: dict[str, Any]) -> str:
-    found = next(
-        each
-        for each in result["benchmark"]["comparisons"]
-        if (each["arm"], each["baseline"], each["metric"])
-        == ("real+classic+synthetic", "real+classic", "balanced_accuracy")
-    )
-    return points(found)
 
 
 def updates() -> str:
@@ -346,7 +314,6 @@ RATES = {
 TABLES = {
     "headline": headline,
     "rare": rare,
-    "downstream": downstream,
     "protocol": protocol,
     "updates": updates,
     "copy-threshold": copy_threshold,

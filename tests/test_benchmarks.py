@@ -234,7 +234,7 @@ def test_tables_take_no_rival_for_another(script, results):
 
 def test_a_table_without_its_result_is_an_error(script, results):
     tables = script("tables")
-    for make in (lambda: tables.sweep("lost", ""), lambda: tables.mixing("lost"), tables.downstream, tables.updates,
+    for make in (lambda: tables.sweep("lost", ""), lambda: tables.mixing("lost"), tables.updates,
                  tables.defaults, tables.loops, tables.speed, tables.leaks, tables.validation_bias):  # fmt: skip
         with pytest.raises(FileNotFoundError):
             make()
