@@ -48,9 +48,11 @@ def load(path: Path, recipe: augmentgan.Recipe) -> augmentgan.LabelledImages:
     return load_for(recipe, path, skip_bad=True)
 
 
-def unused(data: augmentgan.LabelledImages, run: augmentgan.Run) -> augmentgan.LabelledImages:
-    """Up to `UNUSED_PER_CLASS` images a class that the run never saw and that are not in the test part."""
-    seen = {image.tobytes() for part in (run.train, run.test) for image in part.images}
+def unused(
+    data: augmentgan.LabelledImages, run: augmentgan.Run, test: augmentgan.LabelledImages
+) -> augmentgan.LabelledImages:
+    """Up to `UNUSED_PER_CLASS` images a class that the run never saw and that are no test images: neither `test` nor the data's own."""
+    seen = {image.tobytes() for part in (run.train, run.test, test) for image in part.images}
     free = numpy.array([image.tobytes() not in seen for image in data.images])
     if data.split is not None:
         free &= data.split == 0

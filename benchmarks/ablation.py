@@ -54,12 +54,15 @@ def main() -> None:
         parser.error("--per-class belongs to --imbalance; alone it is --set data.train_per_class=N")
     if wish.fits and (wish.imbalance or wish.recipe):
         parser.error("--fits brings draws and recipes of its own")
+    if wish.fits and not all(setting.startswith("data.") for setting in wish.settings):
+        parser.error("with --fits only --set data.KEY=VALUE plays a part, in how images are loaded")
 
     rows: list[dict[str, Any]] = _environment.so_far(wish.name).get("rows", [])
     base = ag.load_recipe(wish.recipe, wish.settings)
     data = _environment.load(wish.data, base)
     for seed in range(wish.seeds):
         evaluator: Evaluator | None = None
+        learned = ""
         made: dict[str, ag.Run] = {}
         offered = without_test(data, base, seed) if wish.development and not wish.fits else data
         if wish.imbalance:
@@ -76,12 +79,14 @@ def main() -> None:
                 if wish.fits:
                     kept, test = finished(data, wish.fits, seed)
                     run = made[key] = made.get(key) or varied(kept, settings.split(), folder)
-                    test = _environment.unused(data, kept) if wish.development else test
+                    test = _environment.unused(data, kept, test) if wish.development else test
                 else:
                     run = made[key] = made.get(key) or ag.fit(offered, plain, folder, seed=seed)
                     test = run.test
                 run.generator.truncation = recipe.model.truncation
                 evaluator = evaluator or Evaluator(run.train, test, run.recipe, seed=seed)
+                learned = learned or run.train.fingerprint()
+                assert learned == run.train.fingerprint(), "variants of one seed learn from the same images"
                 row = {
                     "variant": name,
                     "settings": settings.split(),

@@ -3,7 +3,8 @@
     python benchmarks/classical.py NAME DATA.h5 --per-class 20 100 --draws 4 --label "each image its own" --strengths 0 1 --until 0.5
 
 For every draw of training images one classifier for each strength, 0 being none, nothing tuned; scores are balanced accuracy
-on images of DATA's training part that the draw left over, never on test images. A change of the augmentation is compared by running
+on images of DATA's training part that the draw left over, never on test images (of a set without a split, on all that the draw left over: any of these
+is a test image in some repeat of a protocol). A change of the augmentation is compared by running
 this before and after it, each with its own label. Rows that are in the file already are not made again.
 """
 
@@ -22,7 +23,8 @@ import augmentgan as ag
 from augmentgan.data.images import TRAIN
 from augmentgan.data.load import facts
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.classifier import Setting, predict, train_classifier
+from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
+from augmentgan.evaluate.results import score
 
 CPU = torch.device("cpu")
 HELD_OUT_PER_CLASS = 400
@@ -62,13 +64,12 @@ def main() -> None:
                 words = ["real", *(["oversampling"] if wish.rare else []), *(["classic"] if setting.augments else [])]
                 arm = Arm("+".join(words))
                 network = train_classifier(arm, real, real.subset([]), section, section.steps, draw, CPU, setting)
-                right = predict(network, held_out).numpy() == held_out.labels
-                recalls = [float(right[held_out.labels == k].mean()) for k in range(real.n_classes)]
+                scored = score(probabilities_of(network, held_out), held_out.labels)
                 row = {"data": wish.data.name, "label": label, "per_class": per_class, "rare": wish.rare, "draw": draw}
                 figures = {"strength": strength, "flips": wish.flips, "until": until}
-                figures["balanced_accuracy"] = statistics.mean(recalls)
+                figures["balanced_accuracy"] = scored["balanced_accuracy"]
                 if wish.rare:
-                    figures["recall_of_rare"] = statistics.mean(recalls[k] for k in rare)
+                    figures["recall_of_rare"] = statistics.mean(scored["recall_per_class"][k] for k in rare)
                 rows.append({**row, **figures})
                 print(rows[-1], flush=True)
                 _environment.extend(wish.name, rows=rows)

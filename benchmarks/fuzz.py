@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py [--n 100000] [--seed 0]
 
 Each input is a small valid file with some bytes changed, cut, doubled or overwritten. An input passes when it is read, or refused by an
-`AugmentGANError` of one line, within the time limit; anything else (another exception, a crash of the process, a hang, a new file
-outside the scratch folder) is a failure and is kept in the result. Work is done in processes, for a C library may crash.
+`AugmentGANError` of one line, within the time limit; anything else (another exception, a crash of the process, a hang, a stray file
+in the scratch folder) is a failure and is kept in the result. Work is done in processes, for a C library may crash.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.sharedctypes
 import random
+import re
 import shutil
 import signal
 import tempfile
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--name", default="fuzz")
     parser.add_argument("--keep", type=Path, help="copy the inputs of crashes and hangs here")
     wish = parser.parse_args()
+    if wish.n < CHUNK:
+        parser.error(f"--n {wish.n}: {CHUNK} at least")
     started = time.perf_counter()
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
@@ -91,8 +94,10 @@ def main() -> None:
                 outcomes.update(found["outcomes"])
                 kinds.update(found["kinds"])
                 failures += found["failures"]
-        stray = [
-            path.name for path in Path(scratch).iterdir() if path.name != "corpus" and not path.name.startswith("w")
+        failures += [
+            f"stray file {path.name}"
+            for path in Path(scratch).iterdir()
+            if path.name != "corpus" and not re.fullmatch(r"w\d+", path.name)
         ]
     result = {
         **_environment.describe(),
@@ -100,7 +105,7 @@ def main() -> None:
         "kinds": dict(kinds),
         "outcomes": dict(outcomes),
         "failures": failures[:50],
-        "n_failures": len(failures) + len(stray),
+        "n_failures": len(failures),
         "seconds": round(time.perf_counter() - started, 1),
     }
     _environment.write(wish.name, result)

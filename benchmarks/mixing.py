@@ -3,7 +3,7 @@
     python benchmarks/mixing.py NAME DATA.h5 RUN [RUN ...] --seeds 3 --variant "share a quarter: synthetic_share=0.25" \
         --variant "until the end: synthetic_until=1"
 
-Scores are balanced accuracy on images of DATA that are neither training nor test images of the run, so that a policy can be
+Scores are balanced accuracy on images of DATA that are neither training nor test images of the run or of DATA itself, so that a policy can be
 chosen here without a look at test images. Each variant (settings of the recipe's `benchmark` section) starts from the same first weights
 as the rival without the samples. Rows that are in the file already are not made again.
 """
@@ -20,7 +20,8 @@ import torch
 
 import augmentgan as ag
 from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
-from augmentgan.evaluate.classifier import Setting, predict, train_classifier
+from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
+from augmentgan.evaluate.results import score
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.sections import ResolvedBenchmarkSection
 
@@ -47,7 +48,10 @@ def main() -> None:
         run = ag.Run(folder, "cpu")
         above = folder.parent.parent if folder.parent.name == "fits" else folder.parent
         label = f"{above.name}/{folder.name}"
-        validation = _environment.unused(_environment.load(wish.data, run.recipe), run)
+        data = _environment.load(wish.data, run.recipe)
+        if data.split is None and not len(run.test):
+            parser.error(f"{label}: its test images are not known, and must not be among those that are scored on")
+        validation = _environment.unused(data, run, run.test)
         imbalanced = is_imbalanced(run.train.counts)
         minority = minority_classes(run.train.counts).tolist()
         arm = Arm(wish.arm)
@@ -58,6 +62,10 @@ def main() -> None:
         without = arm.without_synthetic(imbalanced=imbalanced)
         for seed in range(wish.seeds):
             rivals = {without_samples(section): section for section in sections.values()}
+            for section in sections.values():
+                assert of_real(section) == of_real(rivals[without_samples(section)]), (
+                    "a rival is named by its budget alone"
+                )
             for name, section in {**rivals, **sections}.items():
                 each = without if name in rivals else arm
                 if each is None or (label, each.name, name, seed) in known:
@@ -65,8 +73,7 @@ def main() -> None:
                 offered = apply_policy(run.train, samples, section, seed, CPU) if name in sections else samples
                 setting = Setting(strength=wish.strength, share=section.synthetic_share)
                 network = train_classifier(each, run.train, offered, section, section.steps, seed, CPU, setting)
-                right = predict(network, validation).numpy() == validation.labels
-                recalls = [float(right[validation.labels == k].mean()) for k in range(run.train.n_classes)]
+                figures = score(probabilities_of(network, validation), validation.labels)
                 rows.append(
                     {
                         "run": label,
@@ -76,8 +83,10 @@ def main() -> None:
                         "batch_images": section.batch_images,
                         "strength": wish.strength,
                         "seed": seed,
-                        "balanced_accuracy": statistics.mean(recalls),
-                        "minority_recall": statistics.mean(recalls[k] for k in minority) if minority else None,
+                        "balanced_accuracy": figures["balanced_accuracy"],
+                        "minority_recall": statistics.mean(figures["recall_per_class"][k] for k in minority)
+                        if minority
+                        else None,
                     }
                 )
                 _environment.extend(wish.name, rows=rows)
@@ -89,6 +98,19 @@ def without_samples(section: ResolvedBenchmarkSection) -> str:
     """Name of the rival that sees real images alone, at the same budget."""
     usual = section.batch_images == ag.Recipe().benchmark.batch_images
     return f"without synthetic images, {section.steps} steps" + ("" if usual else f" of {section.batch_images}")
+
+
+def of_real(section: ResolvedBenchmarkSection) -> dict[str, Any]:
+    """What of a section the training on real images alone depends on."""
+    of_samples = {
+        "synthetic_share",
+        "synthetic_until",
+        "teachers",
+        "teachers_keep",
+        "soft_labels",
+        "separate_statistics",
+    }
+    return section.model_dump(exclude=of_samples)
 
 
 def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:

@@ -8,7 +8,6 @@ What it decides: whether a benchmark of many small trainings goes faster in work
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 
 import _environment
@@ -32,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--name", default="processes-cpu")
     wish = parser.parse_args()
-    cores = os.cpu_count() or 1
+    cores = torch.get_num_threads()
     ways = {
         "one process": [Worker(works, cores)],
         "one process a core": [Worker(works, 1) for _ in range(cores)],

@@ -3,7 +3,7 @@
     python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--processes 2] [--max-time 1800]
 
 CASE is one of those below, FOLDER of --data holds the sets as HDF5, FOLDER of --work keeps generators and classifiers: interrupted
-or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-CASE.json when it is whole, with the time
+or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-NAME.json when it is whole, NAME being CASE unless --name says otherwise, with the time
 that it took where it was made in one go.
 """
 
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--classifier")
     parser.add_argument("--arms", help="only these, separated by commas")
     parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--name", help="of the result and its folder: CASE, or CASE-CLASSIFIER, where left out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-time", type=float, help="stop after so many seconds; the same command continues")
     wish = parser.parse_args()
@@ -73,7 +74,9 @@ def main() -> None:
     case = CASES[wish.case]
     recipe = ag.load_recipe(None, wish.settings)
     data = _environment.load(wish.data / case.data, recipe)
-    name = wish.case if wish.classifier is None else f"{wish.case}-{wish.classifier}"
+    name = wish.name or (wish.case if wish.classifier is None else f"{wish.case}-{wish.classifier}")
+    if wish.name is None and (wish.settings or wish.seed):
+        parser.error("--set and --seed make another result than the default's: give it a --name")
     if wish.max_time:
         # an interruption is safe at any moment, so a timer may press Ctrl-C
         timer = threading.Timer(wish.max_time, signal.raise_signal, [signal.SIGINT])

@@ -22,6 +22,9 @@ SETS = {
     "fashion_mnist.h5": "Fashion-MNIST",
     "sign_digits.h5": "hand signs, 64 px",
     "wbc.h5": "white blood cells, 64 px",
+    "trashnet.h5": "refuse, 64 px",
+    "hymenoptera.h5": "ants and bees, 64 px",
+    "pneumonia_mnist.h5": "chest x-rays",
 }
 _COMPARED = [field.name for field in fields(Comparison)]
 UNEVEN = {"step:50:1": ("and 4", "half of the classes each"), "long-tail:100:1": ("to 2", "long tail")}
@@ -39,7 +42,7 @@ def protocol() -> str:
         "| case | real images a class | classifier | real | real+synthetic | difference | baseline | over real | with synthetic images | difference | p (rows of the set) | p (pairs and sizes of the run) | verdict |",
         "|" + "---|" * 13,
     ]
-    over_sizes = _p_over_sizes()
+    over_sizes = adjusted_over_sizes(p_values())
     for case, result in cases():
         document = result["benchmark"]
         verdict = document["verdict"]
@@ -83,7 +86,7 @@ def headline() -> str:
         "| real images a class | real only | + samples | augmented | + samples | p | verdict |",
         "|" + "---|" * 7,
     ]
-    over_sizes = _p_over_sizes()
+    over_sizes = adjusted_over_sizes(p_values())
     cells: dict[tuple[int, bool, float, str], str] = {}
     for case, result in cases():
         document = result["benchmark"]
@@ -112,7 +115,7 @@ def headline() -> str:
             place = (
                 list(SETS).index(result["data"]),
                 imbalance is not None,
-                float(size if size.isdigit() else "inf"),
+                float(size),
                 case,
             )
             cells[place] = f"| {' | '.join(row)} |"
@@ -184,11 +187,13 @@ def _with(document: dict[str, Any]) -> str:
         for each in document["protocol"].get("by_size", [])
         if "recipe" in each
     }
-    return "".join(f", `augment.affine={each:g}`" for each in sorted(maps) if each)
+    classifier = document["protocol"]["classifier"]
+    other = "" if classifier == "small-cnn" else f", {classifier}"
+    return other + "".join(f", `augment.affine={each:g}`" for each in sorted(maps) if each)
 
 
-def _p_over_sizes() -> dict[tuple[str, str], float]:
-    """P of the verdict's pair, by case and size, adjusted."""
+def p_values() -> dict[tuple[str, str], float]:
+    """P of the verdict's pair, by case and size, as its benchmark found it."""
     found = {}
     for case, result in cases():
         document, verdict = result["benchmark"], result["benchmark"]["verdict"]
@@ -200,7 +205,7 @@ def _p_over_sizes() -> dict[tuple[str, str], float]:
                 if (each["arm"], each["baseline"], each["metric"]) == wanted
             }
         )
-    return adjusted_over_sizes(found)
+    return found
 
 
 def adjusted_over_sizes(p_values: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
@@ -264,12 +269,10 @@ def choices() -> str:
         score = {(row["train_per_class"], row["repeat"], row["arm"]): row["balanced_accuracy"] for row in runs}
         arms = {row["arm"] for row in runs}
         for size, arm in dict.fromkeys((row["train_per_class"], row["arm"]) for row in runs):
-            words = arm.split("+")
-            if words[0] != "real" or words[-1] not in ("synthetic", "fill"):
+            rivals = Arm(arm).rivals(imbalanced=result["benchmark"]["protocol"]["imbalanced"])
+            if not rivals:
                 continue
-            without = "+".join(words[:-1])
-            evenly = without.replace("real", "real+oversampling", 1)
-            rival = evenly if evenly in arms else without
+            rival = next(each.name for each in rivals if each.name in arms)
             mine = [row for row in runs if (row["train_per_class"], row["arm"]) == (size, arm)]
             shares = Counter(row["setting"]["share"] for row in mine)
             worse = sum(score[size, row["repeat"], arm] < score[size, row["repeat"], rival] for row in mine)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import _environment
-from protocol_tables import adjusted_over_sizes, cases
+from protocol_tables import adjusted_over_sizes, cases, p_values
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     wish = parser.parse_args()
     rows = [row for case, result in cases() for row in _bounds(case, result, wish.data)]
-    adjusted = adjusted_over_sizes({(row["case"], str(row["train_per_class"])): row["p_at_most"] for row in rows})
+    bounded = {(row["case"], str(row["train_per_class"])): row["p_at_most"] for row in rows}
+    adjusted = adjusted_over_sizes(p_values() | bounded)
     for row in rows:
         row["p_over_sizes_at_most"] = adjusted[row["case"], str(row["train_per_class"])]
         low, high = (100 * each for each in row["ci95_at_most"])

@@ -18,6 +18,7 @@ FLOORS = {
     "files": 1,
     "names": 1,
     "extras": 1,
+    "locks": 1,
     "recipe": 1,
     "sections": 1,
     "data": 2,
