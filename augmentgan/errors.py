@@ -56,8 +56,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error says that this process has too little of something, and nothing of the file at which it came."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+    """Whether the system says that it has too little of something, which is no fault of the file at which it came.
+
+    A `MemoryError` is not one of these: a file that claims to be huge can bring it about.
+    """
+    return isinstance(error, OSError) and error.errno in _SHORTAGES
 
 
 class AugmentGANError(Exception):

@@ -39,7 +39,7 @@ def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: st
         mend: what the user can do; with --overwrite and --out where left out.
 
     Raises:
-        OutputError: `path` exists, is not an empty folder, and `overwrite` is false; it is a device; or it has no name, such as "." and "..".
+        OutputError: `path` exists, is not an empty folder, and `overwrite` is false; it is a device; it has no name, such as "." and ".."; or the place cannot be looked at.
     """
     if path.name in ("", ".."):
         raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
@@ -85,7 +85,7 @@ def refuse_stranger(
             if not others:
                 return
             what = f"also holds {min(others)!r}, which would be lost"
-    raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another --out")
+    raise OutputError(f"output {str(folder)!r} {what}, so --overwrite leaves it alone; name another place")
 
 
 @contextmanager

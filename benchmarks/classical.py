@@ -69,7 +69,9 @@ def main() -> None:
                 figures = {"strength": strength, "flips": wish.flips, "until": until}
                 figures["balanced_accuracy"] = scored["balanced_accuracy"]
                 if wish.rare:
-                    figures["recall_of_rare"] = statistics.mean(scored["recall_per_class"][k] for k in rare)
+                    figures["recall_of_rare"] = statistics.mean(
+                        recall for k in rare if (recall := scored["recall_per_class"][k]) is not None
+                    )
                 rows.append({**row, **figures})
                 print(rows[-1], flush=True)
                 _environment.extend(wish.name, rows=rows)

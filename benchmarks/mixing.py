@@ -60,12 +60,13 @@ def main() -> None:
             variant.partition(":")[0]: _section(run, variant.partition(":")[2].split()) for variant in wish.variants
         }
         without = arm.without_synthetic(imbalanced=imbalanced)
+        of_budget = {without_samples(section): of_real(section) for section in sections.values()}
+        if any(of_real(section) != of_budget[without_samples(section)] for section in sections.values()):
+            parser.error(
+                "variants of one budget have one rival: change nothing else that it depends on, or use another NAME"
+            )
         for seed in range(wish.seeds):
             rivals = {without_samples(section): section for section in sections.values()}
-            for section in sections.values():
-                assert of_real(section) == of_real(rivals[without_samples(section)]), (
-                    "a rival is named by its budget alone"
-                )
             for name, section in {**rivals, **sections}.items():
                 each = without if name in rivals else arm
                 if each is None or (label, each.name, name, seed) in known:
@@ -74,6 +75,7 @@ def main() -> None:
                 setting = Setting(strength=wish.strength, share=section.synthetic_share)
                 network = train_classifier(each, run.train, offered, section, section.steps, seed, CPU, setting)
                 figures = score(probabilities_of(network, validation), validation.labels)
+                of_minority = [recall for k in minority if (recall := figures["recall_per_class"][k]) is not None]
                 rows.append(
                     {
                         "run": label,
@@ -84,9 +86,7 @@ def main() -> None:
                         "strength": wish.strength,
                         "seed": seed,
                         "balanced_accuracy": figures["balanced_accuracy"],
-                        "minority_recall": statistics.mean(figures["recall_per_class"][k] for k in minority)
-                        if minority
-                        else None,
+                        "minority_recall": statistics.mean(of_minority) if of_minority else None,
                     }
                 )
                 _environment.extend(wish.name, rows=rows)
@@ -102,15 +102,7 @@ def without_samples(section: ResolvedBenchmarkSection) -> str:
 
 def of_real(section: ResolvedBenchmarkSection) -> dict[str, Any]:
     """What of a section the training on real images alone depends on."""
-    of_samples = {
-        "synthetic_share",
-        "synthetic_until",
-        "teachers",
-        "teachers_keep",
-        "soft_labels",
-        "separate_statistics",
-    }
-    return section.model_dump(exclude=of_samples)
+    return section.model_dump(include={"steps", "batch_images", "learning_rate", "classifier", "classic_until"})
 
 
 def _section(run: ag.Run, settings: list[str]) -> ResolvedBenchmarkSection:

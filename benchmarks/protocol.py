@@ -3,7 +3,7 @@
     python benchmarks/protocol.py CASE --data FOLDER --work FOLDER [--repeats 5] [--processes 2] [--max-time 1800]
 
 CASE is one of those below, FOLDER of --data holds the sets as HDF5, FOLDER of --work keeps generators and classifiers: interrupted
-or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-NAME.json when it is whole, NAME being CASE unless --name says otherwise, with the time
+or out of time, the same command continues where it stopped. Writes benchmarks/results/protocol-NAME.json when it is whole, NAME being CASE (or CASE-CLASSIFIER) unless --name says otherwise, with the time
 that it took where it was made in one go.
 """
 
@@ -35,6 +35,7 @@ class Case:
     arms: list[str] | None = None
 
 
+REPEATS = 5
 BLENDED = [*ARMS, "real+classic+mixup", "real+classic+cutmix", "real+classic+mixup+synthetic"]
 CASES = {
     "mnist": Case("mnist.h5", [20, 50, 100], arms=BLENDED),
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--processes", type=int, default=1, help="repeats at once, a core each")
     parser.add_argument("--classifier")
     parser.add_argument("--arms", help="only these, separated by commas")
@@ -71,12 +72,12 @@ def main() -> None:
     parser.add_argument("--max-time", type=float, help="stop after so many seconds; the same command continues")
     wish = parser.parse_args()
 
+    if wish.name is None and (wish.settings or wish.seed or wish.arms or wish.repeats != REPEATS):
+        parser.error("--set, --seed, --arms and --repeats make another result than the case's: give it a --name")
     case = CASES[wish.case]
     recipe = ag.load_recipe(None, wish.settings)
     data = _environment.load(wish.data / case.data, recipe)
     name = wish.name or (wish.case if wish.classifier is None else f"{wish.case}-{wish.classifier}")
-    if wish.name is None and (wish.settings or wish.seed):
-        parser.error("--set and --seed make another result than the default's: give it a --name")
     if wish.max_time:
         # an interruption is safe at any moment, so a timer may press Ctrl-C
         timer = threading.Timer(wish.max_time, signal.raise_signal, [signal.SIGINT])

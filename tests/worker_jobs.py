@@ -34,7 +34,7 @@ def die(job, tell):
 
 
 class DiesOnTheWay:
-    """What a worker out of memory does while it is given a large set; nothing of it is read to its end."""
+    """What a worker out of memory does while it unpacks a large set."""
 
     def __reduce__(self):
         return die, (None, None)

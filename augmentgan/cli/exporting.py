@@ -53,7 +53,9 @@ def export(
     opened = open_run(run, "cpu")
     if kind == "onnx" and not quiet:
         notice("making the graph and comparing it with the generator")
-    done = export_run(opened, kind, out, pixels=output, license=license or UNKNOWN_LICENSE, overwrite=overwrite)
+    done = export_run(
+        opened, kind, out, pixels=output, license=UNKNOWN_LICENSE if license is None else license, overwrite=overwrite
+    )
     if as_json:
         typer.echo(json.dumps(done.to_json()))
         return

@@ -44,8 +44,6 @@ def read_npz(path: Path) -> LabelledImages:
             return _read(archive, path)
     except DataError:
         raise
-    except MemoryError:
-        raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file brings them to
         reason = one_line(error)
         raise DataError(f"npz file {str(path)!r} cannot be read ({reason}); check that it is complete") from error

@@ -1,4 +1,4 @@
-"""The folder of a benchmark from scratch: whose it is, who may write in it, and the generators in it; and the result, in a run's folder too."""
+"""The folder of a benchmark from scratch: whose it is, who may write in it, and the generators in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from augmentgan.errors import RunError
-from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import (
     has_key,
     read_json,
@@ -21,7 +20,7 @@ from augmentgan.files import (
 )
 from augmentgan.gan.run import Run
 from augmentgan.gan.run_folder import is_free, locked
-from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE, FITS_FOLDER, OF_A_BENCHMARK, PROTOCOL_FILE
+from augmentgan.names import FITS_FOLDER, OF_A_BENCHMARK, PROTOCOL_FILE
 
 
 @contextlib.contextmanager
@@ -47,17 +46,6 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
     with locked(out, "benchmark"):
         _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
         yield
-
-
-def keep_result(folder: Path, report: BenchmarkReport) -> None:
-    """Write benchmark.json; a plot of an earlier result, which the command line drew, goes.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with write_errors_explained(folder / BENCHMARK_PLOT_FILE):
-        remove(folder / BENCHMARK_PLOT_FILE)
-    write_json(folder / BENCHMARK_FILE, report.to_json())
 
 
 def first_fit(folder: Path, sizes: Sequence[int | str] | None = None, device: str = "auto") -> Run:

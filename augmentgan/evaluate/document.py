@@ -1,8 +1,9 @@
-"""What benchmark.json says of how it was made: the part that the benchmark of a run and the one from scratch share."""
+"""benchmark.json: writing it, and the part of it that the benchmark of a run and the one from scratch share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,21 @@ from numpy.typing import NDArray
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.mixing import samples_offered
+from augmentgan.evaluate.results import BenchmarkReport
+from augmentgan.files import remove, write_errors_explained, write_json
+from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE
 from augmentgan.sections import ResolvedBenchmarkSection
+
+
+def keep_result(folder: Path, report: BenchmarkReport) -> None:
+    """Write benchmark.json; a plot of an earlier result, which the command line drew, goes.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with write_errors_explained(folder / BENCHMARK_PLOT_FILE):
+        remove(folder / BENCHMARK_PLOT_FILE)
+    write_json(folder / BENCHMARK_FILE, report.to_json())
 
 
 def median_size(counts: NDArray[np.int64]) -> int:
@@ -23,7 +38,8 @@ def shared_protocol(
     section: ResolvedBenchmarkSection,
     arms: Sequence[Arm],
     counts: dict[int, NDArray[np.int64]],
-    test: LabelledImages,
+    data: LabelledImages,
+    n_test: int,
     *,
     imbalanced: bool,
 ) -> dict[str, Any]:
@@ -33,7 +49,8 @@ def shared_protocol(
         section: the benchmark's settings.
         arms: that were trained.
         counts: training images of each class, by the size that rows are filed under.
-        test: the test images, of which the number is told; samples are of their size and classes.
+        data: images of the size and the classes that samples have.
+        n_test: how many images were tested on.
         imbalanced: whether arms had to beat oversampling.
     """
     return {
@@ -51,8 +68,8 @@ def shared_protocol(
         "multiplicity": "ci95 is of each comparison by itself; p_holm is adjusted for all pairs and sizes in its metric (Holm 1979)",
         "sizes": {
             "train": [int(each.sum()) for each in counts.values()],
-            "test": len(test),
-            "synthetic": samples_offered(section, test) * test.n_classes,
+            "test": n_test,
+            "synthetic": samples_offered(section, data) * data.n_classes,
             "train_per_class": list(counts),
             "counts": [each.tolist() for each in counts.values()],
         },

@@ -16,10 +16,9 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
-from augmentgan.evaluate.benchmark_folder import keep_result
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, intervals, verdict_of
-from augmentgan.evaluate.document import median_size, shared_protocol
+from augmentgan.evaluate.document import keep_result, median_size, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
@@ -69,9 +68,9 @@ class Repeats:
 
     @property
     def data_bytes(self) -> int:
-        """Of the run's real images, which all repeats share."""
+        """Of the run's real images, which all repeats share; twice, for while it is given them a worker holds them packed, too."""
         first = self.pieces[0]
-        return first.real.images.nbytes + first.test.images.nbytes
+        return 2 * (first.real.images.nbytes + first.test.images.nbytes)
 
     @property
     def sample_bytes(self) -> int:
@@ -178,7 +177,7 @@ def _report(
     comparisons = compare(by_arm, arms, [per_class], imbalanced=imbalanced)
     return BenchmarkReport(
         protocol={
-            **shared_protocol(section, arms, {per_class: counts}, run.test, imbalanced=imbalanced),
+            **shared_protocol(section, arms, {per_class: counts}, run.test, len(run.test), imbalanced=imbalanced),
             "cross_fit": False,  # a run brings one generator
             "generator": run.moment,
             "run": str(run.folder),

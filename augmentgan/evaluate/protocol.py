@@ -25,10 +25,10 @@ from augmentgan.data.load import facts, working_size
 from augmentgan.data.plan import checked_seed
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm, chosen_arms, is_imbalanced
-from augmentgan.evaluate.benchmark_folder import claimed, keep_result
+from augmentgan.evaluate.benchmark_folder import claimed
 from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, verdict_of
-from augmentgan.evaluate.document import median_size, mixing_of, shared_protocol
+from augmentgan.evaluate.document import keep_result, median_size, mixing_of, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.mixing import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
@@ -322,7 +322,7 @@ def _report(
         new += f"; two repeats share training images ({parts} a class), which widens it (Nadeau & Bengio 2003)"
     return BenchmarkReport(
         protocol={
-            **shared_protocol(recipes[0].benchmark, arms, counts, data.subset(first.test), imbalanced=imbalanced),
+            **shared_protocol(recipes[0].benchmark, arms, counts, data, len(first.test), imbalanced=imbalanced),
             "split": "redrawn for every repeat" if redrawn else "the data's own",
             "same_training_images": same,
             "shared_training_images": [shared[size] for size in sizes],

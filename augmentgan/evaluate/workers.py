@@ -25,7 +25,7 @@ import torch
 from augmentgan.errors import AugmentGANError, TrainingError
 
 MEMORY_EACH = 2 << 30
-"""Bytes that a worker may need beside its samples; one with a generator at 64 px takes somewhat more than half of it."""
+"""Bytes that a worker may need beside its images, real and synthetic; one with a generator at 64 px takes somewhat more than half of it."""
 
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a Linux container says how much of the machine's memory is its own, in cgroup's second and first version."""

@@ -19,6 +19,7 @@ from augmentgan.gan.training import Trainer
 from augmentgan.names import NUMBERS_FILE, TENSORS_FILE
 
 FORMAT = 1
+_MOST_UPDATES = 10**9  # that a recipe may have
 _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
@@ -62,9 +63,10 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
         "updates": trainer.updates,
         "seconds": trainer.seconds,
         "chosen_updates": trainer.chosen_updates,
-        "chosen_plan": trainer.chosen_plan,
     }
     # the numbers travel inside the tensors' file, so that one rename replaces all; the JSON beside it is for reading
+    if trainer.chosen_plan is not None:
+        numbers["chosen_plan"] = trainer.chosen_plan
     write_tensors(folder / TENSORS_FILE, tensors, {name: repr(value) for name, value in numbers.items()})
     write_json(folder / NUMBERS_FILE, numbers)
 
@@ -115,7 +117,7 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
             set_random_state(trainer.device, on_device)
         trainer.updates, trainer.seconds = numbers.updates, numbers.seconds
         trainer.chosen_updates = numbers.chosen_updates or 0
-        trainer.chosen_plan = numbers.chosen_plan or trainer.chosen_plan
+        trainer.chosen_plan = numbers.chosen_plan
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(
             f"checkpoint in {str(folder)!r} does not fit this run; start over with augmentgan fit DATA --overwrite"
@@ -174,10 +176,10 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
         raise RunError(
             f"checkpoint in {str(folder)!r} cannot be read; start over with augmentgan fit DATA --overwrite"
         ) from error
-    impossible = numbers.updates < 0 or (numbers.chosen_plan is not None and not 1 <= numbers.chosen_plan < 2**53)
-    if impossible or not math.isfinite(numbers.seconds):
+    plan_is_none = numbers.chosen_plan is not None and not 1 <= numbers.chosen_plan <= _MOST_UPDATES
+    if numbers.updates < 0 or plan_is_none or not math.isfinite(numbers.seconds):
         raise RunError(
-            f"checkpoint in {str(folder)!r} counts {numbers.updates} updates; start over with augmentgan fit DATA --overwrite"
+            f"checkpoint in {str(folder)!r} has impossible counters ({numbers.updates} updates); start over with augmentgan fit DATA --overwrite"
         )
     return numbers, tensors
 

@@ -35,7 +35,7 @@ from augmentgan.gan.run_folder import (
     roll_back,
     write_state,
 )
-from augmentgan.gan.sampling import calibrate_for_sampling, joined, sample_batches
+from augmentgan.gan.sampling import calibrate_for_sampling, concatenated, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
 from augmentgan.names import RUN_FILE, sheet_of
@@ -137,10 +137,10 @@ def fit(
 
 
 def _check_shared(team: Team, folder: Path, updates: int) -> None:
-    """Notice processes that would average gradients of different weights.
+    """Notice processes with folders of their own, by how far the runs in them have come: they would average gradients of different weights.
 
     Raises:
-        TrainingError: they see different runs in the folder, or none.
+        TrainingError: they see runs of different moments, or one of them none.
     """
     mine = torch.tensor(updates if (folder / RUN_FILE).exists() else -1)
     first = team.from_first(mine.clone())
@@ -208,7 +208,7 @@ def _look(
     generator = sampler_of(trainer)
     calibrate_for_sampling(generator, trainer.batches.shares, seed)
     per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes)) if judges else SHEET_COLUMNS
-    samples = joined(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
+    samples = concatenated(sample_batches(generator, dict.fromkeys(range(train.n_classes), per_class), seed))
     images, labels = samples.images, samples.labels
     if shows:
         rows = [images[labels == label][:SHEET_COLUMNS] for label in range(train.n_classes)]

@@ -17,7 +17,7 @@ from augmentgan.errors import DataError
 from augmentgan.extras import require_extra
 from augmentgan.gan.fit import fit
 from augmentgan.gan.run import Run
-from augmentgan.gan.sampling import joined
+from augmentgan.gan.sampling import concatenated
 from augmentgan.recipe import Recipe, load_recipe
 
 require_extra("imbalanced", ["imblearn"], "GANOverSampler")
@@ -123,7 +123,7 @@ class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run" if self.out is None else Path(self.out)
             run = fit(square, chosen, folder, seed=seed, device=self.device, on_status=self.on_status)
-            made = joined(run.sample(counts))
+            made = concatenated(run.sample(counts))
             if self.out is not None:
                 self.run_: Run = run
         images = made.images

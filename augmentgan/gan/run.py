@@ -25,7 +25,7 @@ from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_ke
 from augmentgan.gan.distributed import ALONE, Team
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import read_events, read_info
-from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, joined, sample_batches
+from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, concatenated, sample_batches
 from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
@@ -193,7 +193,7 @@ class Run:
             DataError: as `counts` and `sample` do.
             RunError: the run has no usable checkpoint.
         """
-        made = joined(self.sample(self.counts(per_class, fill, classes), seed))
+        made = concatenated(self.sample(self.counts(per_class, fill, classes), seed))
         return LabelledImages(made.images, made.labels, self.class_names, extra={SAMPLE_INDEX: made.sample_index})
 
     @property

@@ -43,7 +43,7 @@ class SampleBatch:
     sample_index: NDArray[np.int64]
 
 
-def joined(batches: Iterable[SampleBatch]) -> SampleBatch:
+def concatenated(batches: Iterable[SampleBatch]) -> SampleBatch:
     """All of them as one, in order."""
     each = [(batch.images, batch.labels, batch.sample_index) for batch in batches]
     images, labels, sample_index = (np.concatenate(parts) for parts in zip(*each, strict=True))

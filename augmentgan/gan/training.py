@@ -110,7 +110,7 @@ class Trainer:
         self._n_matched = GROUP * min(most, max(1, round(share * n_groups))) if share else 0
         self.precision = resolve_precision(training.precision, device)
         self.updates = self.chosen_updates = 0
-        self.chosen_plan = recipe.training.updates
+        self.chosen_plan: int | None = recipe.training.updates
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
         self._recording = Recording(device, records=records)

@@ -19,7 +19,7 @@ def benchmark_content(report: BenchmarkReport, *, from_scratch: bool) -> dict[st
     """Tables and drawings of a benchmark, size by size, and how it was made.
 
     Raises:
-        LookupError, TypeError, ValueError: the protocol lacks something, or has it in another form.
+        LookupError, TypeError, ValueError, AttributeError, OverflowError: the protocol lacks something, or has it in another form.
     """
     protocol, sizes = report.protocol, report.train_per_class
     columns = difference_columns(protocol)

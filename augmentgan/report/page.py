@@ -58,17 +58,17 @@ def write_report(
     environment = Environment(loader=PackageLoader("augmentgan.report"), autoescape=True, undefined=StrictUndefined)
     benchmark = read_benchmark(folder)
     # of what the benchmark says of its protocol, and of run.json, the page reads more than was looked at on the way here
-    of_benchmark, draws = None, None
+    of_benchmark, draws, from_scratch = None, None, not isinstance(source, Run)
     if benchmark is not None:
         try:
-            of_benchmark = benchmark_content(benchmark, from_scratch=not isinstance(source, Run))
+            of_benchmark = benchmark_content(benchmark, from_scratch=from_scratch)
             draws = sizes_of_draws(benchmark.protocol)
         except _UNFIT as error:
             raise not_written_by(folder / BENCHMARK_FILE, "benchmark", error) from error
     # the folder may hold generators of more sizes than the result
     run = source if isinstance(source, Run) else first_fit(folder, draws, device)
     try:
-        content = _content(run, folder, benchmark)
+        content = _content(run, folder, benchmark, from_scratch=from_scratch)
         html = environment.get_template("report.html.j2").render(content, benchmark=of_benchmark)
     except AugmentGANError:
         raise
@@ -81,8 +81,7 @@ def write_report(
     return path
 
 
-def _content(run: Run, folder: Path, benchmark: BenchmarkReport | None) -> dict[str, Any]:
-    from_scratch = folder != run.folder
+def _content(run: Run, folder: Path, benchmark: BenchmarkReport | None, *, from_scratch: bool) -> dict[str, Any]:
     events = run.events()
     train, test = run.train.counts, run.test.counts
     where = shlex.quote(str(run.folder))

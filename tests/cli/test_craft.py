@@ -95,6 +95,9 @@ def test_export_tells_what_it_wrote_and_what_is_missing(typed, trained):
     status, out, _ = typed(*words, "--out", "told again")
     assert status == 0
     assert "state a licence" in out
+    status, _, err = typed(*words, "--out", "unnamed", "--license", "")
+    assert status == 1
+    assert "licen" in err
     for wrong in (["--format", "zip"], ["--pixels", "float16"]):
         status, out, err = typed("export", *wrong)
         assert (status, out) == (1, "")

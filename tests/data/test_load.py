@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import json
+import os
+import re
 import shutil
 import threading
 import warnings
@@ -341,18 +343,27 @@ def test_pictures_of_a_12_bit_camera_are_said_to_be_dark(tmp_path, top, dark):
     assert (ag.inspect(tmp_path / "data").dark is not None) == dark
 
 
-@pytest.mark.parametrize("shortage", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
-def test_what_we_are_short_of_is_not_a_bad_file(tree, monkeypatch, shortage):
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_the_system_is_short_of_is_not_a_bad_file(tree, monkeypatch, number):
     """Else good images would be left out, and nobody would know why."""
 
     def fails(*words, **more):
-        raise shortage
+        raise OSError(number, os.strerror(number))
 
     for place, name in ((Image, "open"), (Image.Image, "resize")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, fails)
-            with pytest.raises(type(shortage)):
+            with pytest.raises(OSError, match=re.escape(os.strerror(number))):
                 ag.load(tree, skip_bad=True, size_px=12)
+
+
+def test_an_image_that_claims_to_be_huge_is_a_bad_file(tree):
+    """A JPEG 2000 whose header box is said to have 2**50 bytes, for which Pillow asks the system."""
+    bad = tree / "class_0" / "huge.jp2"
+    signature = b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x14ftypjp2 \0\0\0\0jp2 "
+    bad.write_bytes(signature + b"\0\0\0\x01jp2h" + (2**50).to_bytes(8, "big") + bytes(64))
+    refused(lambda: ag.load(tree), "huge.jp2", "--skip-bad")
+    assert len(ag.load(tree, skip_bad=True)) == 18
 
 
 def test_warnings_are_as_before_once_images_are_read(tree, monkeypatch):

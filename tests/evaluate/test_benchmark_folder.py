@@ -6,7 +6,7 @@ from tests_support import made_up_report, measure
 
 import augmentgan as ag
 from augmentgan.errors import OutputError, RunError
-from augmentgan.evaluate.benchmark_folder import keep_result
+from augmentgan.evaluate.document import keep_result
 
 
 def test_overwriting_starts_anew_and_takes_no_other_folder(pool, quick, tmp_path):

@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tests_support import weights
 
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError, TrainingError
 from augmentgan.gan import fit
 from augmentgan.gan.batches import class_shares
+from augmentgan.gan.checkpoint import read_numbers
 from augmentgan.gan.choice import Choice
 from augmentgan.gan.distributed import Team
 from augmentgan.gan.watch import Rollback
@@ -123,6 +126,19 @@ def test_a_look_of_a_shorter_plan_gives_its_own_samples(digits, small_recipe, tm
     assert not torch.equal(*shares)
     assert (longer.finished, longer.chosen_look["updates"]) == (True, 20)
     assert (longer.generate(8).images == wanted).all()
+
+
+def test_a_plan_that_an_earlier_version_did_not_keep_is_not_made_up(digits, small_recipe, tmp_path, monkeypatch):
+    folder, takes = tmp_path / "run", Choice.takes
+    monkeypatch.setattr(Choice, "takes", lambda self, updates, *seen: updates <= 20 and takes(self, updates, *seen))
+    ag.fit(digits, small_recipe.with_settings(["training.updates=20"]), folder, seed=3, device="cpu")
+    assert read_numbers(folder).chosen_plan == 20
+    with safe_open(folder / "checkpoint.safetensors", framework="pt") as file:
+        known = {name: value for name, value in file.metadata().items() if name != "chosen_plan"}
+    save_file(load_file(folder / "checkpoint.safetensors"), folder / "checkpoint.safetensors", known)
+    ag.fit(digits, small_recipe, folder, seed=3, device="cpu")
+    assert read_numbers(folder).chosen_updates == 20
+    assert read_numbers(folder).chosen_plan is None
 
 
 def test_processes_that_see_different_runs_are_told(tmp_path):
