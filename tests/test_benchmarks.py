@@ -329,3 +329,16 @@ def test_draws_without_a_promise_are_named(script, results, small_recipe, tmp_pa
     said = capsys.readouterr().out
     assert "7 left out" in said
     assert "stopped 5-r1 real+classic+synthetic: real+classic+synthetic is not finished" in said
+
+
+def test_bounds_are_of_the_protocols_that_need_them(script):
+    """Those whose sets bring their split, from before intervals allowed for images that two draws share."""
+    wanted = {
+        (case, size)
+        for case, result in script("protocol_tables").cases()
+        for protocol in [result["benchmark"]["protocol"]]
+        for size in protocol["sizes"]["train_per_class"]
+        if protocol["split"] == "the data's own" and "shared_training_images" not in protocol
+    }
+    rows = script("_environment").read("shared-luck")["rows"]
+    assert {(row["case"], row["train_per_class"]) for row in rows} == wanted
