@@ -39,6 +39,7 @@ def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, mend: str | N
         attributes = folder / ATTRIBUTES_FILE
         return has_key(attributes, _MODEL) if synthetic else attributes.is_file()
 
+    refuse_existing(path, overwrite=True)  # what is no place for a folder, whatever may be replaced
     known = {ATTRIBUTES_FILE, METADATA_FILE, "train", "test", *listed_classes(path)}
     refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
     refuse_existing(path, overwrite=overwrite, mend=mend)
