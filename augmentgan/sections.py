@@ -10,10 +10,13 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
-Count = Annotated[int, Field(ge=1, le=10**9)]
+LARGEST_COUNT = 10**9
+"""The largest number of updates, images or anything else that a recipe may ask for."""
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Part = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=4, le=1024)]
-PerClass = Annotated[int, Field(ge=2, le=10**9)]
+PerClass = Annotated[int, Field(ge=2, le=LARGEST_COUNT)]
 Size = Literal[8, 16, 28, 32, 48, 64, 96, 128]
 SIZES: tuple[int, ...] = get_args(Size)
 """Image sizes (pixels a side) that the networks are built for."""
@@ -134,7 +137,7 @@ class CoverageSection(Section):
     share: float = Field(
         0.5, gt=0, le=1, description="Share of every batch of fake images whose latents are matched ones."
     )
-    refresh_updates: int = Field(100, ge=1, le=10**9, description="Updates between two matchings.")
+    refresh_updates: int = Field(100, ge=1, le=LARGEST_COUNT, description="Updates between two matchings.")
     latent_noise: float = Field(
         0.05, ge=0, le=100, description="Standard deviation of the noise added to a matched latent."
     )
@@ -150,7 +153,7 @@ class TrainingSection(Section):
     most_shown: int = Field(
         2000,
         ge=1,
-        le=10**9,
+        le=LARGEST_COUNT,
         description="Most times that a class's training images are shown, on average: a class too small for an equal part of the batches gets less, unless all are that small.",
     )
     n_discriminator_updates: int = Field(
@@ -170,14 +173,14 @@ class TrainingSection(Section):
     status_updates: int = Field(
         100,
         ge=1,
-        le=10**9,
+        le=LARGEST_COUNT,
         description="Updates between two lines of events.jsonl; looks, sheets and checkpoints add theirs.",
     )
     quality_updates: int = Field(
-        500, ge=1, le=10**9, description="Updates between two looks at diversity and nearness."
+        500, ge=1, le=LARGEST_COUNT, description="Updates between two looks at diversity and nearness."
     )
-    sheet_updates: int = Field(500, ge=1, le=10**9, description="Updates between two sample sheets.")
-    checkpoint_updates: int = Field(500, ge=1, le=10**9, description="Updates between two checkpoints.")
+    sheet_updates: int = Field(500, ge=1, le=LARGEST_COUNT, description="Updates between two sample sheets.")
+    checkpoint_updates: int = Field(500, ge=1, le=LARGEST_COUNT, description="Updates between two checkpoints.")
 
 
 class BenchmarkSection(Section):

@@ -98,12 +98,8 @@ def probe(path: Path) -> Probe:
     """
     with opened(path) as image, _turn(image):
         width, height = image.size
-        try:
+        with _bad_file_told(path):
             turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
-        except Exception as error:
-            if is_shortage(error):
-                raise
-            raise _undecodable(path, error) from error
         if turned:
             width, height = height, width
         return Probe(width, height, image.mode, 1 if image.mode in GREY_MODES else 3)
@@ -115,15 +111,21 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     Raises:
         DataError: the file is not an image that can be read whole.
     """
-    with opened(path) as image, _turn(image):
-        try:
-            return to_square(image, path, size_px, channels, resize)
-        except DataError:
+    with opened(path) as image, _turn(image), _bad_file_told(path):
+        return to_square(image, path, size_px, channels, resize)
+
+
+@contextlib.contextmanager
+def _bad_file_told(path: Path) -> Iterator[None]:
+    """Decoders raise whatever a broken file brings them to; what the system is short of is not the file's fault."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        if is_shortage(error):
             raise
-        except Exception as error:  # decoders raise whatever a broken file brings them to
-            if is_shortage(error):
-                raise
-            raise _undecodable(path, error) from error
+        raise DataError(f"image {str(path)!r} cannot be decoded ({one_line(error)}); replace or remove it") from error
 
 
 def _turn(image: Image.Image) -> contextlib.AbstractContextManager[object]:
@@ -237,7 +239,3 @@ def _scaled(image: Image.Image, width: int, height: int) -> Image.Image:
         return image
     shrinks = min(image.size) > min(width, height)
     return image.resize((width, height), Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC)
-
-
-def _undecodable(path: Path, error: Exception) -> DataError:
-    return DataError(f"image {str(path)!r} cannot be decoded ({one_line(error)}); replace or remove it")

@@ -94,8 +94,8 @@ def benchmark_from_scratch(
             seed=seed,
         )
     )
-    labels = [data.labels[draw.train] for draw in draws]
-    imbalanced = any(is_imbalanced(np.bincount(each, minlength=data.n_classes)) for each in labels)
+    drawn = [np.bincount(data.labels[draw.train], minlength=data.n_classes) for draw in draws]
+    imbalanced = any(is_imbalanced(each) for each in drawn)
     chosen = chosen_arms(request.arms, imbalanced=imbalanced)
     require_classifier(recipe.benchmark.classifier, chosen)
     key = {
@@ -108,11 +108,8 @@ def benchmark_from_scratch(
     }
     with contextlib.ExitStack() as stack:
         request.team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=request.overwrite)))
-        counts = {
-            draw.per_class or median_size(drawn): drawn
-            for draw in draws[: len(sizes)]
-            for drawn in [np.bincount(data.labels[draw.train], minlength=data.n_classes)]
-        }
+        of_first = zip(draws[: len(sizes)], drawn, strict=False)
+        counts = {draw.per_class or median_size(each): each for draw, each in of_first}
         filed = list(counts)
         pieces = FromScratch(
             data,

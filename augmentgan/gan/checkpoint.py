@@ -17,9 +17,9 @@ from augmentgan.files import is_special, whole_file, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
 from augmentgan.names import NUMBERS_FILE, TENSORS_FILE
+from augmentgan.sections import LARGEST_COUNT
 
 FORMAT = 1
-_MOST_UPDATES = 10**9  # that a recipe may have
 _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 
 
@@ -176,7 +176,7 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
         raise RunError(
             f"checkpoint in {str(folder)!r} cannot be read; start over with augmentgan fit DATA --overwrite"
         ) from error
-    plan_is_none = numbers.chosen_plan is not None and not 1 <= numbers.chosen_plan <= _MOST_UPDATES
+    plan_is_none = numbers.chosen_plan is not None and not 1 <= numbers.chosen_plan <= LARGEST_COUNT
     if numbers.updates < 0 or plan_is_none or not math.isfinite(numbers.seconds):
         raise RunError(
             f"checkpoint in {str(folder)!r} has impossible counters ({numbers.updates} updates); start over with augmentgan fit DATA --overwrite"

@@ -87,9 +87,8 @@ def bars_of(report: BenchmarkReport) -> dict[tuple[str, int], tuple[float, float
 
 def plot_learning_curve(report: BenchmarkReport, *, narrow: bool = False) -> Figure:
     """Balanced accuracy of each arm with real images over the real images a class, with 95 % intervals of the mean."""
-    arms = [
-        arm for arm in report.protocol["arms"] if not Arm(arm).only_synthetic
-    ]  # so far below that it flattens the others
+    # samples alone are so far below that they flatten the others
+    arms = [arm for arm in report.protocol["arms"] if not Arm(arm).only_synthetic]
     sizes, bars = report.train_per_class, bars_of(report)
     figure, (axes,) = _panels(1, 3.8 if narrow else 4.2, narrow)
     for k, arm in enumerate(arms):
