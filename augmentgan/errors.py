@@ -56,7 +56,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether the system says that it has too little of something, which is no fault of the file at which it came.
+    """Whether the system is out of a resource (memory, file handles), which is not the fault of the file being read.
 
     A `MemoryError` is not one of these: a file that claims to be huge can bring it about.
     """

@@ -1,6 +1,6 @@
 """Writing files so that each appears whole or not at all, and reading JSON that anybody may have written.
 
-Everything that augmentgan writes, but for a TensorBoard log and the lines of events.jsonl (`append_line`), goes through `whole_file` or `whole_folder`: the content is made beside its
+Everything that augmentgan writes, but for a TensorBoard log and the lines of events.jsonl (`append_line`), goes through `atomic_file` or `atomic_folder`: the content is made beside its
 final place, flushed to the disk and renamed. A crash leaves the earlier state untouched.
 """
 
@@ -23,11 +23,11 @@ from augmentgan.errors import OutputError, one_line
 from augmentgan.names import DATA_FILE, RUN_FILE
 
 _LITTER = {"desktop.ini", "thumbs.db", "ehthumbs.db", "icon\r"}
-_MEND = "--overwrite replaces it, --out names another place"
+_HINT = "--overwrite replaces it, --out names another place"
 _FLUSHING_THREADS = 8  # a disk takes many small flushes at once better than one after another
 
 
-def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: str | None = None) -> None:
+def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, hint: str | None = None) -> None:
     """Raise `OutputError` when `path` exists and may not be replaced.
 
     An empty folder counts as free: people make one before they start.
@@ -36,14 +36,14 @@ def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: st
         path: where something is to be written.
         overwrite: whether what is there may be replaced.
         file: whether a file is to be written, which cannot take a folder's place.
-        mend: what the user can do; with --overwrite and --out where left out.
+        hint: what the user can do; with --overwrite and --out where left out.
 
     Raises:
         OutputError: `path` exists, is not an empty folder, and `overwrite` is false; it is a device; it has no name, such as "." and ".."; or the place cannot be looked at.
     """
     if path.name in ("", ".."):
         raise OutputError(f"output {str(path)!r} has no name of its own; give one, such as {str(path / 'synthetic')!r}")
-    with write_errors_explained(path):
+    with os_errors_as_output_error(path):
         if file and path.is_dir():
             raise OutputError(f"output {str(path)!r} is a folder; name a file")
         if is_special(path):
@@ -52,15 +52,15 @@ def refuse_existing(path: Path, *, overwrite: bool, file: bool = False, mend: st
             return
         if path.is_dir() and not any(path.iterdir()):
             return
-    raise OutputError(f"output {str(path)!r} exists already; {mend or _MEND}")
+    raise OutputError(f"output {str(path)!r} exists already; {hint or _HINT}")
 
 
-def is_litter(name: str) -> bool:
+def is_os_junk(name: str) -> bool:
     """Whether file managers leave files of this name where somebody has looked."""
     return name.lower() in _LITTER or name == ".DS_Store"
 
 
-def refuse_stranger(
+def check_replaceable(
     folder: Path, is_ours: Callable[[Path], bool], what: str, known: Collection[str] | None = None
 ) -> None:
     """Raise `OutputError` where there is something that is not of the kind to be written, which even `--overwrite` must not remove.
@@ -76,12 +76,12 @@ def refuse_stranger(
     Raises:
         OutputError: there is a file, or a folder that is neither empty nor ours, or has more in it than is known.
     """
-    with write_errors_explained(folder):
+    with os_errors_as_output_error(folder):
         if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
             return
         if folder.is_dir() and is_ours(folder):
             names = {entry.name for entry in folder.iterdir()} - {*known} if known is not None else set()
-            others = {name for name in names if not is_litter(name)}
+            others = {name for name in names if not is_os_junk(name)}
             if not others:
                 return
             what = f"also holds {min(others)!r}, which would be lost"
@@ -89,7 +89,7 @@ def refuse_stranger(
 
 
 @contextmanager
-def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
+def atomic_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
     """Give a temporary path; flush it and rename it to `path` when the block succeeds.
 
     Args:
@@ -100,7 +100,7 @@ def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
         OutputError: the folder cannot be made or written.
     """
     path = Path(path)
-    with write_errors_explained(path):
+    with os_errors_as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(path, scratch)
         part.touch(exist_ok=False)
@@ -116,7 +116,7 @@ def whole_file(path: Path, scratch: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False, scratch: Path | None = None) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False, scratch: Path | None = None) -> Iterator[Path]:
     """Give a temporary folder; flush all of it and rename it to `path` when the block succeeds.
 
     With `overwrite`, what was at `path` is removed only after the new folder is in its place; `recover_folder` brings it
@@ -133,7 +133,7 @@ def whole_folder(path: Path, *, overwrite: bool = False, scratch: Path | None = 
     path = Path(path)
     recover_folder(path)
     refuse_existing(path, overwrite=overwrite)
-    with write_errors_explained(path):
+    with os_errors_as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(path, scratch)
         part.mkdir()
@@ -153,7 +153,7 @@ def recover_folder(path: Path) -> None:
     """Bring back what a crash in the middle of a replacement left aside, and remove it where it was replaced."""
     if not os.path.lexists(_aside(path)):
         return
-    with write_errors_explained(path):
+    with os_errors_as_output_error(path):
         if os.path.lexists(path):
             remove(_aside(path))
         else:
@@ -161,7 +161,7 @@ def recover_folder(path: Path) -> None:
 
 
 @contextmanager
-def write_errors_explained(path: Path) -> Iterator[None]:
+def os_errors_as_output_error(path: Path) -> Iterator[None]:
     """A full disk, a folder that vanished or may not be written: one `OutputError` that names `path`.
 
     Raises:
@@ -178,7 +178,7 @@ def write_errors_explained(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write `value` as JSON, whole or not at all; NaN is refused, for it is not JSON."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -233,7 +233,7 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with write_errors_explained(path), path.open("a", encoding="utf-8") as file:
+    with os_errors_as_output_error(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -275,5 +275,5 @@ def _flush_tree(folder: Path) -> None:
 
 
 def _part_of(path: Path, scratch: Path | None) -> Path:
-    """A name that is free. tempfile's own would be private, and to mend that one had to change the umask of every thread."""
+    """A name that is free. tempfile's own would be private, and making it public would mean changing the umask of every thread."""
     return (scratch or path.parent) / f".{path.name}.{secrets.token_hex(4)}.part"

@@ -223,7 +223,7 @@ def _automatic_width(size_px: int) -> int:
 
 
 def _automatic_updates(size_px: int, facts: DataFacts) -> int:
-    """Generator updates: all of them from 1000 training images on, fewer for fewer, which are learned by heart sooner.
+    """Generator updates: all of them from 1000 training images on, fewer for fewer, which are memorised sooner.
 
     At 28 px, 9000 updates for 1000 digits made samples that are surer of their class, and worth more by themselves, than 6000 did, and 5500 for 500
     pieces of clothing on most draws more than 4000; with 200 images, 4000 gave half as many near copies again as 3000, and samples worth no more.

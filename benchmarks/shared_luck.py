@@ -3,7 +3,7 @@
     python benchmarks/shared_luck.py --data FOLDER
 
 FOLDER holds the sets as HDF5. For every case of benchmarks/protocol.py whose set brings its own split: the correlation of two repeats
-in the luck of their training images, as `evaluate.statistics.shared_luck` finds it in the very draws, and an upper bound on the interval and p of the verdict's pair:
+in the luck of their training images, as `evaluate.statistics.training_overlap_correlation` finds it in the very draws, and an upper bound on the interval and p of the verdict's pair:
 the variance of the repeats is taken for all of the variance. p is that of Student's t with the degrees of freedom that agree with the interval
 and the p of the report. Writes benchmarks/results/shared-luck.json.
 """
@@ -22,7 +22,7 @@ from scipy.special import stdtr, stdtrit
 
 import augmentgan as ag
 from augmentgan.data.draws import draws_of, parse_imbalance
-from augmentgan.evaluate.statistics import shared_luck
+from augmentgan.evaluate.statistics import training_overlap_correlation
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def _bounds(case: str, result: dict[str, Any], folder: Path) -> list[dict[str, A
             if (each["arm"], each["baseline"], each["train_per_class"], each["metric"])
             == (verdict["arm"], verdict["baseline"], size, "balanced_accuracy")
         )
-        shared = shared_luck([draw.train for draw in draws[k :: len(sizes)]], data.labels)
+        shared = training_overlap_correlation([draw.train for draw in draws[k :: len(sizes)]], data.labels)
         widening = math.sqrt(1 + protocol["repeats"] * shared / (1 - shared))
         mean, (low, high) = pair["mean_difference"], pair["ci95"]
         found.append(

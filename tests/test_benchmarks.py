@@ -153,7 +153,7 @@ def test_finished_runs_are_judged_as_they_are_longer_and_otherwise(script, resul
     monkeypatch.setattr(sys, "argv", ["ablation.py", *words])
     ablation.main()
     itself, longer, otherwise = seen["runs"]
-    assert [run.moment["updates"] for run in seen["runs"]] == [40, 60, 60]
+    assert [run.generator_version["updates"] for run in seen["runs"]] == [40, 60, 60]
     assert ag.Run(itself.folder, "cpu").recipe.training.updates == 40  # it was left alone
     assert longer.events()[: len(itself.events())] == itself.events()
     assert otherwise.recipe.objective.class_weight == 0

@@ -14,7 +14,7 @@ from tests_support import weights
 
 import augmentgan as ag
 from augmentgan.errors import OutputError
-from augmentgan.files import append_line, recover_folder, whole_file, whole_folder, write_json
+from augmentgan.files import append_line, atomic_file, atomic_folder, recover_folder, write_json
 from augmentgan.gan import checkpoint
 
 
@@ -142,7 +142,7 @@ def test_an_export_on_a_full_disk_is_one_line(trained, tmp_path, monkeypatch):
 
 
 def folder_with(path, name):
-    with whole_folder(path, overwrite=True) as part:
+    with atomic_folder(path, overwrite=True) as part:
         (part / name).touch()
 
 
@@ -157,13 +157,13 @@ def test_everything_is_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     if not os.path.exists("/proc/self/fd"):
         pytest.skip("this system does not say which file a handle is")
     monkeypatch.setattr(os, "fsync", noting)
-    with whole_folder(tmp_path / "out") as part:
+    with atomic_folder(tmp_path / "out") as part:
         (part / "below").mkdir()
         (part / "below" / "a").write_text("a")
         (part / "b").write_text("b")
     assert {os.path.relpath(path, part) for path in flushed} == {"below", "below/a", "b", ".", ".."}
     assert flushed[-1] == str(tmp_path)
-    with whole_file(tmp_path / "c") as file:
+    with atomic_file(tmp_path / "c") as file:
         file.write_text("c")
     assert flushed[-2:] == [str(file), str(tmp_path)]
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from augmentgan.errors import OutputError
-from augmentgan.files import has_key, refuse_existing, refuse_stranger, whole_file, whole_folder, write_json
+from augmentgan.files import atomic_file, atomic_folder, check_replaceable, has_key, refuse_existing, write_json
 
 
 class Crash(Exception):
@@ -24,7 +24,7 @@ def crash_after_writing(path, text):
 def test_a_crash_leaves_the_earlier_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
-    with pytest.raises(Crash), whole_file(path) as part:
+    with pytest.raises(Crash), atomic_file(path) as part:
         crash_after_writing(part, "half")
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
@@ -32,9 +32,9 @@ def test_a_crash_leaves_the_earlier_file(tmp_path):
 
 def test_a_crash_leaves_the_earlier_folder(tmp_path):
     path = tmp_path / "out"
-    with whole_folder(path) as part:
+    with atomic_folder(path) as part:
         (part / "a.txt").write_text("first")
-    with pytest.raises(Crash), whole_folder(path, overwrite=True) as part:
+    with pytest.raises(Crash), atomic_folder(path, overwrite=True) as part:
         crash_after_writing(part / "b.txt", "second")
     assert (path / "a.txt").read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
@@ -44,11 +44,11 @@ def test_a_crash_leaves_the_earlier_folder(tmp_path):
 def test_what_is_written_may_be_read_as_any_other_file(tmp_path):
     before = os.umask(0o022)
     try:
-        with whole_file(tmp_path / "a.txt") as part:
+        with atomic_file(tmp_path / "a.txt") as part:
             part.write_text("a")
-        with whole_folder(tmp_path / "out") as part:
+        with atomic_folder(tmp_path / "out") as part:
             (part / "a.txt").write_text("a")
-        with whole_file(tmp_path / "a.safetensors") as part:
+        with atomic_file(tmp_path / "a.safetensors") as part:
             save_file({"a": torch.zeros(2)}, part)
     finally:
         os.umask(before)
@@ -59,15 +59,15 @@ def test_what_is_written_may_be_read_as_any_other_file(tmp_path):
 
 def test_the_umask_of_other_threads_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("it is the whole process's"))
-    with whole_file(tmp_path / "a.txt") as part:
+    with atomic_file(tmp_path / "a.txt") as part:
         part.write_text("a")
-    with whole_folder(tmp_path / "out") as part:
+    with atomic_folder(tmp_path / "out") as part:
         (part / "a.txt").write_text("a")
 
 
 def test_a_folder_that_a_crash_left_aside_comes_back(tmp_path, monkeypatch):
     path = tmp_path / "out"
-    with whole_folder(path) as part:
+    with atomic_folder(path) as part:
         (part / "a.txt").write_text("first")
     replace, renamed = os.replace, []
 
@@ -78,11 +78,11 @@ def test_a_folder_that_a_crash_left_aside_comes_back(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", crash_between)
-    with pytest.raises(Crash), whole_folder(path, overwrite=True) as part:
+    with pytest.raises(Crash), atomic_folder(path, overwrite=True) as part:
         (part / "a.txt").write_text("second")
     monkeypatch.undo()
     assert not path.exists()
-    with pytest.raises(OutputError, match="exists already"), whole_folder(path):
+    with pytest.raises(OutputError, match="exists already"), atomic_folder(path):
         pass
     assert (path / "a.txt").read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
@@ -95,7 +95,7 @@ def test_what_exists_is_not_replaced(tmp_path):
     (path / "mine.txt").touch()
     with pytest.raises(OutputError, match="--overwrite"):
         refuse_existing(path, overwrite=False)
-    with pytest.raises(OutputError, match="exists already"), whole_folder(path):
+    with pytest.raises(OutputError, match="exists already"), atomic_folder(path):
         pass
     assert (path / "mine.txt").exists()
 
@@ -132,18 +132,18 @@ def test_what_is_of_another_kind_is_never_replaced(tmp_path):
     def marked(folder):
         return has_key(folder / "mark", "ours")
 
-    refuse_stranger(tmp_path / "none", marked, "is none")
-    refuse_stranger(tmp_path, marked, "is none")  # empty: free
+    check_replaceable(tmp_path / "none", marked, "is none")
+    check_replaceable(tmp_path, marked, "is none")  # empty: free
     (tmp_path / "picture").write_text("mine")
     for content in (None, "theirs", "[]", '{"theirs": 1}'):
         if content is not None:
             (tmp_path / "mark").write_text(content)
         for place in (tmp_path, tmp_path / "picture"):
             with pytest.raises(OutputError, match=f"{place.name}' is none, so --overwrite leaves it alone"):
-                refuse_stranger(place, marked, "is none")
+                check_replaceable(place, marked, "is none")
     (tmp_path / "mark").write_text('{"ours": 1}')
-    refuse_stranger(tmp_path, marked, "is none")
+    check_replaceable(tmp_path, marked, "is none")
     (tmp_path / "ehthumbs.db").touch()  # whose loss nobody minds
-    refuse_stranger(tmp_path, marked, "is none", known=["mark", "picture"])
+    check_replaceable(tmp_path, marked, "is none", known=["mark", "picture"])
     with pytest.raises(OutputError, match="also holds 'picture', which would be lost"):
-        refuse_stranger(tmp_path, marked, "is none", known=["mark"])
+        check_replaceable(tmp_path, marked, "is none", known=["mark"])

@@ -75,8 +75,8 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             detail = one_line(error) if str(error) else ""
-            mend = "ask for fewer or smaller images, another --device, or in a benchmark for --processes 1"
-            typer.echo(printable(f"error: out of memory{f' ({detail})' if detail else ''}; {mend}"), err=True)
+            hint = "ask for fewer or smaller images, another --device, or in a benchmark for --processes 1"
+            typer.echo(printable(f"error: out of memory{f' ({detail})' if detail else ''}; {hint}"), err=True)
             sys.exit(1)
         show = getattr(error, "show", None)  # click's usage errors, whose class moved between typer's versions
         if show is None or not isinstance(getattr(error, "exit_code", None), int):

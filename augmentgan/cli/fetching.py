@@ -75,8 +75,8 @@ def data(
     if format not in (None, "hdf5", "folder"):
         raise DataError(f"--format {format!r} is not known; use hdf5 or folder")
     kind: Format = format_for(out) if format is None else "hdf5" if format == "hdf5" else "folder"
-    mend = "--overwrite replaces it, or name another OUT"
-    refuse_place(out, kind, overwrite=overwrite, synthetic=False, mend=mend)
+    hint = "--overwrite replaces it, or name another OUT"
+    refuse_place(out, kind, overwrite=overwrite, synthetic=False, hint=hint)
     if name in TORCHVISION_SETS and not quiet:
         notice(f"{name}: downloaded once, to {cache or cache_folder()}")
     with contextlib.ExitStack() as stack:

@@ -203,24 +203,24 @@ def learn(
         KeyboardInterrupt: SIGINT or SIGTERM came; the run can be continued. A second SIGINT does not wait for the save.
     """
     from augmentgan.cli.display import TrainingDisplay, plan_lines
-    from augmentgan.gan.distributed import joined
+    from augmentgan.gan.distributed import process_group
     from augmentgan.gan.fit import fit as fit_run
     from augmentgan.report.tensorboard import TensorBoardLog
 
-    plans: list[TrainingDisplay] = []
+    displays: list[TrainingDisplay] = []
     with contextlib.ExitStack() as stack:
-        team, device = stack.enter_context(joined(device))
-        tensorboard, quiet = tensorboard and team.first, quiet or not team.first
+        world, device = stack.enter_context(process_group(device))
+        tensorboard, quiet = tensorboard and world.is_rank_zero, quiet or not world.is_rank_zero
         log = stack.enter_context(TensorBoardLog(folder)) if tensorboard else None
 
         def show_plan(plan: Plan) -> None:
             if not quiet:
                 for line in plan_lines(plan, folder):
                     notice(line)
-            plans.append(stack.enter_context(TrainingDisplay(plan.recipe, quiet=quiet)))
+            displays.append(stack.enter_context(TrainingDisplay(plan.recipe, quiet=quiet)))
 
         def take(status: Status) -> None:
-            plans[0].show(status)
+            displays[0].show(status)
             if log is not None:
                 log.add(status)
 
@@ -238,8 +238,8 @@ def learn(
             command=command_line(),
             on_plan=show_plan,
             on_status=take,
-            on_rollback=lambda rollback: plans[0].tell(rollback),
-            team=team,
+            on_rollback=lambda rollback: displays[0].tell(rollback),
+            world=world,
         )
     if interrupted() and not run.finished:
         raise KeyboardInterrupt

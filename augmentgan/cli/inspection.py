@@ -55,7 +55,7 @@ def _lines(found: Inspection) -> list[str]:
     lines.append(f"modes       {_listed(found.modes)}")
     lines.append(
         f"duplicates  {found.duplicates_within} within a class, {found.duplicates_across} across classes"
-        + (" (the same picture under two labels: mend these first)" if found.duplicates_across else "")
+        + (" (the same picture under two labels: correct these first)" if found.duplicates_across else "")
     )
     lines += [f"  {' = '.join(group)}" for group in found.duplicate_examples[:_MOST]]
     if len(found.duplicate_examples) > _MOST:

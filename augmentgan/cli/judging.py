@@ -43,7 +43,7 @@ def evaluate(
     with progress(n_classifiers(opened), "classifiers", quiet=quiet) as advance:
         result = evaluate_run(opened, per_class=per_class, device=device, seed=seed, features=features, on_step=advance)
     if as_json:
-        typer.echo(json.dumps({**result.to_json(), "generator": opened.moment}))
+        typer.echo(json.dumps({**result.to_json(), "generator": opened.generator_version}))
         return
     lines = _lines(result)
     if is_imbalanced(opened.train.counts):

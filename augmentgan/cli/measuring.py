@@ -194,17 +194,19 @@ def measure(
     from augmentgan.cli.display import progress
     from augmentgan.evaluate.arms import chosen_arms, is_imbalanced
     from augmentgan.evaluate.benchmark import run_benchmark
-    from augmentgan.gan.distributed import joined
+    from augmentgan.gan.distributed import process_group
     from augmentgan.gan.run import Run
     from augmentgan.report.plots import plot_arms, save_png
 
     with contextlib.ExitStack() as stack:
-        team, device = stack.enter_context(joined(device))
-        if team.size > 1:
+        world, device = stack.enter_context(process_group(device))
+        if world.size > 1:
             run = Run(run.folder, device)
         n_arms = len(chosen_arms(arms, imbalanced=is_imbalanced(run.train.counts)))
         n_repeats = (recipe or run.recipe).benchmark.repeats if repeats is None else repeats
-        advance = stack.enter_context(progress(n_repeats * n_arms, "classifiers", quiet=quiet or not team.first))
+        advance = stack.enter_context(
+            progress(n_repeats * n_arms, "classifiers", quiet=quiet or not world.is_rank_zero)
+        )
         numbers = itertools.count(1)
         report = run_benchmark(
             run,
@@ -216,11 +218,11 @@ def measure(
             classifier=classifier,
             on_row=lambda row: advance(next(numbers)),
             command=command_line(),
-            team=team,
+            world=world,
             processes=processes,
             overwrite=overwrite,
         )
-        if team.first:
+        if world.is_rank_zero:
             save_png(plot_arms(report), run.folder / BENCHMARK_PLOT_FILE)
     return report
 
@@ -244,10 +246,10 @@ def measure_from_scratch(
     """The full protocol with lines or a panel of progress, and its plot beside its JSON."""
     from augmentgan.cli.display import ProtocolDisplay
     from augmentgan.evaluate.benchmark import run_benchmark
-    from augmentgan.gan.distributed import joined
+    from augmentgan.gan.distributed import process_group
     from augmentgan.report.plots import plot_benchmark, save_png
 
-    with joined(device) as (team, device), ProtocolDisplay(quiet=quiet or not team.first) as display:
+    with process_group(device) as (world, device), ProtocolDisplay(quiet=quiet or not world.is_rank_zero) as display:
         report = run_benchmark(
             data,
             recipe=recipe,
@@ -262,11 +264,11 @@ def measure_from_scratch(
             on_row=display.show_row,
             on_progress=display.show,
             command=command_line(),
-            team=team,
+            world=world,
             processes=processes,
             overwrite=overwrite,
         )
-        if team.first:
+        if world.is_rank_zero:
             save_png(plot_benchmark(report), folder / BENCHMARK_PLOT_FILE)
     return report
 

@@ -47,7 +47,7 @@ def _settings(incomplete: str) -> list[tuple[str, str]]:
     return [(f"{key}=", text) for key, text in recipe_keys().items() if f"{key}=".startswith(incomplete)]
 
 
-# `readable=False` on paths: what cannot be read is unusable input with a mend of ours, and not a usage error of click's
+# `readable=False` on paths: what cannot be read is unusable input with a hint of ours, and not a usage error of click's
 DATA_HELP = (
     "A folder with one folder a class (or with metadata.jsonl, or MNIST's files), or a file: HDF5, .npz, or a table of "
     "path,label (.csv, .jsonl)."
@@ -191,7 +191,7 @@ def _with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: 
 
 def first_process() -> bool:
     """Whether this is the only process, or the one of those under torchrun that talks to people."""
-    # schedulers set RANK too; only under torchrun are there others that talk (see `gan.distributed.joined`)
+    # schedulers set RANK too; only under torchrun are there others that talk (see `gan.distributed.process_group`)
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 

@@ -85,10 +85,10 @@ def generate(
     from augmentgan.cli.interruption import until_interrupted
     from augmentgan.data.writers import how_to_load, refuse_place
     from augmentgan.evaluate.selection import select_samples
-    from augmentgan.gan.distributed import joined
+    from augmentgan.gan.distributed import process_group
     from augmentgan.gan.generating import write_samples
 
-    with joined(device) as (team, device):
+    with process_group(device) as (world, device):
         opened = open_run(run, device)
         if per_class is None and fill is None:
             per_class = 1000
@@ -99,7 +99,7 @@ def generate(
         done = n_copies = 0
 
         with (
-            progress(sum(counts.values()), "images", quiet=quiet or not team.first) as advance,
+            progress(sum(counts.values()), "images", quiet=quiet or not world.is_rank_zero) as advance,
             until_interrupted() as interrupted,
         ):
 
@@ -123,7 +123,7 @@ def generate(
                 refuses=chosen.refuses,
                 judges=chosen.judges,
                 on_batch=take,
-                team=team,
+                world=world,
             )
     n_judged = sum(n for label, n in counts.items() if chosen.copies.knows(label))
     share = n_copies / n_judged if n_judged else None
@@ -146,7 +146,7 @@ def generate(
         size = f" ({file_size(where.stat().st_size)})" if where.is_file() else ""
         say(f"wrote {total} images of {len(counts)} class{'' if len(counts) == 1 else 'es'} to {where}{size}")
         if share is not None:
-            mend = "; --no-copies leaves them out" if n_copies else ""
-            say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){mend}")
+            hint = "; --no-copies leaves them out" if n_copies else ""
+            say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){hint}")
         say(f"load them with {loading}")
         say(f"next: augmentgan benchmark --run {quoted(opened.folder)}")

@@ -70,7 +70,7 @@ _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 
 
 @contextlib.contextmanager
-def oddities_ignored() -> Iterator[None]:
+def image_warnings_suppressed() -> Iterator[None]:
     """No warnings of what is odd about a file and harmless (TIFF tags, EXIF, many pixels: our own limit is below).
 
     Entered once round all reading, and never by one of several threads: what Python restores at the end is the whole process's.
@@ -96,9 +96,9 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: not an image, or one that declares more than `MAX_PIXELS` pixels.
     """
-    with opened(path) as image, _turn(image):
+    with opened(path) as image, _large_image_lock(image):
         width, height = image.size
-        with _bad_file_told(path):
+        with _errors_as_data_error(path):
             turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
         if turned:
             width, height = height, width
@@ -111,12 +111,12 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     Raises:
         DataError: the file is not an image that can be read whole.
     """
-    with opened(path) as image, _turn(image), _bad_file_told(path):
+    with opened(path) as image, _large_image_lock(image), _errors_as_data_error(path):
         return to_square(image, path, size_px, channels, resize)
 
 
 @contextlib.contextmanager
-def _bad_file_told(path: Path) -> Iterator[None]:
+def _errors_as_data_error(path: Path) -> Iterator[None]:
     """Decoders raise whatever a broken file brings them to; what the system is short of is not the file's fault."""
     try:
         yield
@@ -128,7 +128,7 @@ def _bad_file_told(path: Path) -> Iterator[None]:
         raise DataError(f"image {str(path)!r} cannot be decoded ({one_line(error)}); replace or remove it") from error
 
 
-def _turn(image: Image.Image) -> contextlib.AbstractContextManager[object]:
+def _large_image_lock(image: Image.Image) -> contextlib.AbstractContextManager[object]:
     return _ONE_AT_A_TIME if image.width * image.height > LARGE_PIXELS else contextlib.nullcontext()
 
 
@@ -181,12 +181,12 @@ def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int 
         raise
     except UnidentifiedImageError as error:
         empty = path.exists() and path.stat().st_size == 0
-        mend = (
+        hint = (
             "is empty; remove it"
             if empty
             else "is not an image of a kind that is read (PNG, JPEG, TIFF, WebP, ...); convert or remove it"
         )
-        raise DataError(f"file {str(path)!r} {mend}") from error
+        raise DataError(f"file {str(path)!r} {hint}") from error
     except Exception as error:
         if is_shortage(error):
             raise

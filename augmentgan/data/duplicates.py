@@ -32,8 +32,8 @@ def near_duplicates(first: NDArray[np.uint8], second: NDArray[np.uint8] | None =
         second: uint8 (m, h, w, c).
 
     Yields:
-        int64 (p, 2), of some rows of `first` at a time, for of the frames of one film there may be more than memory holds; sorted, within one
-        set each pair once, the smaller row first.
+        int64 (p, 2), for a block of rows of `first` at a time, because near-identical frames give more pairs than fit in memory; sorted, and within
+        one set each pair once, the smaller row first.
     """
     one, coarse_one, is_flat = standardised = _standardised(first)
     other, coarse_other, is_other_flat = standardised if second is None else _standardised(second)

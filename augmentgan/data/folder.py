@@ -11,7 +11,7 @@ from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
 from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder, unreadable
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
-from augmentgan.files import is_litter
+from augmentgan.files import is_os_junk
 
 _PART_WORDS = {*SPLIT_WORDS, "dev", "eval", "holdout"}
 _LITTER_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir"}
@@ -129,7 +129,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
 
 
 def _is_passed_over_file(name: str) -> bool:
-    return name.startswith(".") or is_litter(name) or name.lower() == "metadata.jsonl"
+    return name.startswith(".") or is_os_junk(name) or name.lower() == "metadata.jsonl"
 
 
 def _is_passed_over(name: str) -> bool:

@@ -22,7 +22,7 @@ from augmentgan.data.arrays import check_expansion, check_images, check_labels, 
 from augmentgan.data.columns import COLUMNS, GROUP, SPLIT, dimensions_of, kinds_of
 from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError, one_line
-from augmentgan.files import parse_json, refuse_existing, whole_file
+from augmentgan.files import atomic_file, parse_json, refuse_existing
 
 _CHUNK_BYTES = 512 * 1024
 """At most, but for a single row: a chunk that HDF5 cannot hold in its cache of 1 MiB is written anew with every few rows."""
@@ -222,8 +222,8 @@ class Hdf5Writer:
         import h5py
 
         with contextlib.ExitStack() as stack:
-            part = stack.enter_context(whole_file(self._path, self._scratch))
-            self._disk = stack.enter_context(_CalmFile(part, "w+b"))
+            part = stack.enter_context(atomic_file(self._path, self._scratch))
+            self._disk = stack.enter_context(_DeferredErrorFile(part, "w+b"))
             stack.callback(self._disk.check)  # after HDF5 has closed, before the file is taken for whole
             self._file = stack.enter_context(h5py.File(self._disk, "w"))
             for name, dtype in {"labels": np.int64, **self._columns}.items():
@@ -283,7 +283,7 @@ class Hdf5Writer:
         )
 
 
-class _CalmFile(io.FileIO):
+class _DeferredErrorFile(io.FileIO):
     """A file that keeps a failure to itself until it is asked.
 
     The HDF5 library calls it, and may crash when a full disk, or Ctrl-C in the middle of a write, stops it.

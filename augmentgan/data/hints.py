@@ -29,17 +29,17 @@ def no_data_set(path: Path, linked: Sequence[Path] = ()) -> DataError:
     """The error for a file or folder that no reader takes; `linked` are links in it to folders, which are not followed."""
     if path.is_dir():
         return _folder(path, linked)
-    mends = {
+    hint_for = {
         IMAGE_SUFFIXES: "it is one image: give the folder that holds the class folders",
         _ARCHIVES: "it is an archive: unpack it and give the folder",
         _PICKLES: "nothing is ever unpickled: save images and labels with numpy.savez",
         (".npy",): "it is one array without labels: save images and labels with numpy.savez",
     }
     suffix = path.suffix.lower()
-    mend = next((each for suffixes, each in mends.items() if suffix in suffixes), "convert it to one of these")
+    hint = next((each for suffixes, each in hint_for.items() if suffix in suffixes), "convert it to one of these")
     return DataError(
         f"data {str(path)!r} is neither a folder nor a file of a known kind; looked for HDF5 (.h5, .hdf5), .npz, "
-        f"a table of path,label (.csv, .tsv, .jsonl) and IDX (train-images-idx3-ubyte[.gz]); {mend}"
+        f"a table of path,label (.csv, .tsv, .jsonl) and IDX (train-images-idx3-ubyte[.gz]); {hint}"
     )
 
 
@@ -58,10 +58,10 @@ def one_class_folder(root: Path, folder: Path) -> DataError:
     except OSError as error:
         return unreadable(folder, error)
     wraps = any(entry.is_dir() or entry.suffix.lower() in _FILES or "-idx" in entry.name for entry in entries)
-    mend = _named_table(root) or (
+    hint = _named_table(root) or (
         f"did you mean {str(folder)!r}?" if wraps else "put each class in a folder of its own, two classes at least"
     )
-    return DataError(f"folder {str(root)!r} holds one class folder, {folder.name!r}; {mend}")
+    return DataError(f"folder {str(root)!r} holds one class folder, {folder.name!r}; {hint}")
 
 
 def unreadable(folder: Path, error: OSError) -> DataError:
@@ -80,9 +80,9 @@ def _folder(path: Path, linked: Sequence[Path]) -> DataError:
         return DataError(f"folder {str(path)!r} is a run, not a data set; augmentgan fit --from-run {path} repeats it")
     loose = [entry for entry in path.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
     found = f"{len(loose)} loose files" if loose else "nothing"
-    mend = _named_table(path) or "put each class in a folder of its own"
+    hint = _named_table(path) or "put each class in a folder of its own"
     if linked:
-        mend = f"{linked[0].name!r} is a link to a folder, and those are not followed: copy the images"
+        hint = f"{linked[0].name!r} is a link to a folder, and those are not followed: copy the images"
     return DataError(
-        f"folder {str(path)!r} holds {found} and no class folders; looked for {LOOKED_FOR_IN_A_FOLDER}; {mend}"
+        f"folder {str(path)!r} holds {found} and no class folders; looked for {LOOKED_FOR_IN_A_FOLDER}; {hint}"
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from augmentgan.data.columns import SAMPLE_INDEX
 from augmentgan.data.decode import to_image
 from augmentgan.errors import OutputError
-from augmentgan.files import has_key, read_json, refuse_existing, refuse_stranger, whole_folder
+from augmentgan.files import atomic_folder, check_replaceable, has_key, read_json, refuse_existing
 
 ATTRIBUTES_FILE, METADATA_FILE = "augmentgan.json", "metadata.jsonl"
 _MODEL = "model_fingerprint"  # a synthetic set names its model
@@ -28,8 +28,8 @@ _THREADS = 2
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 
 
-def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, mend: str | None = None) -> None:
-    """Whether a set may be written there, without touching it; a synthetic one never takes the place of real images.
+def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, hint: str | None = None) -> None:
+    """Refuse a place where no set may be written, without touching it; a synthetic one never takes the place of real images.
 
     Raises:
         OutputError: the folder exists and `overwrite` is false, or it holds something that is no such set.
@@ -41,8 +41,8 @@ def refuse_folder(path: Path, *, overwrite: bool, synthetic: bool, mend: str | N
 
     refuse_existing(path, overwrite=True)  # what is no place for a folder, whatever may be replaced
     known = {ATTRIBUTES_FILE, METADATA_FILE, "train", "test", *listed_classes(path)}
-    refuse_stranger(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
-    refuse_existing(path, overwrite=overwrite, mend=mend)
+    check_replaceable(path, is_ours, "holds no synthetic set" if synthetic else "holds no set of ours", known)
+    refuse_existing(path, overwrite=overwrite, hint=hint)
 
 
 def check_folder(
@@ -53,7 +53,7 @@ def check_folder(
     overwrite: bool,
     labels: Iterable[int] | None = None,
 ) -> None:
-    """Whether `FolderWriter` would write there, with its arguments.
+    """Refuse what `FolderWriter` would refuse, with its arguments.
 
     Raises:
         OutputError: as it would.
@@ -98,7 +98,7 @@ class FolderWriter:
 
     def __enter__(self) -> FolderWriter:
         with contextlib.ExitStack() as stack:
-            folder = whole_folder(self._path, overwrite=self._overwrite, scratch=self._scratch)
+            folder = atomic_folder(self._path, overwrite=self._overwrite, scratch=self._scratch)
             self._part = stack.enter_context(folder)
             self._metadata = stack.enter_context((self._part / METADATA_FILE).open("w", encoding="utf-8"))
             write_attributes(self._part, self._class_names, self._attributes)

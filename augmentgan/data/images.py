@@ -55,12 +55,12 @@ class LabelledImages:
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(names):
             bad = int(labels.min()) if labels.min() < 0 else int(labels.max())
             raise DataError(f"label {bad} is out of range; {len(names)} class names allow 0 to {len(names) - 1}")
-        for name, column, mend in (
+        for name, column, hint in (
             ("split", self.split, ""),
             ("group", self.group, "; number the groups (numpy.unique with return_inverse)"),
         ):
             if column is not None:
-                object.__setattr__(self, name, _whole_numbers(name, column, mend))
+                object.__setattr__(self, name, _whole_numbers(name, column, hint))
         columns = {"split": self.split, "group": self.group, **self.extra}
         for name, column in columns.items():
             if column is not None and len(column) != len(images):
@@ -127,11 +127,11 @@ class LabelledImages:
         return digest.hexdigest()
 
 
-def _whole_numbers(name: str, column: NDArray[Any], mend: str) -> NDArray[np.int64]:
+def _whole_numbers(name: str, column: NDArray[Any], hint: str) -> NDArray[np.int64]:
     """A column (n,) as int64, as a file gives it back: another type would be another fingerprint."""
     values = np.asarray(column)
     if values.dtype.kind not in "iub" or values.ndim != 1:
         raise DataError(
-            f"{name} has dtype {values.dtype} and shape {values.shape}; whole numbers (n,) are needed{mend}"
+            f"{name} has dtype {values.dtype} and shape {values.shape}; whole numbers (n,) are needed{hint}"
         )
     return values.astype(np.int64, copy=False)

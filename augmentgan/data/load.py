@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, oddities_ignored, probe, resize_array
+from augmentgan.data.decode import DEEP_MODES, Probe, Resize, decode, image_warnings_suppressed, probe, resize_array
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
 from augmentgan.data.sources import read_source
@@ -120,7 +120,7 @@ def probe_all(files: tuple[Path, ...]) -> tuple[list[Probe | None], dict[Path, s
             bad[file] = str(error)
             return None
 
-    with oddities_ignored(), ThreadPoolExecutor(_THREADS) as pool:
+    with image_warnings_suppressed(), ThreadPoolExecutor(_THREADS) as pool:
         probes = list(pool.map(one, files))
     return probes, bad
 
@@ -164,7 +164,7 @@ def read_files(
             bad[file] = str(error)
             return None
 
-    with oddities_ignored(), ThreadPoolExecutor(_THREADS) as pool:
+    with image_warnings_suppressed(), ThreadPoolExecutor(_THREADS) as pool:
         decoded = list(pool.map(one, listed.files))
     keep = [row for row, image in enumerate(decoded) if image is not None]
     if not keep:
@@ -214,7 +214,7 @@ def lost_test_part(listed: FileList, found: ReadFiles) -> DataError | None:
     if TEST not in (listed.split or ()) or found.data is None or found.data.is_split:
         return None
     return DataError(
-        f"folder {str(listed.root)!r}: all of its test images are bad files; mend some, or remove the test part"
+        f"folder {str(listed.root)!r}: all of its test images are bad files; repair some, or remove the test part"
     )
 
 

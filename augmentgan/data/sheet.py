@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from augmentgan.data.decode import oddities_ignored, opened, to_image
+from augmentgan.data.decode import image_warnings_suppressed, opened, to_image
 from augmentgan.errors import DataError, one_line, printable
-from augmentgan.files import whole_file
+from augmentgan.files import atomic_file
 
 MAX_ROWS = 40
 MOST_SHEET_PIXELS = 32_000_000
@@ -23,7 +23,7 @@ _GAP_PX, _LONGEST_NAME_PX, _LETTER_PX = 2, 160, 10
 
 def write_sheet(path: Path, rows: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> None:
     """Write `draw_sheet` as a PNG, whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         draw_sheet(rows, names).save(part, format="PNG")
 
 
@@ -33,7 +33,7 @@ def read_sheet(path: Path) -> Image.Image:
     Raises:
         DataError: not a PNG that can be read whole, or a larger one than we write.
     """
-    with oddities_ignored(), opened(path, ("PNG",), MOST_SHEET_PIXELS) as image:
+    with image_warnings_suppressed(), opened(path, ("PNG",), MOST_SHEET_PIXELS) as image:
         try:
             return image.convert("RGB")
         except Exception as error:  # decoders raise whatever a broken file brings them to

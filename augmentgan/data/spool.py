@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from augmentgan.errors import DataError, OutputError
-from augmentgan.files import read_json, remove, whole_file, write_errors_explained, write_json
+from augmentgan.files import atomic_file, os_errors_as_output_error, read_json, remove, write_json
 from augmentgan.locks import only_process
 from augmentgan.names import LOCK_FILE
 
@@ -71,7 +71,7 @@ class Spool:
         if not self._waiting:
             return
         columns = {name: np.concatenate([rows[name] for rows in self._waiting]) for name in self._template}
-        with whole_file(self.folder / _piece_name(self._n_pieces)) as part:
+        with atomic_file(self.folder / _piece_name(self._n_pieces)) as part:
             part.write_bytes(safetensors.numpy.save(columns))
         self._n_pieces += 1
         self._waiting = []
@@ -109,12 +109,12 @@ def open_spool(out: Path, key: Mapping[str, Any], template: Rows) -> Iterator[Sp
     folder = out.with_name(f".{out.name}.partial")
     if folder.is_symlink():
         raise OutputError(f"{str(folder)!r} is a link, and rows are not kept through links; remove it")
-    with write_errors_explained(out):
+    with os_errors_as_output_error(out):
         folder.mkdir(parents=True, exist_ok=True)
     busy = OutputError(f"output {str(out)!r} is being written by another process; wait for it or name another --out")
     try:
         with contextlib.ExitStack() as stack:
-            with write_errors_explained(out):
+            with os_errors_as_output_error(out):
                 stack.enter_context(only_process(folder, busy))
             # while it is ours: afterwards it may be another process's
             stack.callback(_remove_empty, folder)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from augmentgan.data.arrays import numbered_classes
-from augmentgan.data.decode import GREY_MODES, Resize, oddities_ignored, to_square
+from augmentgan.data.decode import GREY_MODES, Resize, image_warnings_suppressed, to_square
 from augmentgan.data.digits import digits
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.data.load import check_size, working_size
@@ -203,7 +203,7 @@ def _images(
     side = size_px or (LARGEST_AUTOMATIC_SIZE if known.photos else min(first.size))
     channels = 1 if first.mode in GREY_MODES else 3
     images = np.empty((len(rows), side, side, channels), dtype=np.uint8)
-    with oddities_ignored():
+    with image_warnings_suppressed():
         for at, row in enumerate(rows.tolist()):
             images[at] = to_square(read(row), Path(name) / str(row), side, channels, resize)
     return images

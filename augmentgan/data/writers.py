@@ -13,7 +13,7 @@ from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
 from augmentgan.data.image_folder import FolderWriter, check_folder, refuse_folder, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import OutputError, did_you_mean
-from augmentgan.files import refuse_existing, whole_folder
+from augmentgan.files import atomic_folder, refuse_existing
 
 Format = Literal["hdf5", "folder"]
 
@@ -54,24 +54,24 @@ def open_writer(
 
 
 def refuse_place(
-    path: Path, format: Format, *, overwrite: bool, synthetic: bool = True, mend: str | None = None
+    path: Path, format: Format, *, overwrite: bool, synthetic: bool = True, hint: str | None = None
 ) -> None:
-    """Whether a set may be written there, without touching it: known before the work begins.
+    """Refuse a place where no set may be written, without touching it: known before the work begins.
 
     Args:
         path: the file or folder.
         format: of the set.
         overwrite: whether an earlier set there may be replaced.
         synthetic: whether it is one of samples, which in a folder takes no other's place.
-        mend: what the user can do, see `refuse_existing`.
+        hint: what the user can do, see `refuse_existing`.
 
     Raises:
         OutputError: what is there may not be replaced.
     """
     if _checked(format) == "folder":
-        refuse_folder(path, overwrite=overwrite, synthetic=synthetic, mend=mend)
+        refuse_folder(path, overwrite=overwrite, synthetic=synthetic, hint=hint)
     else:
-        refuse_existing(path, overwrite=overwrite, file=True, mend=mend)
+        refuse_existing(path, overwrite=overwrite, file=True, hint=hint)
 
 
 def save(
@@ -103,7 +103,7 @@ def save(
         _save_folder(data, path, attributes, overwrite)
         return
     check_folder(path, data.class_names, attributes, overwrite=overwrite)
-    with whole_folder(path, overwrite=overwrite) as part:
+    with atomic_folder(path, overwrite=overwrite) as part:
         write_attributes(part, data.class_names, attributes)
         for name, which in (("train", TRAIN), ("test", TEST)):
             _save_folder(data.part(which), part / name, attributes, overwrite=False)

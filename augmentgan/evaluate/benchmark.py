@@ -19,7 +19,7 @@ from augmentgan.evaluate.on_run import benchmark_of_run
 from augmentgan.evaluate.protocol import Progress, benchmark_from_scratch
 from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.run import Run
 from augmentgan.recipe import Recipe
 
@@ -39,7 +39,7 @@ def run_benchmark(
     out: str | Path | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     command: str | None = None,
-    team: Team = ALONE,
+    world: World = SINGLE_PROCESS,
     processes: int | None = 1,
     overwrite: bool = False,
 ) -> BenchmarkReport:
@@ -63,13 +63,13 @@ def run_benchmark(
         out: the folder for data; `runs/benchmark` where left out. A run's result goes into its own folder.
         on_progress: called as work gets done, for data.
         command: what the user typed, kept with the result.
-        team: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
-        processes: how many repeats and sizes a team of one works on at once, each in a process of its own; None: on the CPU as many as
+        world: the processes that share the repeats (`augmentgan.gan.distributed`); the first one writes the result.
+        processes: how many repeats and sizes are worked on at once without torchrun, each in a process of its own; None: on the CPU as many as
             there are cores and memory for, elsewhere one. A script that asks for more than one keeps its main part behind `if __name__ == "__main__":`.
         overwrite: start anew, also in a folder that holds another benchmark; a run's other benchmarks keep what they have finished.
 
     Raises:
-        DataError: no test images, an unknown arm or classifier, fewer than two repeats, an unusable seed or number of processes, workers of a team, or sizes
+        DataError: no test images, an unknown arm or classifier, fewer than two repeats, an unusable seed or number of processes, workers under torchrun, or sizes
             that the data cannot give.
         ExtraError: `classifier` is "pretrained", whose extra is not installed.
         OutputError: the folder cannot be written, or `out` holds something that is no benchmark.
@@ -83,9 +83,9 @@ def run_benchmark(
         raise DataError(f"--classifier {classifier!r} is not known; known: {', '.join(CLASSIFIERS)}")
     if processes is not None and processes < 1:
         raise DataError(f"--processes {processes}: at least 1 is needed")
-    if team.size > 1 and processes is not None and processes > 1:
+    if world.size > 1 and processes is not None and processes > 1:
         raise DataError(
-            f"--processes {processes}: torchrun's {team.size} processes share the repeats already; leave it out"
+            f"--processes {processes}: torchrun's {world.size} processes share the repeats already; leave it out"
         )
     request = Request(
         repeats=repeats,
@@ -95,7 +95,7 @@ def run_benchmark(
         classifier=classifier,
         on_row=on_row or (lambda row: None),
         command=command,
-        team=team,
+        world=world,
         processes=processes,
         overwrite=overwrite,
     )

@@ -10,12 +10,12 @@ from typing import Any
 
 from augmentgan.errors import RunError
 from augmentgan.files import (
+    check_replaceable,
     has_key,
+    os_errors_as_output_error,
     read_json,
     refuse_existing,
-    refuse_stranger,
     remove,
-    write_errors_explained,
     write_json,
 )
 from augmentgan.gan.run import Run
@@ -27,7 +27,7 @@ from augmentgan.names import FITS_FOLDER, OF_A_BENCHMARK, PROTOCOL_FILE
 def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Mark the folder as this benchmark's, or check that it is, and keep other processes from writing into it.
 
-    More repeats, sizes and arms may always be added. The lock is that of one process, whose workers and team write for it.
+    More repeats, sizes and arms may always be added. The lock is that of one process, which writes for its workers and for other ranks.
 
     Args:
         out: the folder; made if need be.
@@ -40,9 +40,9 @@ def claimed(out: Path, key: dict[str, Any], *, overwrite: bool) -> Iterator[None
     """
     if not out.exists():
         refuse_existing(out, overwrite=False)  # a place that has no name, or a link that leads nowhere
-    with write_errors_explained(out):
+    with os_errors_as_output_error(out):
         if not is_free(out, PROTOCOL_FILE) and (overwrite or not (out / PROTOCOL_FILE).exists()):
-            refuse_stranger(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
+            check_replaceable(out, lambda folder: has_key(folder / PROTOCOL_FILE, "recipe"), "holds no benchmark")
     with locked(out, "benchmark"):
         _mark(out, json.loads(json.dumps(key)), overwrite=overwrite)
         yield

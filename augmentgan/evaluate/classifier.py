@@ -16,13 +16,13 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
-from augmentgan.evaluate.mixing import loss_weights, row_masses, stratified_rows
-from augmentgan.evaluate.networks import announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.mixing import loss_weights, sampling_probabilities, stratified_rows
+from augmentgan.evaluate.networks import build_classifier, separate_statistics, set_n_synthetic
 from augmentgan.evaluate.pretrained import PURPOSE, VIEWS, Pretrained
 from augmentgan.gan.backbone import require_backbone
 from augmentgan.gan.device import keep_freed_memory, random_state_kept, resolve_precision, to_device
 from augmentgan.gan.networks import to_unit
-from augmentgan.gan.recording import Recording
+from augmentgan.gan.recording import CUDAGraphRunner
 from augmentgan.sections import ResolvedBenchmarkSection
 
 PREDICTION_BATCH = 128  # what fits into the cache; on a CPU larger ones are slower
@@ -75,7 +75,9 @@ class TrainingImages:
         self.weights = torch.from_numpy(loss_weights(arm, real.counts)).float()[labels[order]].to(device)
         self.is_synthetic = order >= len(real)
         self._cumulative = {
-            wish: torch.from_numpy(row_masses(arm, real.labels, synthetic, real.n_classes, wish))[order].cumsum(0)
+            wish: torch.from_numpy(sampling_probabilities(arm, real.labels, synthetic, real.n_classes, wish))[
+                order
+            ].cumsum(0)
             for wish in (share, 0.0)
         }
 
@@ -159,10 +161,10 @@ def train_classifier(
             F.cross_entropy(logits.float(), targets).backward()  # type: ignore[no-untyped-call]
 
         # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
-        recording = Recording(device, records=not separates)
+        recording = CUDAGraphRunner(device, uses_graphs=not separates)
         for step in range(steps):
             rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
-            announce_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
+            set_n_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
             rows = to_device(rows, device)
             # weighed before they are blended, for each of a pair has its own weight
             look = augmented if step < augmented_until else plain

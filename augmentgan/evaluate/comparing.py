@@ -51,7 +51,7 @@ def compare(
         arms: to compare.
         sizes: at which.
         imbalanced: whether rivals draw classes evenly.
-        shared_training: by size, the luck that repeats have in common (`statistics.shared_luck`); none where left out.
+        shared_training: by size, the luck that repeats have in common (`statistics.training_overlap_correlation`); none where left out.
     """
     found: list[Comparison] = []
     for metric in ("accuracy", "balanced_accuracy", *(["minority_recall"] if imbalanced else [])):

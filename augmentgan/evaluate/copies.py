@@ -31,7 +31,7 @@ class CopyJudge:
     """
 
     def __init__(self, train: LabelledImages, test: LabelledImages) -> None:
-        # an image that is there several times is its own next neighbour, beside which nothing would look like a copy
+        # a repeated image would be its own second neighbour, and then no sample would look like a copy
         different = {
             label: distinct_images(train.images[train.labels == label])
             for label in np.flatnonzero(train.counts).tolist()

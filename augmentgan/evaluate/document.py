@@ -13,7 +13,7 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.mixing import samples_offered
 from augmentgan.evaluate.results import BenchmarkReport
-from augmentgan.files import remove, write_errors_explained, write_json
+from augmentgan.files import os_errors_as_output_error, remove, write_json
 from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE
 from augmentgan.sections import ResolvedBenchmarkSection
 
@@ -24,7 +24,7 @@ def keep_result(folder: Path, report: BenchmarkReport) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with write_errors_explained(folder / BENCHMARK_PLOT_FILE):
+    with os_errors_as_output_error(folder / BENCHMARK_PLOT_FILE):
         remove(folder / BENCHMARK_PLOT_FILE)
     write_json(folder / BENCHMARK_FILE, report.to_json())
 

@@ -123,7 +123,7 @@ def evaluate_run(
         evaluator = Evaluator(train, run.test, run.recipe, device=device, seed=seed, features=features, on_step=on_step)
         result = evaluator(judged, learned)
         _picture_of_nearest(run, train, judged, evaluator.copies)
-        write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.moment})
+        write_json(run.folder / EVALUATE_FILE, {**result.to_json(), "generator": run.generator_version})
     return result
 
 

@@ -29,7 +29,7 @@ MOST_SAMPLE_BYTES = 5 << 29
 """The most that the samples of all classes may take together in a benchmark: some 200,000 at 64 px in colour."""
 
 
-def row_masses(
+def sampling_probabilities(
     arm: Arm, real_labels: NDArray[np.int64], synthetic: LabelledImages, n_classes: int, share: float
 ) -> NDArray[np.float64]:
     """How often each image comes up in a batch: (n_real + n_synthetic,), real images first, with sum 1.

@@ -89,7 +89,7 @@ def separate_statistics(network: nn.Module) -> nn.Module:
     return network
 
 
-def announce_synthetic(network: nn.Module, n_synthetic: int) -> None:
+def set_n_synthetic(network: nn.Module, n_synthetic: int) -> None:
     """Tell every `SplitNorm` how many rows at the end of the next batch are synthetic."""
     for module in network.modules():
         if isinstance(module, SplitNorm):

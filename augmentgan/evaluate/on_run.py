@@ -93,10 +93,10 @@ def _given(samples: LabelledImages) -> LabelledImages:
 def benchmark_of_run(run: Run, recipe: Recipe | None, request: Request) -> BenchmarkReport:
     """The benchmark of a run; see `benchmark.run_benchmark` for the arguments and errors."""
     section = _section(run, recipe, request.repeats, request.classifier)
-    seed, team = checked_seed(request.seed, section.repeats), request.team
+    seed, world = checked_seed(request.seed, section.repeats), request.world
     with contextlib.ExitStack() as stack:
         # first, for a folder that cannot be written would cost minutes; two at once would lose each other's finished classifiers
-        team.first_does(lambda: stack.enter_context(only_writer(run.folder)))
+        world.run_on_rank_zero(lambda: stack.enter_context(only_writer(run.folder)))
         chosen = chosen_arms(request.arms, imbalanced=is_imbalanced(run.train.counts))
         require_classifier(section.classifier, chosen)
         if not len(run.test):
@@ -105,10 +105,10 @@ def benchmark_of_run(run: Run, recipe: Recipe | None, request: Request) -> Bench
             )
         pieces = _pieces(run, section, chosen, resolve_device(request.device), seed)
         if request.overwrite:
-            team.first_does(pieces.finished.clear)
-        measured = measure_all(pieces, team, request.processes, on_message=lambda number, row: request.on_row(row))
+            world.run_on_rank_zero(pieces.finished.clear)
+        measured = measure_all(pieces, world, request.processes, on_message=lambda number, row: request.on_row(row))
         report = _report(run, section, chosen, measured, more={"seed": seed, "command": request.command})
-        if team.first:
+        if world.is_rank_zero:
             keep_result(run.folder, report)
     return report
 
@@ -179,7 +179,7 @@ def _report(
         protocol={
             **shared_protocol(section, arms, {per_class: counts}, run.test, len(run.test), imbalanced=imbalanced),
             "cross_fit": False,  # a run brings one generator
-            "generator": run.moment,
+            "generator": run.generator_version,
             "run": str(run.folder),
             "interval": "95 %, paired by repeat (validation folds and classifier are new in each) and by test image; the spread of generators is not in it",
             **more,

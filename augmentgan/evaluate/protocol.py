@@ -35,7 +35,7 @@ from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow
 from augmentgan.evaluate.sharing import measure_all
-from augmentgan.evaluate.statistics import shared_luck
+from augmentgan.evaluate.statistics import training_overlap_correlation
 from augmentgan.gan.device import resolve_device
 from augmentgan.gan.fit import fit
 from augmentgan.gan.training import Status
@@ -107,7 +107,7 @@ def benchmark_from_scratch(
         "version": augmentgan.__version__,
     }
     with contextlib.ExitStack() as stack:
-        request.team.first_does(lambda: stack.enter_context(claimed(out, key, overwrite=request.overwrite)))
+        request.world.run_on_rank_zero(lambda: stack.enter_context(claimed(out, key, overwrite=request.overwrite)))
         of_first = zip(draws[: len(sizes)], drawn, strict=False)
         counts = {draw.per_class or median_size(each): each for draw, each in of_first}
         filed = list(counts)
@@ -144,7 +144,7 @@ def benchmark_from_scratch(
                 "folder": str(out),
             },
         )
-        if request.team.first:
+        if request.world.is_rank_zero:
             keep_result(out, report)
     return report
 
@@ -255,7 +255,7 @@ def _measured(
         at_work.pop(pieces.draws[number].name, None)
         on_progress(Progress(dict(at_work), len(done), len(pieces)))
 
-    return measure_all(pieces, request.team, request.processes, on_message=hear, on_done=finish)
+    return measure_all(pieces, request.world, request.processes, on_message=hear, on_done=finish)
 
 
 def _samples(
@@ -305,7 +305,9 @@ def _report(
     new = "training draw, generator and classifier are new in each"
     # new splits share test images in turn, and what these add to the variance is more than enough (see the tests)
     shared = {
-        size: 0.0 if redrawn else shared_luck([draw.train for draw in draws[k :: len(sizes)]], data.labels)
+        size: 0.0
+        if redrawn
+        else training_overlap_correlation([draw.train for draw in draws[k :: len(sizes)]], data.labels)
         for k, size in enumerate(sizes)
     }
     same = [size for size, luck in shared.items() if luck > MOST_SHARED]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from augmentgan.evaluate.results import BenchmarkRow
-from augmentgan.gan.distributed import Team
+from augmentgan.gan.distributed import World
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Request:
     classifier: str | None
     on_row: Callable[[BenchmarkRow], object]
     command: str | None
-    team: Team
+    world: World
     processes: int | None
     overwrite: bool

@@ -1,4 +1,4 @@
-"""Who measures which piece of a benchmark: we alone, the processes of a team, or workers of our own."""
+"""Who measures which piece of a benchmark: this process alone, the ranks under torchrun, or worker processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from augmentgan.evaluate.piece import Measured
 from augmentgan.evaluate.workers import in_workers, n_workers
-from augmentgan.gan.distributed import Team
+from augmentgan.gan.distributed import World
 
 SAMPLE_COPIES = 4
 """How often a piece's samples are in memory, at most: the samples, those that a validation fold may use, and these sorted beside the real images."""
@@ -48,21 +48,22 @@ class Pieces(Protocol):
 
 def measure_all(
     pieces: Pieces,
-    team: Team,
+    world: World,
     processes: int | None,
     *,
     on_message: Callable[[int, Any], object],
     on_done: Callable[[int], object] = lambda number: None,
 ) -> list[dict[str, Measured]]:
-    """Measure all pieces; a team of one may have workers.
+    """Measure all pieces, in worker processes where torchrun has started no others.
 
     Others' pieces are found among the finished parts, so they need a folder that all can see.
 
     Args:
         pieces: what to measure.
-        team: the processes that share them; each measures every n-th.
-        processes: workers of our own; None: on the CPU as many as pay, elsewhere none.
-        on_message: called with a piece's number and what it told; of a team's pieces each process hears its own at once, and then what others finished.
+        world: the processes that share them; each measures every n-th.
+        processes: worker processes; None: on the CPU as many as pay, elsewhere none.
+        on_message: called with a piece's number and its message. Under torchrun each rank gets those of its own pieces at once, and
+            those of others when these are finished.
         on_done: called with the number of each piece that is done.
     """
 
@@ -72,11 +73,11 @@ def measure_all(
         return found
 
     numbers = range(len(pieces))
-    if team.size > 1:
-        ours = range(team.rank, len(pieces), team.size)
+    if world.size > 1:
+        ours = range(world.rank, len(pieces), world.size)
         for number in ours:
             measure(number, tells=True)
-        team.wait()
+        world.barrier()
         return [measure(number, tells=number not in ours) for number in numbers]
     on_cpu = pieces.device.type == "cpu"
     each = pieces.data_bytes + SAMPLE_COPIES * pieces.sample_bytes

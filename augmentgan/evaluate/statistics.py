@@ -120,7 +120,7 @@ def accuracy_with_interval(arm: Sequence[Correctness], *, balanced: bool, shared
     return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
-def shared_luck(draws: Sequence[Ints], labels: Ints) -> float:
+def training_overlap_correlation(draws: Sequence[Ints], labels: Ints) -> float:
     """Correlation of two training draws in the luck of their images, the mean over classes and pairs of draws.
 
     A draw of n images and one of m that have c in common: c / sqrt(n m), if what an image adds or takes does not depend on the others.
@@ -161,8 +161,8 @@ def _mean(
     squares = sum(float(of_image[mine].sum()) ** 2 / freedom for mine, freedom in zip(by_class, freedoms, strict=True))
     quantile = _Quantile(
         n_repeats - 1,
-        _freedom(variance, of_repeats**2 / (n_repeats - 1) + squares, [n_repeats - 1, *freedoms]),
-        _freedom(sum(float(of_image[mine].sum()) for mine in by_class), squares, freedoms),
+        _degrees_of_freedom(variance, of_repeats**2 / (n_repeats - 1) + squares, [n_repeats - 1, *freedoms]),
+        _degrees_of_freedom(sum(float(of_image[mine].sum()) for mine in by_class), squares, freedoms),
         of_repeats / variance,
     )
     error = variance**0.5
@@ -224,7 +224,7 @@ def _by_image(
     return _ByImage(means, residual, assumed, labels_of, estimated)
 
 
-def _freedom(variance: float, squares: float, least: Sequence[int]) -> float:
+def _degrees_of_freedom(variance: float, squares: float, least: Sequence[int]) -> float:
     """Satterthwaite's degrees of freedom of a sum of variances.
 
     Args:

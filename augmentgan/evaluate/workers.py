@@ -100,7 +100,7 @@ def in_workers(
         while at_work:
             for connection in cast(list[Connection], wait(list(at_work))):
                 job = at_work[connection]
-                kind, value = _heard(connection)
+                kind, value = _receive(connection)
                 if kind == "failed":
                     raise value
                 if kind == "told":
@@ -130,7 +130,7 @@ def _send(connection: Connection, what: Work | int) -> None:
         connection.send(what)
 
 
-def _heard(connection: Connection) -> tuple[str, Any]:
+def _receive(connection: Connection) -> tuple[str, Any]:
     with _loss_of_a_worker_explained():
         kind, value = connection.recv()
     return kind, value
@@ -161,12 +161,12 @@ def _work(connection: Connection, n_threads: int) -> None:
             except Exception as error:
                 if not isinstance(error, AugmentGANError):
                     error.add_note("in a worker:\n" + traceback.format_exc())
-                connection.send(("failed", _that_travels(error)))
+                connection.send(("failed", _picklable(error)))
                 return
             connection.send(("done", None))
 
 
-def _that_travels(error: Exception) -> Exception:
+def _picklable(error: Exception) -> Exception:
     """The error where it is ours or Python's own, otherwise its words: of other libraries' errors some cannot be sent, or not be made anew."""
     if isinstance(error, AugmentGANError) or type(error).__module__ == "builtins":
         return error

@@ -2,7 +2,7 @@
 
 The whole set lies on the device once, as uint8; a batch is an index and a conversion. Classes come up equally often, so that a
 class with 50 images is learned beside one with 500, except where that would show the few images of a class so often that
-they are learned by heart (`class_shares`). Neighbouring rows share a class, as the discriminator's minibatch statistic needs.
+they are memorised (`class_shares`). Neighbouring rows share a class, as the discriminator's minibatch statistic needs.
 """
 
 from __future__ import annotations

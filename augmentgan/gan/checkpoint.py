@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from augmentgan.errors import RunError, one_line, writable
-from augmentgan.files import is_special, whole_file, write_json
+from augmentgan.files import atomic_file, is_special, write_json
 from augmentgan.gan.device import random_state, set_random_state
 from augmentgan.gan.training import Trainer
 from augmentgan.names import NUMBERS_FILE, TENSORS_FILE
@@ -44,10 +44,10 @@ class Numbers:
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     """Write everything that training needs to go on: networks, average, optimisers, random states, counters."""
     tensors = {
-        **_named("generator", trainer.generator.state_dict()),
-        **_named("average", trainer.average.state_dict()),
-        **_named("chosen", trainer.chosen.state_dict()),
-        **_named("discriminator", trainer.discriminator.state_dict()),
+        **_prefixed("generator", trainer.generator.state_dict()),
+        **_prefixed("average", trainer.ema.state_dict()),
+        **_prefixed("chosen", trainer.chosen.state_dict()),
+        **_prefixed("discriminator", trainer.discriminator.state_dict()),
         **_optimizer_tensors("optimizer_generator", trainer.optimizer_generator),
         **_optimizer_tensors("optimizer_discriminator", trainer.optimizer_discriminator),
         "coverage.rows": trainer.coverage.rows,
@@ -77,7 +77,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Raises:
         OutputError: they cannot be written.
     """
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata)
         except SafetensorError as error:  # how safetensors reports a full disk
@@ -97,10 +97,11 @@ def restore_checkpoint(trainer: Trainer, folder: Path) -> None:
     """
     numbers, tensors = read_checkpoint(folder)
     try:
-        for name in ("generator", "average", "chosen", "discriminator"):
-            getattr(trainer, name).load_state_dict(_section(tensors, name))
+        trainer.ema.load_state_dict(_with_prefix(tensors, "average"))
+        for name in ("generator", "chosen", "discriminator"):
+            getattr(trainer, name).load_state_dict(_with_prefix(tensors, name))
         for name in ("optimizer_generator", "optimizer_discriminator"):
-            _restore_optimizer(getattr(trainer, name), _section(tensors, name), numbers.updates)
+            _restore_optimizer(getattr(trainer, name), _with_prefix(tensors, name), numbers.updates)
         rows, latents = tensors["coverage.rows"], tensors["coverage.latents"]
         fits = latents.shape == (len(rows), trainer.recipe.model.latent_dim) and latents.dtype == torch.float32
         fits = fits and bool(latents.isfinite().all()) and rows.dtype == torch.int64
@@ -186,14 +187,14 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
 
 def chosen_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The part of a checkpoint that samples come from (the average at the chosen look), as a state dict."""
-    return _section(tensors, "chosen")
+    return _with_prefix(tensors, "chosen")
 
 
-def _named(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in state.items()}
 
 
-def _section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix + "."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
 
 

@@ -27,7 +27,7 @@ def halve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _convolve(x, weight, bias, STRIDE)
 
 
-def keep(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv3x3_same(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The same side: x (n, c, h, w), weight (d, c, 3, 3), bias (d,) to (n, d, h, w)."""
     return _convolve(x, weight, bias, 1)
 
@@ -55,14 +55,14 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        of_x = of_weight = of_bias = None
+        grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            of_x = F.conv_transpose2d(gradient, weight, stride=ctx.stride, padding=PADDING)
+            grad_x = F.conv_transpose2d(gradient, weight, stride=ctx.stride, padding=PADDING)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(x, gradient, weight.shape[2], ctx.stride)
+            grad_weight = _weight_gradient(x, gradient, weight.shape[2], ctx.stride)
         if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum(dim=(0, 2, 3))
-        return of_x, of_weight, of_bias, None
+            grad_bias = gradient.sum(dim=(0, 2, 3))
+        return grad_x, grad_weight, grad_bias, None
 
 
 class _Double(torch.autograd.Function):
@@ -74,12 +74,12 @@ class _Double(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        of_x = of_weight = None
+        grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            of_x = F.conv2d(gradient, weight, stride=STRIDE, padding=PADDING)
+            grad_x = F.conv2d(gradient, weight, stride=STRIDE, padding=PADDING)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(gradient, x, KERNEL, STRIDE)
-        return of_x, of_weight
+            grad_weight = _weight_gradient(gradient, x, KERNEL, STRIDE)
+        return grad_x, grad_weight
 
 
 def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> Tensor:

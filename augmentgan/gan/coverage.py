@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augmentgan.gan.batches import BalancedBatches, drawn_in_runs
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.networks import GROUP, Generator, to_unit
 from augmentgan.sections import CoverageSection
 
@@ -41,11 +41,11 @@ class Coverage:
         return self.section.weight > 0 and update % self.section.refresh_updates == 0
 
     @torch.no_grad()
-    def match(self, generator: Generator, team: Team = ALONE) -> None:
+    def match(self, generator: Generator, world: World = SINGLE_PROCESS) -> None:
         """Draw latents for every real image of the pool (`POOL_IMAGES` or so, others each time) and keep, for each, the one whose sample lies nearest.
 
-        Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near. The processes of a
-        team share the generator's work, batch by batch, and all keep the same pairs.
+        Distances are Euclidean on 2x2-averaged pixels, so that a stroke one pixel off still counts as near. The processes
+        share the generator's work, batch by batch, and all keep the same pairs.
         """
         self.rows = self._pool()
         labels = self._labels[self.rows]
@@ -56,17 +56,17 @@ class Coverage:
         size_px, channels = self._batches.images.shape[1], self._batches.images.shape[3]
         generated = torch.zeros(n_candidates, channels * (size_px // 2) ** 2, device=device)  # (candidates, d)
         # batches mix the classes, as the data have them: normalisation statistics of one class alone would change the samples
-        for part in torch.split(torch.randperm(n_candidates), MATCHING_BATCH)[team.rank :: team.size]:
+        for part in torch.split(torch.randperm(n_candidates), MATCHING_BATCH)[world.rank :: world.size]:
             images = generator(candidates[part].to(device), candidate_labels[part].to(device))
             generated[part.to(device)] = _descriptor(images)
-        team.sum_(generated)
+        world.all_reduce_(generated)
         real = _descriptor(to_unit(self._batches.images[self.rows.to(device)]))  # (rows, d)
         self.latents = torch.empty(len(self.rows), self._latent_dim)
         for label in torch.unique(labels).tolist():
             mine, theirs = (labels == label).nonzero()[:, 0], (candidate_labels == label).nonzero()[:, 0]
             distances = torch.cdist(real[mine.to(device)], generated[theirs.to(device)])
             self.latents[mine] = candidates[theirs[distances.argmin(dim=1).cpu()]]
-        team.from_first(self.latents)  # where processors differ, so may the nearest of two that are as near
+        world.broadcast_(self.latents)  # where processors differ, so may the nearest of two that are as near
 
     def draw(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """A matched pair for each label (CPU, n,), which come in runs of `GROUP` of one class.

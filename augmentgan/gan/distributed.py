@@ -1,4 +1,4 @@
-"""Several processes at one job, started by torchrun: who we are, and the few things that processes say to each other.
+"""Several processes at one job, started by torchrun: the rank, the world size, and the few collectives that are needed.
 
     torchrun --nproc-per-node 2 -m augmentgan fit data/
 
@@ -28,26 +28,26 @@ LONGEST_WAIT = timedelta(days=3)
 
 
 @dataclass(frozen=True)
-class Team:
-    """The processes at one job, as one of them sees it; a team of one says nothing to anybody.
+class World:
+    """The processes at one job, as one of them sees it; with one process every collective is a no-op.
 
     All processes must call the same methods in the same order.
 
     Attributes:
-        rank: our number.
-        size: how many we are.
+        rank: number of this process.
+        size: number of processes (the world size).
     """
 
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether we are the one that writes, locks and displays."""
+    def is_rank_zero(self) -> bool:
+        """Whether this process is the one that writes, locks and displays."""
         return self.rank == 0
 
     def rows(self, n: int) -> slice:
-        """Our share of n rows; `check_batch` has made sure that n divides."""
+        """This process's share of n rows; `check_batch` has made sure that n divides."""
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
     def check_batch(self, batch_images: int, group: int) -> None:
@@ -63,14 +63,14 @@ class Team:
                 f"images of one class; use --set training.batch_images={-(-batch_images // step) * step} or fewer processes"
             )
 
-    def average(self, tensor: Tensor) -> Tensor:
+    def mean(self, tensor: Tensor) -> Tensor:
         """The mean over the processes, differentiable."""
         return tensor if self.size == 1 else cast(Tensor, _Sum.apply(tensor)) / self.size
 
-    def sum_(self, tensor: Tensor) -> Tensor:
+    def all_reduce_(self, tensor: Tensor) -> Tensor:
         """Replace a tensor by its sum over the processes."""
         if self.size > 1:
-            with _loss_of_a_process_explained():
+            with _lost_process_as_training_error():
                 dist.all_reduce(tensor)
         return tensor
 
@@ -79,61 +79,63 @@ class Team:
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = self.sum_(torch.cat([gradient.reshape(-1) for gradient in gradients])).div_(self.size)
+        flat = self.all_reduce_(torch.cat([gradient.reshape(-1) for gradient in gradients])).div_(self.size)
         for gradient, mean in zip(gradients, torch.split(flat, [each.numel() for each in gradients]), strict=True):
             gradient.copy_(mean.view(gradient.shape))
 
-    def any(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """Whether any process says so."""
-        return flag if self.size == 1 else bool(self.sum_(torch.tensor(int(flag))))  # on the CPU: no device waits
+        return (
+            flag if self.size == 1 else bool(self.all_reduce_(torch.tensor(int(flag))))
+        )  # on the CPU: no device waits
 
-    def from_first(self, tensor: Tensor) -> Tensor:
-        """Replace a tensor by the first process's."""
+    def broadcast_(self, tensor: Tensor) -> Tensor:
+        """Replace a tensor by that of rank zero."""
         if self.size > 1:
-            with _loss_of_a_process_explained():
+            with _lost_process_as_training_error():
                 dist.broadcast(tensor, 0)
         return tensor
 
-    def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Every process's tensor (all of one shape), in the order of their numbers."""
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """Every process's tensor (all of one shape), in the order of ranks."""
         if self.size == 1:
             return [tensor]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
-        with _loss_of_a_process_explained():
+        with _lost_process_as_training_error():
             dist.all_gather(found, tensor)
         return found
 
-    def first_does(self, action: Callable[[], object]) -> None:
-        """Let the first process do something while the others wait for it.
+    def run_on_rank_zero(self, action: Callable[[], object]) -> None:
+        """Run something on rank zero while the others wait for it.
 
         Raises:
             RunError: in the others, where it failed in the first, which has its own error.
         """
         failed = torch.tensor(0)
         try:
-            if self.first:
+            if self.is_rank_zero:
                 action()
         except BaseException:
             failed.fill_(1)
             raise
         finally:
-            self.from_first(failed)
+            self.broadcast_(failed)
         if failed:
             raise RunError("the first process could not go on; see its message")
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        self.any(False)
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        self.any_rank(False)
 
 
-ALONE = Team()
+SINGLE_PROCESS = World()
 
 
 @contextlib.contextmanager
-def joined(device: str) -> Iterator[tuple[Team, str]]:
-    """Our team and the device that is ours: under torchrun the processes that it started, otherwise we alone.
+def process_group(device: str) -> Iterator[tuple[World, str]]:
+    """Join the processes that torchrun started, if it did: the world and the device of this process.
 
-    Messages between devices go over nccl, between processors over gloo.
+    Collectives on GPUs go over nccl, on CPUs over gloo.
 
     Args:
         device: what the user asked for; "auto" and "cuda" become the process's own GPU, "auto" without one the CPU.
@@ -142,7 +144,7 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
         TrainingError: more processes than GPUs, or a device that they cannot share.
     """
     if not dist.is_available() or not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
-        yield ALONE, device
+        yield SINGLE_PROCESS, device
         return
     if device in ("auto", "cuda") and torch.cuda.is_available():
         n_gpus, processes = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -158,10 +160,10 @@ def joined(device: str) -> Iterator[tuple[Team, str]]:
     # Imported after our group, it would keep gloo's threads alive to the interpreter's end, where freeing a tensor aborts the process
     importlib.import_module("torch.distributed.nn.functional")
     on_cuda = device.startswith("cuda")
-    with _loss_of_a_process_explained():
+    with _lost_process_as_training_error():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=LONGEST_WAIT)
     try:
-        yield Team(dist.get_rank(), dist.get_world_size()), device
+        yield World(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()
 
@@ -172,7 +174,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.clone()
-        with _loss_of_a_process_explained():
+        with _lost_process_as_training_error():
             dist.all_reduce(total)
         return total
 
@@ -182,7 +184,7 @@ class _Sum(torch.autograd.Function):
 
 
 @contextlib.contextmanager
-def _loss_of_a_process_explained() -> Iterator[None]:
+def _lost_process_as_training_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

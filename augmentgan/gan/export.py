@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import augmentgan
 from augmentgan.errors import OutputError
 from augmentgan.extras import require_extra
-from augmentgan.files import has_key, whole_file, write_json
+from augmentgan.files import atomic_file, has_key, write_json
 from augmentgan.gan.checkpoint import write_tensors
 from augmentgan.gan.networks import Generator, to_uint8
 from augmentgan.gan.run import Run, model_fingerprint
@@ -56,7 +56,7 @@ def write_onnx(run: Run, path: Path, pixels: Pixels = "uint8") -> float:
             f"the ONNX graph differs from the generator by {difference:.3g} (at most {TOLERANCE[pixels]:g} is usable), so "
             f"{str(path)!r} was not written; try another version of torch or onnxruntime"
         )
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_bytes(model.SerializeToString())
     return difference
 

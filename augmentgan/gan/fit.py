@@ -20,7 +20,7 @@ from augmentgan.errors import TrainingError, is_out_of_memory
 from augmentgan.gan.checkpoint import has_checkpoint, read_numbers, restore_checkpoint, save_checkpoint
 from augmentgan.gan.choice import Choice, is_regular
 from augmentgan.gan.device import random_state_kept, resolve_device
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.diversity import Diversity, diversity
 from augmentgan.gan.networks import GROUP, require_networks
 from augmentgan.gan.run import Run
@@ -37,7 +37,7 @@ from augmentgan.gan.run_folder import (
 )
 from augmentgan.gan.sampling import calibrate_for_sampling, concatenated, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
-from augmentgan.gan.watch import Rollback, Trouble, Watch, check_weights, slow_down
+from augmentgan.gan.watch import Rollback, TrainingFailure, Watch, check_weights, slow_down
 from augmentgan.names import RUN_FILE, sheet_of
 from augmentgan.recipe import Recipe, ResolvedRecipe, load_recipe
 
@@ -59,7 +59,7 @@ def fit(
     on_plan: Callable[[Plan], object] | None = None,
     on_status: Callable[[Status], object] | None = None,
     on_rollback: Callable[[Rollback], object] | None = None,
-    team: Team = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Run:
     """Learn a class-conditional generator; a run in `out` with the same data and recipe is continued.
 
@@ -77,13 +77,13 @@ def fit(
         overwrite: start over where `out` holds a run, this one or another.
         max_time_s: stop cleanly after this many seconds; the same call continues.
         should_stop: asked after every update; when true, training saves and returns, and the same call continues.
-        as_marked: take the split of the data as it is, as for those of a run (`repeat_of`); otherwise training images that the test
-            part holds too, or nearly, are left out.
+        as_marked: use the split of the data as it is, to repeat a run (`repeat_of`); otherwise training images that are (nearly) in
+            the test part too are left out.
         command: what the user typed, kept in run.json.
-        on_plan: called once, with everything that was settled, before anything is learned or written.
+        on_plan: called once, with everything that was settled, before anything is trained or written.
         on_status: called with every `Status`.
         on_rollback: called when training went wrong and goes on from the last good checkpoint, more gently.
-        team: the processes that learn together (`augmentgan.gan.distributed`); the first one writes, and is told of status.
+        world: the processes that learn together (`augmentgan.gan.distributed`); the first one writes, and is told of status.
 
     Returns:
         The run, finished or stopped by `max_time_s` or `should_stop`.
@@ -99,7 +99,7 @@ def fit(
     images = data if isinstance(data, LabelledImages) else load_for(settings, Path(data))
     plan, where = plan_fit(images, settings, seed, as_marked=as_marked), resolve_device(device)
     folder = Path(out)
-    team.check_batch(plan.recipe.training.batch_images, GROUP)
+    world.check_batch(plan.recipe.training.batch_images, GROUP)
     require_networks(plan.recipe)
     if on_plan:
         on_plan(plan)
@@ -109,42 +109,42 @@ def fit(
             stack.enter_context(only_writer(folder))
             prepare(folder, plan, overwrite, command, where)
 
-        team.first_does(begin)
+        world.run_on_rank_zero(begin)
         stack.enter_context(random_state_kept(where))
         stack.enter_context(_memory_errors_explained(plan.recipe))
         started = time.monotonic()
 
         def stopping() -> bool:
             out_of_time = max_time_s is not None and time.monotonic() - started > max_time_s
-            return team.any(out_of_time or (should_stop is not None and should_stop()))
+            return world.any_rank(out_of_time or (should_stop is not None and should_stop()))
 
         while True:
-            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), plan.seed, where, team)
+            trainer = Trainer(plan.recipe, plan.data.part(TRAIN), plan.seed, where, world)
             if has_checkpoint(folder):
                 restore_checkpoint(trainer, folder)
-            _check_shared(team, folder, trainer.updates)
+            _check_shared(world, folder, trainer.updates)
             slow_down(trainer, read_rollbacks(folder))
             try:
                 _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
                 break
-            except Trouble as trouble:
-                team.first_does(functools.partial(roll_back, folder, trouble, trainer.updates))
-                if on_rollback and team.first:
+            except TrainingFailure as trouble:
+                world.run_on_rank_zero(functools.partial(roll_back, folder, trouble, trainer.updates))
+                if on_rollback and world.is_rank_zero:
                     on_rollback(read_rollbacks(folder)[-1])
                 del trainer  # its memory is the next one's
-        team.wait()
+        world.barrier()
     return Run(folder, str(where))
 
 
-def _check_shared(team: Team, folder: Path, updates: int) -> None:
+def _check_shared(world: World, folder: Path, updates: int) -> None:
     """Notice processes with folders of their own, by how far the runs in them have come: they would average gradients of different weights.
 
     Raises:
         TrainingError: they see runs of different moments, or one of them none.
     """
     mine = torch.tensor(updates if (folder / RUN_FILE).exists() else -1)
-    first = team.from_first(mine.clone())
-    if team.any(bool(mine != first)):
+    first = world.broadcast_(mine.clone())
+    if world.any_rank(bool(mine != first)):
         raise TrainingError(
             f"the processes of this job see different runs in {str(folder)!r}; put --out on a disk that all machines share"
         )
@@ -155,8 +155,8 @@ def _learn(
 ) -> None:
     training = plan.recipe.training
     train = plan.data.part(TRAIN)
-    writes = trainer.team.first
-    trainer.team.first_does(lambda: forget_after(folder, trainer.updates))
+    writes = trainer.world.is_rank_zero
+    trainer.world.run_on_rank_zero(lambda: forget_after(folder, trainer.updates))
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
     choice = Choice(event for event in read_events(folder) if is_regular(event["updates"], training))
     while trainer.updates < training.updates:

@@ -18,7 +18,7 @@ from augmentgan.data.fill import checked_counts
 from augmentgan.data.spool import Rows, open_spool
 from augmentgan.data.writers import Format, open_writer, refuse_place
 from augmentgan.errors import DataError, OutputError
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.run import Run
 from augmentgan.gan.sampling import BATCH, SampleBatch, sample_together
@@ -76,7 +76,7 @@ def write_samples(
     refuses: Refusal | None = None,
     judges: Sequence[Judge] = (),
     on_batch: Callable[[SampleBatch], object] | None = None,
-    team: Team = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> int:
     """Generate `counts[label]` samples of each class into `out`.
 
@@ -95,7 +95,7 @@ def write_samples(
         refuses: which samples must not be written; the next ones by number take their places.
         judges: each adds columns, such as `evaluate.teachers.Teachers`.
         on_batch: called with every batch that was written, those made before an interruption included.
-        team: the processes that share the work (`augmentgan.gan.distributed`); the first one writes, and is told of batches.
+        world: the processes that share the work (`augmentgan.gan.distributed`); the first one writes, and is told of batches.
 
     Returns:
         The number of images written.
@@ -106,7 +106,7 @@ def write_samples(
         RunError: the run has no usable checkpoint.
     """
     out, counts = Path(out), checked_counts(counts, run.class_names)
-    team.first_does(lambda: refuse_place(out, format, overwrite=overwrite))
+    world.run_on_rank_zero(lambda: refuse_place(out, format, overwrite=overwrite))
     nearest = NearestReal(run.train.images)
     attributes = run.provenance(seed, command)
     key = _key(run, attributes, counts, refuses, judges)
@@ -130,9 +130,9 @@ def write_samples(
             for rows in output.kept(counts):
                 tell(rows)
 
-        team.first_does(begin)
-        tally.as_the_first(team)
-        for batch in _missing(run, counts, seed, refuses, tally, team):
+        world.run_on_rank_zero(begin)
+        tally.synchronise(world)
+        for batch in _missing(run, counts, seed, refuses, tally, world):
             for output in outputs:
                 rows: Rows = {
                     "images": batch.images,
@@ -145,7 +145,7 @@ def write_samples(
                     rows |= judge(batch.images, batch.labels)
                 output.add(rows)
                 tell(rows)
-    team.wait()
+    world.barrier()
     return sum(counts.values())
 
 
@@ -188,10 +188,10 @@ class _Tally:
             self.made[label] += int(mine.sum())
             self.next_number[label] = int(batch.sample_index[mine].max()) + 1
 
-    def as_the_first(self, team: Team) -> None:
+    def synchronise(self, world: World) -> None:
         """Know what the first process knows."""
         for counted in (self.made, self.next_number):
-            known = team.from_first(torch.tensor(list(counted.values()), dtype=torch.int64))
+            known = world.broadcast_(torch.tensor(list(counted.values()), dtype=torch.int64))
             counted.update(zip(counted, known.tolist(), strict=True))
 
 
@@ -248,12 +248,12 @@ class _Output:
 
 
 def _missing(
-    run: Run, counts: Mapping[int, int], seed: int | None, refuses: Refusal | None, tally: _Tally, team: Team
+    run: Run, counts: Mapping[int, int], seed: int | None, refuses: Refusal | None, tally: _Tally, world: World
 ) -> Iterator[SampleBatch]:
     """The samples that are not written yet, in the order of their numbers."""
     if refuses is None:
-        return run.sample(counts, seed, sum(tally.made.values()), team)
-    return _accepted(run, counts, seed, refuses, dict(tally.made), dict(tally.next_number), team)
+        return run.sample(counts, seed, sum(tally.made.values()), world)
+    return _accepted(run, counts, seed, refuses, dict(tally.made), dict(tally.next_number), world)
 
 
 def _accepted(
@@ -263,7 +263,7 @@ def _accepted(
     refuses: Refusal,
     n_made: Mapping[int, int],
     next_number: Mapping[int, int],
-    team: Team,
+    world: World,
 ) -> Iterator[SampleBatch]:
     """`counts[label]` samples of each class that are not refused, in the order of their numbers, after those made."""
     for label, wanted in counts.items():
@@ -272,7 +272,7 @@ def _accepted(
         numbers = (
             (labels, np.arange(number, number + BATCH, dtype=np.int64)) for number in itertools.count(first, BATCH)
         )
-        for batch in sample_together(run.generator, numbers, run.sampling_seed(seed), team) if missing else ():
+        for batch in sample_together(run.generator, numbers, run.sampling_seed(seed), world) if missing else ():
             number = int(batch.sample_index[0])
             if number > MOST_CANDIDATES * wanted + BATCH:
                 name = run.class_names[label]
@@ -281,7 +281,7 @@ def _accepted(
                     "or look at augmentgan evaluate"
                 )
             # one answer for all: teachers learned in two processes need not agree, and batches must stay in step
-            refused = team.from_first(torch.from_numpy(refuses.judge(batch.images, batch.labels).astype(np.uint8)))
+            refused = world.broadcast_(torch.from_numpy(refuses.judge(batch.images, batch.labels).astype(np.uint8)))
             kept = np.flatnonzero(refused.numpy() == 0)[:missing]
             yield SampleBatch(batch.images[kept], batch.labels[kept], batch.sample_index[kept])
             missing -= len(kept)

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from augmentgan.gan.backbone import require_backbone
-from augmentgan.gan.convolutions import double, halve, keep
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.convolutions import conv3x3_same, double, halve
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.projected import MIXED_CHANNELS, PURPOSE, ProjectedDiscriminator
 from augmentgan.recipe import ResolvedRecipe
 
@@ -72,17 +72,17 @@ class ConditionalBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
         self.momentum: float | None = None  # set by `calibrate` while it measures
 
-    def forward(self, x: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
-        """Normalise x (n, c, h, w), our part of the team's batch, apply the scale and shift of each row's class, and rectify."""
+    def forward(self, x: Tensor, labels: Tensor, world: World = SINGLE_PROCESS) -> Tensor:
+        """Normalise x (n, c, h, w), this rank's part of the batch, apply the scale and shift of each row's class, and rectify."""
         scale, shift = self.scale(labels), self.shift(labels)  # (n, c)
         learns = self.training and self.momentum is None and torch.is_grad_enabled()
-        if learns and team.size == 1 and x.device.type == "cpu":
+        if learns and world.size == 1 and x.device.type == "cpu":
             return cast(Tensor, _NormaliseAndRectify.apply(x, scale, shift))
         if not self.training:  # statistics, scale and shift in one pass
             scale = scale * torch.rsqrt(self.running_var + EPSILON)
             shift = shift - self.running_mean * scale
-        elif team.size > 1:
-            mean, variance = _statistics(x, team)
+        elif world.size > 1:
+            mean, variance = _statistics(x, world)
             scale = scale * torch.rsqrt(variance + EPSILON)
             shift = shift - mean * scale
         elif self.momentum is None:
@@ -104,9 +104,9 @@ def _spread(values: Tensor, dtype: torch.dtype) -> Tensor:
 class _NormaliseAndRectify(torch.autograd.Function):
     """relu(scale * (x - mean) / deviation + shift), with the mean and deviation (c,) of the batch.
 
-    Normalisation and scale share their backward: with g the gradient of what is rectified and y the normalised x, the gradients of shift
-    and scale are the sums of g and g y over an image's places, and normalisation's own (Ioffe & Szegedy 2015, arXiv 1502.03167, section 3)
-    needs no other sums over the batch than those, times the scale.
+    Normalisation and scale share their backward: with g the gradient before the ReLU and y the normalised x, the gradients of shift and
+    scale are the sums of g and of g y over an image's pixels, and the gradient of normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167,
+    section 3) needs no other sums over the batch than those, times the scale.
     """
 
     @staticmethod
@@ -122,17 +122,17 @@ class _NormaliseAndRectify(torch.autograd.Function):
         y, rectified, scale, inverse = ctx.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, rectified, 0)
         of_shift = gradient.sum(dim=(2, 3)).to(scale.dtype)
-        of_scale = (gradient * y).sum(dim=(2, 3)).to(scale.dtype)
+        grad_scale = (gradient * y).sum(dim=(2, 3)).to(scale.dtype)
         n_places = y.numel() / y.shape[1]
-        mean, slope = ((scale * each).sum(dim=0) / n_places for each in (of_shift, of_scale))  # (c,)
+        mean, slope = ((scale * each).sum(dim=0) / n_places for each in (of_shift, grad_scale))  # (c,)
         centred = torch.addcmul(_spread(-inverse * mean, y.dtype), y, _spread(-inverse * slope, y.dtype))
-        return torch.addcmul(centred, gradient, _spread(inverse * scale, y.dtype)), of_scale, of_shift
+        return torch.addcmul(centred, gradient, _spread(inverse * scale, y.dtype)), grad_scale, of_shift
 
 
-def _statistics(x: Tensor, team: Team) -> tuple[Tensor, Tensor]:
+def _statistics(x: Tensor, world: World) -> tuple[Tensor, Tensor]:
     """Mean and variance (c,) of x (n, c, h, w) over the rows of all processes."""
     variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-    mean, square = team.average(torch.stack([mean, variance + mean.square()])).unbind()
+    mean, square = world.mean(torch.stack([mean, variance + mean.square()])).unbind()
     return mean, (square - mean.square()).clamp_min(0.0)
 
 
@@ -180,7 +180,7 @@ class Generator(nn.Module):
         nn.init.normal_(self.label.weight, std=0.5)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, latents: Tensor, labels: Tensor, team: Team = ALONE) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor, world: World = SINGLE_PROCESS) -> Tensor:
         """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1].
 
         In training these are our rows of the batch of all processes, whose statistics normalise it.
@@ -189,9 +189,9 @@ class Generator(nn.Module):
             latents = latents * self.truncation
         x = self.dense(torch.cat([latents, self.label(labels)], dim=1))
         x = x.view(latents.shape[0], self.base, self.base, -1).permute(0, 3, 1, 2)  # (n, c, base, base), channels last
-        x = self.norm[0](x, labels, team)
+        x = self.norm[0](x, labels, world)
         for up, norm in zip(self.up, self.norm[1:], strict=True):
-            x = norm(double(x, cast(Tensor, up.weight)), labels, team)
+            x = norm(double(x, cast(Tensor, up.weight)), labels, world)
         return torch.tanh(cast(Tensor, self.to_image(x)))
 
 
@@ -238,7 +238,7 @@ def _as_matrix(weight: Tensor) -> Tensor:
 class Discriminator(nn.Module):
     """(image, label) to a logit of "this is a real image of that class": the detective.
 
-    With `names_classes` the same features also say which class an image is of: an auxiliary classifier (Odena et al. 2017, arXiv
+    With `with_class_head` the same features also say which class an image is of: an auxiliary classifier (Odena et al. 2017, arXiv
     1610.09585) beside the projection of the label.
     """
 
@@ -251,7 +251,7 @@ class Discriminator(nn.Module):
         width: int,
         spectral_norm: bool = True,
         minibatch_stddev: bool = True,
-        names_classes: bool = False,
+        with_class_head: bool = False,
     ) -> None:
         super().__init__()
         n_halvings = (size_px // base_size(size_px)).bit_length() - 1
@@ -267,7 +267,7 @@ class Discriminator(nn.Module):
         self.label = nn.Embedding(n_classes, features)
         weights = [module.weight for module in (*self.down, self.last, self.to_logit, self.label)]
         self.spectral = nn.ModuleList(SpectralNorm(cast(Tensor, w)) for w in weights) if spectral_norm else None
-        self.to_classes = nn.Linear(features, n_classes) if names_classes else None
+        self.to_classes = nn.Linear(features, n_classes) if with_class_head else None
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -285,7 +285,7 @@ class Discriminator(nn.Module):
         for convolution, weight in zip(self.down, down, strict=True):
             x = F.leaky_relu(halve(x, weight, cast(nn.Conv2d, convolution).bias), LEAK)
         of_features = last[:, : x.shape[1]].contiguous(memory_format=torch.channels_last)
-        y = keep(x, of_features, self.last.bias)
+        y = conv3x3_same(x, of_features, self.last.bias)
         if self.minibatch_stddev:
             y = y + _convolved_constant(within_class_stddev(x), last[:, x.shape[1] :], x.shape[2])
         x = F.leaky_relu(y, LEAK)
@@ -378,7 +378,7 @@ def build_discriminator(recipe: ResolvedRecipe, n_classes: int) -> Discriminator
             width=width,
             spectral_norm=model.spectral_norm,
             minibatch_stddev=model.minibatch_stddev,
-            names_classes=recipe.objective.class_weight > 0,
+            with_class_head=recipe.objective.class_weight > 0,
         )
 
     if model.discriminator == "projected":

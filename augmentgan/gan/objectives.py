@@ -119,17 +119,17 @@ def lecam_penalty(real: Tensor, fake: Tensor, anchors: Tensor) -> Tensor:
     return F.relu(real - anchors[1]).square().mean() + F.relu(anchors[0] - fake).square().mean()
 
 
-def class_loss(of_classes: Tensor, labels: Tensor) -> Tensor:
+def class_loss(class_logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of the classes that the discriminator names (Odena et al. 2017, arXiv 1610.09585, equation 3).
 
     The discriminator minimises it on real images alone, whose labels are true; the generator on its own images. (The source has both
     players minimise it on both.)
 
     Args:
-        of_classes: logits of the classes, (n, k).
+        class_logits: logits of the classes, (n, k).
         labels: (n,).
     """
-    return F.cross_entropy(of_classes, labels)
+    return F.cross_entropy(class_logits, labels)
 
 
 def probabilities(objective: ObjectiveSection, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

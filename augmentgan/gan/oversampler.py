@@ -1,4 +1,4 @@
-"""Over-sampling as imbalanced-learn does it, by a generator that is learned from the images at hand."""
+"""Over-sampling as imbalanced-learn does it, by a generator that is trained on the images at hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from imblearn.over_sampling.base import BaseOverSampler  # noqa: E402  # where i
 
 
 class GANOverSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-learn has no types
-    """Adds images of the classes that lack some, made by a DCGAN learned from X.
+    """Adds images of the classes that lack some, made by a DCGAN trained on X.
 
     Every image of X is learned from: in a `Pipeline` of imbalanced-learn this happens inside each fold, so that nothing of
     a test fold is seen. At least two images of each class are needed.

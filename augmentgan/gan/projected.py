@@ -48,10 +48,10 @@ class ProjectedDiscriminator(nn.Module):
     def logits_and_classes(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits (n, 3), and those of the classes (n, n_classes), the mean over the scales, where heads name classes."""
         backbone = self._frozen[0].to(images.device)
-        logits, of_classes = [], []
+        logits, class_logits = [], []
         for number, (seen, head) in enumerate(zip(backbone.maps(images), self.heads, strict=True)):
             mixed = F.conv2d(seen / MAP_SPREAD, getattr(self, f"mixing_{number}"))
             found, named = cast(_LogitsAndClasses, head.logits_and_classes)(mixed, labels)
             logits.append(found)
-            of_classes += [] if named is None else [named]
-        return torch.stack(logits, dim=1), torch.stack(of_classes).mean(dim=0) if of_classes else None
+            class_logits += [] if named is None else [named]
+        return torch.stack(logits, dim=1), torch.stack(class_logits).mean(dim=0) if class_logits else None

@@ -22,28 +22,28 @@ SWITCH = "AUGMENTGAN_CUDA_GRAPHS"
 """Environment variable: with 0 nothing is recorded. It is no setting of a recipe, for results do not depend on it."""
 
 WARM_UP_CALLS = 3
-"""Calls before the recording, in which libraries choose their kernels and optimisers make their moments."""
+"""Calls before the capture, in which libraries choose their kernels and optimisers make their moments."""
 
 
-def can_record(device: torch.device) -> bool:
+def can_use_cuda_graphs(device: torch.device) -> bool:
     """Whether steps are recorded there: on CUDA devices, unless `AUGMENTGAN_CUDA_GRAPHS` is 0."""
     return device.type == "cuda" and os.environ.get(SWITCH, "1") != "0"
 
 
-class Recording:
-    """Calls a function of tensors, which a CUDA device records and replays; on other devices it is only called.
+class CUDAGraphRunner:
+    """Calls a function of tensors, which on a CUDA device is captured as a CUDA graph and replayed; on other devices it is only called.
 
     The function may draw random numbers on the device and change tensors that outlive it. It must not wait for the device, and whatever
     else it does in Python is done in the first calls alone: a replay repeats kernels, with the random state going on as it would have.
 
     Args:
         device: where it works.
-        records: False: it is only called.
+        uses_graphs: False: the function is only called, on CUDA too.
     """
 
-    def __init__(self, device: torch.device, *, records: bool = True) -> None:
+    def __init__(self, device: torch.device, *, uses_graphs: bool = True) -> None:
         self._device = device
-        self._records = records and can_record(device)
+        self._uses_graphs = uses_graphs and can_use_cuda_graphs(device)
         self._calls = 0
         self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -60,7 +60,7 @@ class Recording:
         Raises:
             TrainingError: the device, its driver or a library cannot record the function.
         """
-        if not self._records:
+        if not self._uses_graphs:
             function(*(to_device(each, self._device) for each in inputs))
             return
         with torch.cuda.device(self._device):  # streams, recordings and random states are the current device's
@@ -79,10 +79,10 @@ class Recording:
             assert held.shape == given.shape, (held.shape, given.shape)
             held.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
         if self._graph is None:
-            self._graph = self._recorded(function, self._stream)
+            self._graph = self._capture(function, self._stream)
         self._graph.replay()
 
-    def _recorded(self, function: Callable[..., None], stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+    def _capture(self, function: Callable[..., None], stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         try:
             with (

@@ -1,4 +1,4 @@
-"""A run: one generator learned from one data set, in one folder."""
+"""A run: one generator trained on one data set, in one folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from augmentgan.errors import DataError, RunError, writable
 from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import Numbers, chosen_of, has_checkpoint, read_checkpoint, read_numbers
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import read_events, read_info
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, concatenated, sample_batches
@@ -42,7 +42,7 @@ class Run:
         info: what run.json says.
         recipe: the recipe as resolved for the data.
         seed: of splitting, learning and, unless another is given, sampling.
-        finished: whether it has learned for all of its updates.
+        finished: whether all of its updates are done.
         data: its images at working size, with their split.
 
     Raises:
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def train(self) -> LabelledImages:
-        """The real images that the generator learned from."""
+        """The real images that the generator was trained on."""
         return self.data.part(TRAIN)
 
     @property
@@ -160,7 +160,7 @@ class Run:
         return filling(str(fill), self.train.counts, self.class_names, classes)
 
     def sample(
-        self, counts: Mapping[int, int], seed: int | None = None, start: int = 0, team: Team = ALONE
+        self, counts: Mapping[int, int], seed: int | None = None, start: int = 0, world: World = SINGLE_PROCESS
     ) -> Iterator[SampleBatch]:
         """Batches of samples, class after class, without the first `start`; a number always gives the same image.
 
@@ -169,7 +169,7 @@ class Run:
             RunError: the run has no usable checkpoint.
         """
         wanted = checked_counts(counts, self.class_names)
-        return sample_batches(self.generator, wanted, self.sampling_seed(seed), start, team)
+        return sample_batches(self.generator, wanted, self.sampling_seed(seed), start, world)
 
     def sampling_seed(self, seed: int | None = None) -> int:
         """The seed itself, or the run's where none is given.
@@ -197,17 +197,20 @@ class Run:
         return LabelledImages(made.images, made.labels, self.class_names, extra={SAMPLE_INDEX: made.sample_index})
 
     @property
-    def moment(self) -> dict[str, int]:
-        """Which of its generators samples now come from: how long it has learned, and when that one was looked at."""
+    def generator_version(self) -> dict[str, int]:
+        """Which generator samples now come from: the updates so far, and the update of the chosen checkpoint."""
         numbers = self._numbers()
         return {
             "updates": 0 if numbers is None else numbers.updates,
             "chosen_updates": self.chosen_look.get("updates", 0),
         }
 
-    def learned(self) -> str:
-        """How long it learned, in words, and from when the generator is where that is another moment."""
-        updates, chosen = self.moment["updates"], self.chosen_look.get("updates", self.moment["updates"])
+    def training_summary(self) -> str:
+        """The number of updates, in words, and that of the generator where it is an earlier one."""
+        updates, chosen = (
+            self.generator_version["updates"],
+            self.chosen_look.get("updates", self.generator_version["updates"]),
+        )
         return f"{updates} updates" + (f", generator of update {chosen}" if chosen != updates else "")
 
     def provenance(self, seed: int | None = None, command: str | None = None) -> dict[str, str | int]:
@@ -220,7 +223,7 @@ class Run:
             "data_fingerprint": str(self.info["data_fingerprint"]),
             "model_fingerprint": model_fingerprint(generator),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": writable(command or f"augmentgan generate --run {self.folder} ({self.learned()})"),
+            "command": writable(command or f"augmentgan generate --run {self.folder} ({self.training_summary()})"),
         }
 
 

@@ -23,20 +23,20 @@ from augmentgan.data.plan import Plan
 from augmentgan.errors import OutputError, RunError, TrainingError, writable
 from augmentgan.files import (
     append_line,
+    atomic_file,
+    check_replaceable,
     is_run,
     is_special,
+    os_errors_as_output_error,
     parse_json,
     read_json,
-    refuse_stranger,
     remove,
-    whole_file,
-    write_errors_explained,
     write_json,
 )
 from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
 from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.training import Status
-from augmentgan.gan.watch import Rollback, Trouble, next_rollback, parse_rollbacks
+from augmentgan.gan.watch import Rollback, TrainingFailure, next_rollback, parse_rollbacks
 from augmentgan.locks import only_process
 from augmentgan.names import (
     DATA_FILE,
@@ -52,8 +52,8 @@ from augmentgan.names import (
 )
 from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
 
-BEFORE = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0, ("benchmark", "classic_until"): 1.0}
-"""What runs did whose recipe lacks a key, for today's default may be another."""
+LEGACY_DEFAULTS = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0, ("benchmark", "classic_until"): 1.0}
+"""Values that runs used before these recipe keys existed; today's defaults may differ."""
 
 FORMAT = 1
 """Of run.json; a newer one is refused."""
@@ -73,7 +73,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
-    """Whether a fit may go into the folder, without touching it.
+    """Refuse a folder that no fit may go into, without touching it.
 
     Raises:
         OutputError: it holds something that is not a run.
@@ -85,9 +85,9 @@ def check_place(folder: Path, plan: Plan, *, overwrite: bool) -> None:
 
 
 def _refuse_others(folder: Path) -> None:
-    with write_errors_explained(folder):
+    with os_errors_as_output_error(folder):
         if not is_free(folder, RUN_FILE):
-            refuse_stranger(folder, is_run, "is not a run folder")
+            check_replaceable(folder, is_run, "is not a run folder")
 
 
 @contextlib.contextmanager
@@ -207,30 +207,30 @@ def _clear(folder: Path) -> None:
 
 def _check_same(folder: Path, plan: Plan) -> None:
     info = read_info(folder)
-    mend = "use --overwrite to start over or --out for another folder"
+    hint = "use --overwrite to start over or --out for another folder"
     changed = _changed(info["recipe"], plan.recipe.model_dump())
     if info["data_fingerprint"] != plan.fingerprint:
         # a setting of the data may be all that differs, and may also follow from other data
         of_data = ", ".join(key for key in changed if key.startswith("data."))
         settings = f", or with other settings ({of_data})" if of_data else ""
-        raise RunError(f"run {str(folder)!r} was made from other data, split or seed{settings}; {mend}")
+        raise RunError(f"run {str(folder)!r} was made from other data, split or seed{settings}; {hint}")
     # not in the fingerprint where nothing of the data is drawn
     if info["seed"] != plan.seed:
-        raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {mend}")
+        raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {hint}")
     if changed == ["training.updates"]:
         planned, wanted = info["recipe"]["training"]["updates"], plan.recipe.training.updates
         if wanted < planned:
             raise RunError(
-                f"run {str(folder)!r} was made for {planned} updates, not {wanted}; --resume goes on with those, or {mend}"
+                f"run {str(folder)!r} was made for {planned} updates, not {wanted}; --resume goes on with those, or {hint}"
             )
     elif changed:
         raise RunError(
-            f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {mend}"
+            f"run {str(folder)!r} was made with another recipe, or other defaults ({', '.join(changed[:4])}); {hint}"
         )
 
 
 def _adopt(folder: Path, recipe: ResolvedRecipe, command: str | None) -> None:
-    """Take over what may change in a run: for how many updates it is to learn, and by which command, and how it is to be measured."""
+    """Apply what may change in an existing run: the number of updates, with the command that changed it, and the benchmark's settings."""
     info, wanted = read_info(folder), recipe.model_dump()
     longer = info["recipe"]["training"]["updates"] != wanted["training"]["updates"]
     if longer or info["recipe"]["benchmark"] != wanted["benchmark"]:
@@ -281,7 +281,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             raise ValueError("class names are not strings")
         if len(names) > MOST_CLASSES:  # networks are as large as the names are many
             raise ValueError("there are too many classes")
-        for (section, key), value in BEFORE.items():
+        for (section, key), value in LEGACY_DEFAULTS.items():
             if isinstance(info["recipe"], dict) and isinstance(info["recipe"].get(section), dict):
                 info["recipe"][section].setdefault(key, value)
         ResolvedRecipe.model_validate(info["recipe"])
@@ -306,7 +306,7 @@ def read_rollbacks(folder: Path) -> list[Rollback]:
     return parse_rollbacks(read_info(folder).get("rollbacks", []))
 
 
-def roll_back(folder: Path, trouble: Trouble, from_updates: int) -> Rollback:
+def roll_back(folder: Path, trouble: TrainingFailure, from_updates: int) -> Rollback:
     """Record the return to the checkpoint that is on the disk, or to the beginning where there is none.
 
     Raises:
@@ -377,5 +377,5 @@ def forget_after(folder: Path, updates: int) -> None:
             remove(sheet)
     if (folder / EVENTS_FILE).exists():
         kept = [event for event in read_events(folder) if event["updates"] <= updates]
-        with whole_file(folder / EVENTS_FILE) as part:
+        with atomic_file(folder / EVENTS_FILE) as part:
             part.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")

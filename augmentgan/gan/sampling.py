@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augmentgan.gan.batches import classes_at
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.networks import Generator, calibrate, to_uint8
 
 BATCH = 64
@@ -92,7 +92,7 @@ def calibrate_for_sampling(generator: Generator, shares: Tensor, seed: int) -> N
 
 
 def sample_batches(
-    generator: Generator, counts: Mapping[int, int], seed: int, start: int = 0, team: Team = ALONE
+    generator: Generator, counts: Mapping[int, int], seed: int, start: int = 0, world: World = SINGLE_PROCESS
 ) -> Iterator[SampleBatch]:
     """Make `counts[label]` samples of each class, numbered from 0, class after class.
 
@@ -101,7 +101,7 @@ def sample_batches(
         counts: samples wanted for each label.
         seed: the sampling seed.
         start: how many samples at the beginning of that sequence to leave out.
-        team: the processes that share the work.
+        world: the processes that share the work.
 
     Yields:
         Batches of at most `BATCH` images, in every process.
@@ -116,18 +116,18 @@ def sample_batches(
             classes = np.searchsorted(ends, places, side="right") - 1
             yield labels[classes], places - ends[classes]
 
-    return sample_together(generator, wanted(), seed, team)
+    return sample_together(generator, wanted(), seed, world)
 
 
 def sample_together(
-    generator: Generator, wanted: Iterator[SampleRows], seed: int, team: Team = ALONE
+    generator: Generator, wanted: Iterator[SampleRows], seed: int, world: World = SINGLE_PROCESS
 ) -> Iterator[SampleBatch]:
     """The samples of each item, in order and in every process; each process makes every n-th batch."""
-    while turns := list(itertools.islice(wanted, team.size)):
-        ours = sample_rows(generator, *turns[min(team.rank, len(turns) - 1)], seed)
+    while turns := list(itertools.islice(wanted, world.size)):
+        ours = sample_rows(generator, *turns[min(world.rank, len(turns) - 1)], seed)
         images = np.zeros((BATCH, *ours.images.shape[1:]), dtype=np.uint8)  # messages are all of one length
         images[: len(ours.images)] = ours.images
-        for (labels, numbers), made in zip(turns, team.gather(torch.from_numpy(images)), strict=False):
+        for (labels, numbers), made in zip(turns, world.all_gather(torch.from_numpy(images)), strict=False):
             yield SampleBatch(made.numpy()[: len(labels)], labels, numbers)
 
 

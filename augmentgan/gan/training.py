@@ -2,7 +2,7 @@
 
 One update is the article's round. The discriminator sees a batch of real and of generated images and learns to tell
 them apart; then it is frozen, and the generator learns to be taken for real. Beside that stands the coverage term
-(`augmentgan.gan.coverage`). The samples come from a running average of the generator.
+(`augmentgan.gan.coverage`). The samples come from an exponential moving average (EMA) of the generator's weights.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from augmentgan.gan import augment, objectives
 from augmentgan.gan.batches import BalancedBatches, class_shares
 from augmentgan.gan.coverage import Coverage, coverage_loss
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, resolve_precision
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.networks import GROUP, Generator, build_discriminator, build_generator
-from augmentgan.gan.recording import Recording, can_record
+from augmentgan.gan.recording import CUDAGraphRunner, can_use_cuda_graphs
 from augmentgan.recipe import ResolvedRecipe
 
 ANCHOR_DECAY = 0.99
@@ -67,37 +67,42 @@ class Status:
 
 
 class Trainer:
-    """Both networks, their optimisers, the generator average, the average that was chosen, and the counters.
+    """Both networks, their optimisers, the generator's EMA, the EMA that was chosen, and the counters.
 
     Args:
         recipe: a resolved recipe.
         data: the training images, at the recipe's size; every class has at least one.
         seed: initial weights and every draw follow from it.
         device: where to learn.
-        team: the processes that share the work; all draw the numbers of the whole batch and work on their rows of it.
+        world: the processes that share the work; all draw the numbers of the whole batch and work on their rows of it.
 
     Raises:
         RecipeError: the batch cannot be shared evenly.
     """
 
     def __init__(
-        self, recipe: ResolvedRecipe, data: LabelledImages, seed: int, device: torch.device, team: Team = ALONE
+        self,
+        recipe: ResolvedRecipe,
+        data: LabelledImages,
+        seed: int,
+        device: torch.device,
+        world: World = SINGLE_PROCESS,
     ) -> None:
-        team.check_batch(recipe.training.batch_images, GROUP)
+        world.check_batch(recipe.training.batch_images, GROUP)
         torch.manual_seed(seed)
         keep_freed_memory()
         allow_tf32(device)
-        self.recipe, self.device, self.team = recipe, device, team
-        self._rows = team.rows(recipe.training.batch_images)
+        self.recipe, self.device, self.world = recipe, device, world
+        self._rows = world.rows(recipe.training.batch_images)
         self.generator = build_generator(recipe, data.n_classes).to(device)
         self.discriminator = build_discriminator(recipe, data.n_classes).to(device)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.chosen = copy.deepcopy(self.average)
+        self.ema = copy.deepcopy(self.generator).requires_grad_(False)
+        self.chosen = copy.deepcopy(self.ema)
         training = recipe.training
-        records = can_record(device) and team.size == 1  # messages to other processes are not kernels
-        self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device, records)
+        uses_graphs = can_use_cuda_graphs(device) and world.size == 1  # messages to other processes are not kernels
+        self.optimizer_generator = _adam(self.generator, training.learning_rate_generator, recipe, device, uses_graphs)
         self.optimizer_discriminator = _adam(
-            self.discriminator, training.learning_rate_discriminator, recipe, device, records
+            self.discriminator, training.learning_rate_discriminator, recipe, device, uses_graphs
         )
         self.batches = BalancedBatches(data, class_shares(data.counts, training), seed, device)
         self.coverage = Coverage(recipe.coverage, self.batches, recipe.model.latent_dim)
@@ -113,7 +118,7 @@ class Trainer:
         self.chosen_plan: int | None = recipe.training.updates
         self.seconds = 0.0
         self._sums = torch.zeros(5, device=device)
-        self._recording = Recording(device, records=records)
+        self._recording = CUDAGraphRunner(device, uses_graphs=uses_graphs)
         self._summed = 0
         self._since = time.perf_counter()
 
@@ -121,9 +126,9 @@ class Trainer:
         """One round: `n_discriminator_updates` for the discriminator, then one for the generator."""
         if self.coverage.due(self.updates):
             with self._autocast():
-                self.coverage.match(self.generator, self.team)
+                self.coverage.match(self.generator, self.world)
         self._recording(self._play, *self._drawn())
-        self._average_generator()
+        self._update_ema()
         self.updates += 1
         self._summed += 1
 
@@ -154,7 +159,7 @@ class Trainer:
             # the generator's own turn reuses the images that the discriminator has just judged, with their graph
             last = turn == n_discriminator - 1
             with contextlib.nullcontext() if last else torch.no_grad(), self._autocast():
-                fake = self.generator(latents, labels, self.team)
+                fake = self.generator(latents, labels, self.world)
             loss_d, logits_real, logits_fake = self._discriminator_update(
                 self.batches.real_images(rows), fake.detach(), labels
             )
@@ -168,17 +173,17 @@ class Trainer:
         # one pass over both: no layer of the discriminator mixes rows of different groups
         both = self._augmented(torch.cat([real, fake.to(real.dtype)]), 2)
         with self._autocast():
-            logits, of_classes = self.discriminator.logits_and_classes(both, labels.repeat(2))
+            logits, class_logits = self.discriminator.logits_and_classes(both, labels.repeat(2))
         logits_real, logits_fake = logits.chunk(2)
         loss = objectives.discriminator_loss(objective, logits_real, logits_fake)
         penalised = loss
-        if of_classes is not None:
-            penalised = penalised + objective.class_weight * objectives.class_loss(of_classes[: len(real)], labels)
+        if class_logits is not None:
+            penalised = penalised + objective.class_weight * objectives.class_loss(class_logits[: len(real)], labels)
         if objective.r1_weight:
             penalised = penalised + objective.r1_weight * self._r1(both[: len(real)], labels)
         if objective.lecam_weight:
             means = torch.stack([logits_real.mean(), logits_fake.mean()]).detach()
-            self.anchors.lerp_(self.team.average(means), 1 - ANCHOR_DECAY)
+            self.anchors.lerp_(self.world.mean(means), 1 - ANCHOR_DECAY)
             lecam = objectives.lecam_penalty(logits_real, logits_fake, self.anchors)
             penalised = penalised + objective.lecam_weight * lecam
         if objective.loss == "wasserstein" and objective.gradient_penalty_weight:
@@ -186,26 +191,26 @@ class Trainer:
             penalised = penalised + weight * self._gradient_penalty(both[: len(real)], both[len(real) :], labels)
         self.optimizer_discriminator.zero_grad(set_to_none=True)
         penalised.backward()  # type: ignore[no-untyped-call]
-        self.team.average_gradients(self.discriminator.parameters())
+        self.world.average_gradients(self.discriminator.parameters())
         self.optimizer_discriminator.step()
         return loss.detach(), logits_real.detach(), logits_fake.detach()
 
     def _generator_update(self, fake: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.discriminator.requires_grad_(False)  # frozen: no gradient for its weights is computed
         with self._autocast():
-            logits, of_classes = self.discriminator.logits_and_classes(self._augmented(fake.float(), 1), labels)
+            logits, class_logits = self.discriminator.logits_and_classes(self._augmented(fake.float(), 1), labels)
         loss = objectives.generator_loss(self.recipe.objective, logits)
         loss_coverage = torch.zeros((), device=self.device)
         if len(targets):
             loss_coverage = coverage_loss(fake[: len(targets)], targets)
             # the mean over the processes is to be the mean over all pairs, of which some have more
-            loss_coverage = loss_coverage * (len(targets) * self.team.size / self._n_matched)
+            loss_coverage = loss_coverage * (len(targets) * self.world.size / self._n_matched)
         self.optimizer_generator.zero_grad(set_to_none=True)
         whole = loss + self.recipe.coverage.weight * loss_coverage
-        if of_classes is not None:
-            whole = whole + self.recipe.objective.class_weight * objectives.class_loss(of_classes, labels)
+        if class_logits is not None:
+            whole = whole + self.recipe.objective.class_weight * objectives.class_loss(class_logits, labels)
         whole.backward()  # type: ignore[no-untyped-call]
-        self.team.average_gradients(self.generator.parameters())
+        self.world.average_gradients(self.generator.parameters())
         self.optimizer_generator.step()
         return loss.detach(), loss_coverage.detach()
 
@@ -228,15 +233,15 @@ class Trainer:
         return augment.apply(drawn, images)
 
     @torch.no_grad()
-    def _average_generator(self) -> None:
+    def _update_ema(self) -> None:
         # the ramp of TensorFlow's ExponentialMovingAverage(num_updates): early weights are forgotten quickly
         decay = min(self.recipe.training.average_decay, (1 + self.updates) / (10 + self.updates))
-        pair = [list(network.parameters()) for network in (self.average, self.generator)]
+        pair = [list(network.parameters()) for network in (self.ema, self.generator)]
         get_ema_multi_avg_fn(decay)(*pair, self.updates)  # type: ignore[no-untyped-call]
 
     def status(self) -> Status:
         """Means since the last call, over all processes; `augmentgan.gan.watch` judges them."""
-        sums = self.team.sum_(self._sums) / self.team.size
+        sums = self.world.all_reduce_(self._sums) / self.world.size
         loss_d, loss_g, loss_coverage, d_real, d_fake = (sums / max(1, self._summed)).tolist()
         now = time.perf_counter()
         elapsed = now - self._since
@@ -258,9 +263,9 @@ class Trainer:
         )
 
     def choose(self) -> None:
-        """Make the present average the generator that samples come from."""
+        """Make the present EMA the generator that samples come from."""
         self.chosen_updates, self.chosen_plan = self.updates, self.recipe.training.updates
-        self.chosen.load_state_dict(self.average.state_dict())
+        self.chosen.load_state_dict(self.ema.state_dict())
 
     @contextlib.contextmanager
     def paused_clock(self) -> Iterator[None]:
@@ -284,5 +289,5 @@ def _adam(
 
 
 def sampler_of(trainer: Trainer) -> Generator:
-    """A copy of the generator average that sampling may calibrate and keep."""
-    return copy.deepcopy(trainer.average)
+    """A copy of the EMA that sampling may calibrate and keep."""
+    return copy.deepcopy(trainer.ema)

@@ -34,11 +34,11 @@ PATIENCE = 10
 """Lines of events.jsonl in a row after which a discriminator that is too sure, or blind, is taken to stay so."""
 
 
-class Trouble(TrainingError):
+class TrainingFailure(TrainingError):
     """Training went wrong.
 
     Attributes:
-        reason: what was seen, without a mend.
+        reason: what was seen, without what to do.
         gentler_generator: what to multiply the generator's learning rate by; the discriminator's is multiplied by `GENTLER`.
     """
 
@@ -85,7 +85,7 @@ class Watch:
             if "rollback" in event:  # what came before was answered by it
                 self._doubts.clear()
             elif all(isinstance(event.get(key), float) for key in ("loss_d", "d_real", "d_fake")):
-                self._doubts.append(self._doubt(event["loss_d"], event["d_real"], event["d_fake"]))
+                self._doubts.append(self._warning_sign(event["loss_d"], event["d_real"], event["d_fake"]))
 
     @property
     def in_doubt(self) -> bool:
@@ -96,24 +96,24 @@ class Watch:
         """Take a status.
 
         Raises:
-            Trouble: a loss is no number or has exploded, or the discriminator has been too sure, or blind, for long.
+            TrainingFailure: a loss is no number or has exploded, or the discriminator has been too sure, or blind, for long.
         """
         losses = {"discriminator": status.loss_d, "generator": status.loss_g, "coverage": status.loss_coverage or 0.0}
         for name, value in losses.items():
             if not math.isfinite(value):
-                raise Trouble(f"the {name} loss became {value} before update {status.updates}")
+                raise TrainingFailure(f"the {name} loss became {value} before update {status.updates}")
             if abs(value) > EXPLODED:
-                raise Trouble(f"the {name} loss exploded to {value:.3g} before update {status.updates}")
-        self._doubts.append(self._doubt(status.loss_d, status.d_real, status.d_fake))
+                raise TrainingFailure(f"the {name} loss exploded to {value:.3g} before update {status.updates}")
+        self._doubts.append(self._warning_sign(status.loss_d, status.d_real, status.d_fake))
         lately = self._doubts[-PATIENCE:]
         if len(lately) == PATIENCE and all(lately):
             only_discriminator = self._doubts[-1] == _TOO_SURE
-            raise Trouble(
+            raise TrainingFailure(
                 f"{self._doubts[-1]}, for {PATIENCE} statuses up to update {status.updates}",
                 gentler_generator=1.0 if only_discriminator else GENTLER,
             )
 
-    def _doubt(self, loss_d: float, d_real: float, d_fake: float) -> str | None:
+    def _warning_sign(self, loss_d: float, d_real: float, d_fake: float) -> str | None:
         if self._has_floor and loss_d < VANISHED:
             return _TOO_SURE
         return _BLIND if abs(d_real - d_fake) < BLIND else None
@@ -127,13 +127,13 @@ def check_weights(trainer: Trainer) -> None:
     """Refuse weights that are no numbers; they must never reach a checkpoint.
 
     Raises:
-        Trouble: a weight or statistic is not finite.
+        TrainingFailure: a weight or statistic is not finite.
     """
-    networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "average": trainer.average}
+    networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "average": trainer.ema}
     for name, network in networks.items():
         tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.is_floating_point()]
         if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
-            raise Trouble(f"weights of the {name} became no numbers before update {trainer.updates}")
+            raise TrainingFailure(f"weights of the {name} became no numbers before update {trainer.updates}")
 
 
 def slow_down(trainer: Trainer, rollbacks: Sequence[Rollback]) -> None:
@@ -148,7 +148,7 @@ def slow_down(trainer: Trainer, rollbacks: Sequence[Rollback]) -> None:
                 group["lr"] = rate
 
 
-def next_rollback(trouble: Trouble, before: Sequence[Rollback], from_updates: int, to_updates: int) -> Rollback:
+def next_rollback(trouble: TrainingFailure, before: Sequence[Rollback], from_updates: int, to_updates: int) -> Rollback:
     """The rollback that answers a trouble.
 
     Raises:

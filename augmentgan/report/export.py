@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from augmentgan.data.sheet import write_sheet
 from augmentgan.errors import OutputError
-from augmentgan.files import refuse_existing, refuse_stranger, whole_file, whole_folder
+from augmentgan.files import atomic_file, atomic_folder, check_replaceable, refuse_existing
 from augmentgan.gan.export import CONFIG_FILE, WEIGHTS_FILE, Pixels, is_exported, write_onnx, write_safetensors
 from augmentgan.gan.run import Run
 from augmentgan.names import ONNX_FILE
@@ -78,14 +78,14 @@ def export_run(
         raise OutputError(f"format {format!r} is not known; use onnx or safetensors")
     path = Path(out) if out is not None else run.folder / "model"
     known = {WEIGHTS_FILE, CONFIG_FILE, CARD_FILE, SAMPLES_FILE}
-    refuse_stranger(path, is_exported, "holds no exported model", known)
+    check_replaceable(path, is_exported, "holds no exported model", known)
     refuse_existing(path, overwrite=overwrite)
     card = model_card(run, license)
-    with whole_folder(path, overwrite=overwrite) as part:
+    with atomic_folder(path, overwrite=overwrite) as part:
         write_safetensors(run, part)
         samples = run.generate(_COLUMNS)
         rows = [samples.images[samples.labels == label] for label in range(samples.n_classes)]
         write_sheet(part / SAMPLES_FILE, rows, run.class_names)
-        with whole_file(part / CARD_FILE) as file:
+        with atomic_file(part / CARD_FILE) as file:
             file.write_text(card, encoding="utf-8")
     return Export(str(path), format, None, None, (path / WEIGHTS_FILE).stat().st_size)

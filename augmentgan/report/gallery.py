@@ -118,7 +118,7 @@ def _morph(run: Run) -> Picture:
 
 def _timelapse(run: Run) -> Picture | None:
     """The sample sheets in the order of training; the same latents in every frame."""
-    learned = run.moment["updates"]
+    learned = run.generator_version["updates"]
     files = [file for file in sheets_of(run.folder) if int(file.stem) <= learned]
     if len(files) < 2:
         return None

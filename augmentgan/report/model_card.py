@@ -54,7 +54,7 @@ def model_card(run: Run, license: str = UNKNOWN_LICENSE) -> str:
         "",
         f"Makes {recipe.data.size_px}x{recipe.data.size_px} {colour} images of {len(run.class_names)} classes. Made with "
         f"augmentgan {augmentgan.__version__}, recipe {_plain(recipe.name)}, "
-        f"{run.learned()}, seed {run.seed}.",
+        f"{run.training_summary()}, seed {run.seed}.",
         "",
         "![Samples, one row a class](samples.png)",
         "",

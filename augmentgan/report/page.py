@@ -13,7 +13,7 @@ from augmentgan.data.sheet import draw_sheet
 from augmentgan.errors import AugmentGANError, RunError, writable
 from augmentgan.evaluate.benchmark_folder import first_fit
 from augmentgan.evaluate.results import BenchmarkReport
-from augmentgan.files import refuse_existing, whole_file
+from augmentgan.files import atomic_file, refuse_existing
 from augmentgan.gan.choice import is_regular
 from augmentgan.gan.diversity import NearestReal
 from augmentgan.gan.fit import SHEET_COLUMNS
@@ -76,7 +76,7 @@ def write_report(
         raise RunError(
             f"run {str(run.folder)!r}: run.json or events.jsonl is not what fit writes ({error}); fit again"
         ) from error
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_text(writable(html), encoding="utf-8")
     return path
 
@@ -112,19 +112,19 @@ def _content(run: Run, folder: Path, benchmark: BenchmarkReport | None, *, from_
         "training": Markup(as_svg(plot_training(events))) if events else None,  # noqa: S704 - our own drawing
         "last": (run.statuses() or [{}])[-1],
         "chosen": run.chosen_look,
-        "whence": _whence(run),
+        "whence": _selection_note(run),
         "info": run.info,
         "recipe": {section: values for section, values in run.info["recipe"].items() if isinstance(values, dict)},
         "commands": [command for command in commands if command],
     }
 
 
-def _whence(run: Run) -> str:
+def _selection_note(run: Run) -> str:
     """Which look samples come from, and why, where it is not the last update's; see `augmentgan.gan.choice`."""
     looks, chosen = run.statuses(), run.chosen_look.get("updates", 0)
     if not looks or chosen == looks[-1]["updates"]:
         return ""
-    training, learned = run.recipe.training, run.moment["updates"]
+    training, learned = run.recipe.training, run.generator_version["updates"]
     # one made at a stop comes at a chance moment, and one after the checkpoint is lost: neither was asked
     regular = [
         look["updates"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from augmentgan.errors import printable
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.results import BenchmarkReport
-from augmentgan.files import whole_file
+from augmentgan.files import atomic_file
 
 _DARK, _MIDDLE, _LIGHT = "#1b4965", "#777777", "#bbbbbb"
 _WIDTH, _NARROW_WIDTH = 9.0, 5.0
@@ -168,7 +168,7 @@ def plot_training(events: Sequence[dict[str, Any]]) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with whole_file(path) as part, warnings.catch_warnings():
+    with atomic_file(path) as part, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a class name that the font lacks letters of
         figure.savefig(part, format="png", dpi=120)
 

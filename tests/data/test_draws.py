@@ -70,13 +70,13 @@ def test_what_is_told_of_an_imbalance_that_cannot_be_drawn_can_be_drawn(kind):
         try:
             draw_training(labels, rows, 3, size, Imbalance(kind, ratio), seed=0)
         except DataError as error:
-            mend = str(error).rpartition("; ")[2]
-            told.add(mend.split()[1])
-            if found := re.search(r"--imbalance (\S+)", mend):
-                most = int(re.search(r"--train-per-class (\d+)", mend)[1])
+            hint = str(error).rpartition("; ")[2]
+            told.add(hint.split()[1])
+            if found := re.search(r"--imbalance (\S+)", hint):
+                most = int(re.search(r"--train-per-class (\d+)", hint)[1])
                 for level in (None, most):
                     draw_training(labels, rows, 3, level, parse_imbalance(found[1]), seed=0)
-            elif found := re.findall(r"\d+", mend):
+            elif found := re.findall(r"\d+", hint):
                 for level in map(int, found):
                     draw_training(labels, rows, 3, level, Imbalance(kind, ratio), seed=0)
             else:

@@ -110,14 +110,14 @@ def test_class_weights_weigh(sets):
 @pytest.mark.parametrize(("until", "takes_part"), [(0.5, [True, True, False, False]), (1.0, [True] * STEPS)])
 def test_samples_take_part_for_their_share_of_the_steps(sets, monkeypatch, until, takes_part):
     announced = []
-    monkeypatch.setattr(classifier, "announce_synthetic", lambda network, n: announced.append(n))
+    monkeypatch.setattr(classifier, "set_n_synthetic", lambda network, n: announced.append(n))
     trained(sets, "real+synthetic", Setting(share=0.5), f"benchmark.synthetic_until={until}")
     assert [n > 0 for n in announced] == takes_part
 
 
 def test_the_share_is_the_tuned_one(sets, monkeypatch):
     announced = []
-    monkeypatch.setattr(classifier, "announce_synthetic", lambda network, n: announced.append(n))
+    monkeypatch.setattr(classifier, "set_n_synthetic", lambda network, n: announced.append(n))
     for share, most in ((0.25, 3), (1.0, 8), (0.0, 0)):
         announced.clear()
         trained(sets, "real+synthetic", Setting(share=share), "benchmark.synthetic_until=1")

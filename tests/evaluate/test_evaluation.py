@@ -146,7 +146,7 @@ def test_of_a_run(trained, tmp_path, monkeypatch):
     assert len(copies) == 1  # distances of all test images to all training images: once is enough
     assert (found.n_samples, found.n_samples_learned) == (120, 200)
     written = json.loads((run.folder / "evaluate.json").read_text())
-    assert written.pop("generator") == run.moment == {"updates": 40, "chosen_updates": 40}
+    assert written.pop("generator") == run.generator_version == {"updates": 40, "chosen_updates": 40}
     assert written == json.loads(json.dumps(found.to_json()))
     for few in (0, 3):
         with pytest.raises(DataError, match=f"--per-class {few}: at least 10"):

@@ -16,9 +16,9 @@ from augmentgan.evaluate.mixing import (
     MOST_SAMPLE_BYTES,
     judged_by_teachers,
     loss_weights,
-    row_masses,
     sample_bytes,
     samples_offered,
+    sampling_probabilities,
     stratified_rows,
 )
 from augmentgan.evaluate.teachers import Teachers, apply_policy
@@ -32,7 +32,7 @@ def masses(name, share=0.5, counts=(40, 10), weights=None):
     extra = {} if weights is None else {"weight": weights}
     blank = np.zeros((40, 4, 4, 1), np.uint8)
     synthetic = ag.LabelledImages(blank, synthetic_labels, ("a", "b"), extra=extra)
-    found = row_masses(Arm(name), labels, synthetic, 2, share)
+    found = sampling_probabilities(Arm(name), labels, synthetic, 2, share)
     assert found.sum() == pytest.approx(1)
     real, made = found[:50], found[50:]
     return [real[labels == k].sum() for k in (0, 1)], [made[synthetic_labels == k].sum() for k in (0, 1)], made

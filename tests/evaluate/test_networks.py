@@ -7,7 +7,7 @@ import torch
 from augmentgan.errors import DataError, ExtraError
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import predict, train_classifier
-from augmentgan.evaluate.networks import SplitNorm, announce_synthetic, build_classifier, separate_statistics
+from augmentgan.evaluate.networks import SplitNorm, build_classifier, separate_statistics, set_n_synthetic
 from augmentgan.sections import ResolvedBenchmarkSection
 
 
@@ -46,7 +46,7 @@ def test_synthetic_rows_leave_the_statistics_of_real_rows_alone():
     torch.manual_seed(0)
     network = separate_statistics(build_classifier("small-cnn", 8, 1, 3)).train()
     real, odd = torch.randn(8, 1, 8, 8), 100 * torch.randn(8, 1, 8, 8)
-    announce_synthetic(network, 8)
+    set_n_synthetic(network, 8)
     mixed = network(torch.cat([real, odd]))[:8]
     statistics = network.features[2].real.running_mean.clone()
     plain = separate_statistics(build_classifier("small-cnn", 8, 1, 3)).train()

@@ -105,8 +105,8 @@ def generate(half_copies, tmp_path):
 def test_the_share_of_copies_is_told(generate):
     share = json.loads(generate("--json"))["near_copies"]
     assert share == pytest.approx(0.5, abs=0.05)  # of real images that nobody saw one in a hundred counts as one
-    mend = "(1 % is what held-out real images give); --no-copies leaves them out"
-    assert f"near copies of training images: {100 * share:.1f} % {mend}\n" in generate()
+    hint = "(1 % is what held-out real images give); --no-copies leaves them out"
+    assert f"near copies of training images: {100 * share:.1f} % {hint}\n" in generate()
     assert json.loads(generate("--json", "--no-copies"))["near_copies"] == 0
     assert "near copies of training images: 0.0 % (1 % is what held-out real images give)\n" in generate("--no-copies")
 

@@ -10,7 +10,7 @@ from augmentgan.evaluate.statistics import (
     calibration_error,
     holm,
     paired_difference,
-    shared_luck,
+    training_overlap_correlation,
 )
 
 
@@ -132,7 +132,7 @@ def from_one_part(random, pool, drawn, n_test, repeats=5):
         for arm, classify in zip(arms, (nearest_mean, nearest_neighbour), strict=True):
             right = classify(points[train], labels[train], test) == test_labels
             arm.append(Correctness(right, test_labels, np.arange(n_test)))
-    return paired_difference(*arms, balanced=True, shared_training=shared_luck(draws, labels))
+    return paired_difference(*arms, balanced=True, shared_training=training_overlap_correlation(draws, labels))
 
 
 @pytest.mark.parametrize(("pool", "drawn"), [(25, 20), (60, 40), (400, 20)])
@@ -148,13 +148,13 @@ def test_shared_luck():
     labels = np.repeat([0, 1], 50)
     one = np.array([0, 1, 2, 3, 50, 51])
     other = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 60, 61])
-    assert shared_luck([one, one], labels) == pytest.approx(1)
-    assert shared_luck([one, other], labels) == pytest.approx((2 / 36**0.5 + 0) / 2)
-    assert shared_luck([one, other, one], labels) == pytest.approx((2 * 2 / 36**0.5 / 2 + 1) / 3)
+    assert training_overlap_correlation([one, one], labels) == pytest.approx(1)
+    assert training_overlap_correlation([one, other], labels) == pytest.approx((2 / 36**0.5 + 0) / 2)
+    assert training_overlap_correlation([one, other, one], labels) == pytest.approx((2 * 2 / 36**0.5 / 2 + 1) / 3)
     random = np.random.default_rng(0)
     whole = np.arange(4000)
     draws = [random.choice(whole, 1000, replace=False) for _ in range(5)]
-    assert shared_luck(draws, np.zeros(4000, dtype=np.int64)) == pytest.approx(
+    assert training_overlap_correlation(draws, np.zeros(4000, dtype=np.int64)) == pytest.approx(
         0.25, abs=0.01
     )  # the drawn share of the part
 

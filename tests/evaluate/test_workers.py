@@ -20,7 +20,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError, TrainingError
 from augmentgan.evaluate import sharing, workers
 from augmentgan.evaluate.workers import in_workers, n_workers
-from augmentgan.gan.distributed import ALONE, Team
+from augmentgan.gan.distributed import SINGLE_PROCESS, World
 
 
 def alive(pid):
@@ -245,7 +245,7 @@ def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, m
 
 def test_a_team_has_no_workers_beside_itself(trained):
     with pytest.raises(DataError, match="torchrun's 3 processes share the repeats already"):
-        ag.run_benchmark(ag.Run(trained.folder, "cpu"), repeats=2, device="cpu", processes=2, team=Team(0, 3))
+        ag.run_benchmark(ag.Run(trained.folder, "cpu"), repeats=2, device="cpu", processes=2, world=World(0, 3))
 
 
 class Kept:
@@ -274,7 +274,7 @@ class Kept:
 def test_the_longest_pieces_come_first_and_all_are_given_in_order(monkeypatch):
     given = []
     monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.extend(jobs))
-    found = sharing.measure_all(Kept(), ALONE, 2, on_message=lambda number, message: None)
+    found = sharing.measure_all(Kept(), SINGLE_PROCESS, 2, on_message=lambda number, message: None)
     assert given == [5, 1, 4, 0, 3]
     assert found == [{"real": number} for number in range(6)]
 
@@ -285,7 +285,7 @@ def test_as_many_workers_as_there_is_memory_for(four_cores_and_12_gib, monkeypat
     monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.append(n))
     pieces = Kept()
     for pieces.data_bytes in (0, 1 << 30, 3 << 30, 12 << 30):
-        sharing.measure_all(pieces, ALONE, None, on_message=lambda number, message: None)
+        sharing.measure_all(pieces, SINGLE_PROCESS, None, on_message=lambda number, message: None)
     assert given == [4, 3, 2]  # and one alone needs no process of its own
 
 
@@ -296,5 +296,5 @@ def test_an_interruption_changes_no_workers_threads(monkeypatch, finished):
     pieces.finished = finished
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(sharing, "in_workers", lambda work, jobs, n, n_threads, **words: given.append((n, n_threads)))
-    sharing.measure_all(pieces, ALONE, 4, on_message=lambda number, message: None)
+    sharing.measure_all(pieces, SINGLE_PROCESS, 4, on_message=lambda number, message: None)
     assert given == [(min(4, 6 - len(finished)), 2)]

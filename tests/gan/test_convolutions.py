@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from augmentgan.gan.convolutions import double, halve, keep
+from augmentgan.gan.convolutions import conv3x3_same, double, halve
 
 
 def operands(large_channels, small_channels, dtype=torch.float64):
@@ -38,7 +38,7 @@ def test_keep_is_the_convolution_of_the_same_side(c, d):
     random = torch.Generator().manual_seed(1)
     shapes = ((3, c, 4, 6), (d, c, 3, 3), (d,), (3, d, 4, 6))
     *inputs, gradient = (torch.randn(shape, generator=random, dtype=torch.float64).requires_grad_() for shape in shapes)
-    ours, theirs = keep(*inputs), F.conv2d(*inputs, padding=1)
+    ours, theirs = conv3x3_same(*inputs), F.conv2d(*inputs, padding=1)
     torch.testing.assert_close(ours, theirs)
     for mine, expected in zip(
         torch.autograd.grad(ours, inputs, gradient), torch.autograd.grad(theirs, inputs, gradient), strict=True
@@ -59,7 +59,7 @@ def test_double_is_the_transposed_convolution(c, d):
         torch.testing.assert_close(mine, expected)
 
 
-@pytest.mark.parametrize(("ours", "kernel", "stride"), [(halve, 4, 2), (keep, 3, 1)])
+@pytest.mark.parametrize(("ours", "kernel", "stride"), [(halve, 4, 2), (conv3x3_same, 3, 1)])
 def test_a_penalty_can_differentiate_twice(ours, kernel, stride):
     large, *_ = operands(16, 16)
     random = torch.Generator().manual_seed(1)

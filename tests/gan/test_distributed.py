@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import augmentgan as ag
 from augmentgan.errors import RecipeError, TrainingError
 from augmentgan.evaluate.sharing import measure_all
-from augmentgan.gan.distributed import ALONE, Team, joined
+from augmentgan.gan.distributed import SINGLE_PROCESS, World, process_group
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone"]
 RECIPE = """
@@ -47,12 +47,12 @@ tune = false
 LEAVES = """
 import os
 from pathlib import Path
-from augmentgan.gan.distributed import joined
+from augmentgan.gan.distributed import process_group
 
-with joined("cpu") as (team, device):
+with process_group("cpu") as (world, device):
     import torchvision
 
-    team.wait()
+    world.barrier()
 names = [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
 Path(f"threads.{os.environ['RANK']}").write_text("\\n".join(names))
 """
@@ -145,7 +145,7 @@ def test_one_process_goes_on_where_two_stopped(place, settings):
     words = chain(*(("--set", setting) for setting in settings))
     command = ["fit", "digits.h5", "--recipe", "r.toml", *words, "--seed", "3", "--device", "cpu"]
     finished(torchrun(*command, "--updates", "8", "--out", str(mixed), cwd=place))
-    assert ag.Run(mixed).moment["updates"] == 8
+    assert ag.Run(mixed).generator_version["updates"] == 8
     ag.fit(data, recipe, mixed, seed=3, device="cpu")
     ag.fit(data, recipe, alone, seed=3, device="cpu")
     one, both = (load_file(folder / "checkpoint.safetensors") for folder in (alone, mixed))
@@ -229,13 +229,13 @@ def test_each_process_takes_every_nth_piece():
             tell("at work")
             return {"piece": number}
 
-    class Third(Team):
-        def wait(self):
-            done.append("wait")
+    class Third(World):
+        def barrier(self):
+            done.append("barrier")
 
     heard = []
     found = measure_all(Pieces(), Third(1, 3), None, on_message=lambda number, message: heard.append(number))
-    assert done == [1, 4, "wait", 0, 1, 2, 3, 4]
+    assert done == [1, 4, "barrier", 0, 1, 2, 3, 4]
     assert [each["piece"] for each in found] == [0, 1, 2, 3, 4]
     assert heard == [1, 4, 0, 2, 3]
 
@@ -258,16 +258,16 @@ def test_a_lost_process_ends_the_job_and_the_run_goes_on(place):
     said = errors.index("error: a process of this job was lost")
     assert "Traceback" not in errors[:said]
     run = ag.Run(place / "lost", "cpu")
-    saved = run.moment["updates"]
+    saved = run.generator_version["updates"]
     kept = [event for event in run.events() if event["updates"] <= saved]
     assert saved >= 12
     assert [event["updates"] for event in kept] == [*range(1, saved + 1)]
     finished(torchrun(*command, "--resume", "--max-time", "0.01s", cwd=place))
     run = ag.Run(place / "lost", "cpu")
     assert run.info["state"] == "stopped"
-    assert run.moment["updates"] > saved
+    assert run.generator_version["updates"] > saved
     assert run.events()[:saved] == kept
-    assert [event["updates"] for event in run.events()] == [*range(1, run.moment["updates"] + 1)]
+    assert [event["updates"] for event in run.events()] == [*range(1, run.generator_version["updates"] + 1)]
 
 
 def test_a_batch_that_cannot_be_shared_is_one_clear_error(place):
@@ -282,12 +282,12 @@ def test_a_batch_that_cannot_be_shared_is_one_clear_error(place):
 
 
 def test_our_rows_make_up_the_batch():
-    taken = [list(range(48))[Team(rank, 3).rows(48)] for rank in range(3)]
+    taken = [list(range(48))[World(rank, 3).rows(48)] for rank in range(3)]
     assert [*chain(*taken)] == list(range(48))
-    assert ALONE.rows(7) == slice(0, 7)
-    Team(0, 3).check_batch(48, 4)
+    assert SINGLE_PROCESS.rows(7) == slice(0, 7)
+    World(0, 3).check_batch(48, 4)
     with pytest.raises(RecipeError, match="batch_images=48"):
-        Team(0, 3).check_batch(40, 4)
+        World(0, 3).check_batch(40, 4)
 
 
 def test_more_processes_than_gpus_are_one_line(monkeypatch):
@@ -296,7 +296,7 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(TrainingError, match="2 processes for 1 GPUs; lower --nproc-per-node"), joined("auto"):
+    with pytest.raises(TrainingError, match="2 processes for 1 GPUs; lower --nproc-per-node"), process_group("auto"):
         pass
 
 
@@ -304,5 +304,5 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch):
 def test_a_device_that_processes_cannot_share(monkeypatch, device):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match=f"--device {device} under torchrun"), joined(device):
+    with pytest.raises(TrainingError, match=f"--device {device} under torchrun"), process_group(device):
         raise AssertionError("processes never come together")

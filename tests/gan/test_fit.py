@@ -17,7 +17,7 @@ from augmentgan.gan import fit
 from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import read_numbers
 from augmentgan.gan.choice import Choice
-from augmentgan.gan.distributed import Team
+from augmentgan.gan.distributed import World
 from augmentgan.gan.watch import Rollback
 
 
@@ -144,11 +144,11 @@ def test_a_plan_that_an_earlier_version_did_not_keep_is_not_made_up(digits, smal
 def test_processes_that_see_different_runs_are_told(tmp_path):
     """Machines without a disk in common would average gradients of different weights."""
 
-    class Apart(Team):
-        def from_first(self, tensor):
+    class Apart(World):
+        def broadcast_(self, tensor):
             return torch.full_like(tensor, 500)
 
-        def any(self, flag):
+        def any_rank(self, flag):
             return flag
 
     (tmp_path / "run.json").touch()

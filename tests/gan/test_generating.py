@@ -15,7 +15,7 @@ import augmentgan as ag
 from augmentgan.data import spool
 from augmentgan.errors import DataError, OutputError
 from augmentgan.gan import sampling
-from augmentgan.gan.distributed import Team
+from augmentgan.gan.distributed import World
 from augmentgan.gan.generating import Refusal, _key
 
 PER_CLASS = 25
@@ -155,16 +155,16 @@ def test_what_somebody_put_beside_a_synthetic_set_is_not_lost(trained, tmp_path)
     assert len(list(out.rglob("*.png"))) == 20
 
 
-class Overruled(Team):
-    """A team whose first process refuses nothing."""
+class Overruled(World):
+    """A world whose rank zero refuses nothing."""
 
-    def from_first(self, tensor):
+    def broadcast_(self, tensor):
         return torch.zeros_like(tensor) if tensor.dtype == torch.uint8 else tensor
 
 
 def test_the_first_process_says_what_is_refused(trained, tmp_path):
     every = Refusal("every", lambda images, labels: np.ones(len(images), dtype=bool))
-    assert ag.write_samples(trained, trained.counts(2), tmp_path / "s.h5", refuses=every, team=Overruled()) == 20
+    assert ag.write_samples(trained, trained.counts(2), tmp_path / "s.h5", refuses=every, world=Overruled()) == 20
 
 
 def test_labels_of_another_set_are_refused(trained, tmp_path):

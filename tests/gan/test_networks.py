@@ -72,12 +72,12 @@ def test_the_discriminator_names_classes_where_asked():
     images, labels = torch.randn(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)
     plain = Discriminator(size_px=8, channels=1, n_classes=3, width=4)
     assert plain.logits_and_classes(images, labels)[1] is None
-    naming = Discriminator(size_px=8, channels=1, n_classes=3, width=4, names_classes=True).eval()
-    logits, of_classes = naming.logits_and_classes(images, labels)
+    naming = Discriminator(size_px=8, channels=1, n_classes=3, width=4, with_class_head=True).eval()
+    logits, class_logits = naming.logits_and_classes(images, labels)
     assert torch.equal(logits, naming(images, labels))
-    assert of_classes.shape == (4, 3)
+    assert class_logits.shape == (4, 3)
     other = naming.logits_and_classes(images, labels + 1)
-    assert torch.equal(of_classes, other[1])  # named from the image alone
+    assert torch.equal(class_logits, other[1])  # named from the image alone
     assert not torch.equal(logits, other[0])
 
 

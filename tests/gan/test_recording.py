@@ -1,4 +1,4 @@
-"""What a CUDA device records and replays is what it would have done call by call; elsewhere functions are only called."""
+"""What a CUDA device uses_graphs and replays is what it would have done call by call; elsewhere functions are only called."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import logits_of, train_classifier
 from augmentgan.gan import recording
 from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
-from augmentgan.gan.recording import WARM_UP_CALLS, Recording, can_record
+from augmentgan.gan.recording import WARM_UP_CALLS, CUDAGraphRunner, can_use_cuda_graphs
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
@@ -33,13 +33,13 @@ def trainer_of(digits, recipe):
 
 
 def state(trainer):
-    networks = trainer.generator, trainer.discriminator, trainer.average
+    networks = trainer.generator, trainer.discriminator, trainer.ema
     return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
 
 
 def test_on_a_cpu_a_function_is_only_called():
     seen = []
-    recorded = Recording(torch.device("cpu"))
+    recorded = CUDAGraphRunner(torch.device("cpu"))
     given = [torch.tensor([float(k)]) for k in range(WARM_UP_CALLS + 2)]
     for each in given:
         recorded(seen.append, each)
@@ -101,8 +101,8 @@ def test_a_recording_is_made_once_and_given_every_calls_inputs(stand_in):
         else:  # what is launched in a recording runs in its replays alone
             StandInGraph.recording.calls.append((kernels, [values]))
 
-    recorded = Recording(torch.device("cpu"))
-    recorded._records = True
+    recorded = CUDAGraphRunner(torch.device("cpu"))
+    recorded._uses_graphs = True
     for k in range(WARM_UP_CALLS + 3):
         recorded(function, torch.tensor([k, 2 * k]))
     assert gc.isenabled()
@@ -113,8 +113,8 @@ def test_a_recording_is_made_once_and_given_every_calls_inputs(stand_in):
 
 
 def test_a_recording_that_failed_is_not_replayed(stand_in):
-    recorded, works = Recording(torch.device("cpu")), []
-    recorded._records = True
+    recorded, works = CUDAGraphRunner(torch.device("cpu")), []
+    recorded._uses_graphs = True
 
     def function(values):
         if StandInGraph.recording is not None and not works:
@@ -135,8 +135,8 @@ def test_a_recording_that_failed_is_not_replayed(stand_in):
     ["operation not permitted\nwhen stream is capturing", "CUDA error: an illegal memory access was encountered"],
 )
 def test_what_cannot_be_recorded_names_the_switch(stand_in, monkeypatch, words):
-    recorded = Recording(torch.device("cpu"))
-    recorded._records = True
+    recorded = CUDAGraphRunner(torch.device("cpu"))
+    recorded._uses_graphs = True
 
     def function(values):
         if StandInGraph.recording is not None:
@@ -146,15 +146,15 @@ def test_what_cannot_be_recorded_names_the_switch(stand_in, monkeypatch, words):
         recorded(function, torch.ones(1))
     with pytest.raises(TrainingError, match=rf"\({' '.join(words.split())}\).*AUGMENTGAN_CUDA_GRAPHS=0"):
         recorded(function, torch.ones(1))
-    assert can_record(CUDA)
+    assert can_use_cuda_graphs(CUDA)
     monkeypatch.setenv("AUGMENTGAN_CUDA_GRAPHS", "0")
-    assert not can_record(CUDA)
-    assert not Recording(CUDA)._records
+    assert not can_use_cuda_graphs(CUDA)
+    assert not CUDAGraphRunner(CUDA)._uses_graphs
 
 
 def test_too_little_memory_in_a_recording_stays_what_it_is(stand_in):
-    recorded = Recording(torch.device("cpu"))
-    recorded._records = True
+    recorded = CUDAGraphRunner(torch.device("cpu"))
+    recorded._uses_graphs = True
 
     def function(values):
         if StandInGraph.recording is not None:
@@ -194,7 +194,7 @@ def test_replays_take_new_inputs_and_draw_new_numbers():
         drawn.copy_(torch.rand(4, device=CUDA))
 
     torch.manual_seed(0)
-    recorded, draws = Recording(CUDA), []
+    recorded, draws = CUDAGraphRunner(CUDA), []
     for k in range(8):
         recorded(add, torch.full((2,), float(k)))
         draws.append(drawn.clone())

@@ -40,10 +40,10 @@ def test_an_opened_run_speaks_of_the_generator_that_it_has_loaded(trained, digit
     before = run.generate(1).images
     ag.fit(digits, small_recipe, run.folder, seed=3, device="cpu")
     assert np.array_equal(run.generate(1).images, before)
-    assert (run.moment, run.events()[-1]["updates"]) == ({"updates": 13, "chosen_updates": 13}, 13)
+    assert (run.generator_version, run.events()[-1]["updates"]) == ({"updates": 13, "chosen_updates": 13}, 13)
     assert "13 updates" in run.provenance()["command"]
     now = ag.Run(run.folder, "cpu")
-    assert now.moment == ag.Run(trained.folder, "cpu").moment
+    assert now.generator_version == ag.Run(trained.folder, "cpu").generator_version
     assert run.provenance()["model_fingerprint"] != now.provenance()["model_fingerprint"]
 
 
@@ -146,9 +146,9 @@ def test_what_samples_come_from_is_known_after_a_kill(trained, tmp_path):
     with (copied / "events.jsonl").open("a") as file:  # told after the checkpoint was written
         file.write(json.dumps({**trained.statuses()[-1], "updates": 47}) + "\n")
     run = ag.Run(copied, "cpu")
-    assert run.moment == trained.moment == {"updates": 40, "chosen_updates": chosen}
+    assert run.generator_version == trained.generator_version == {"updates": 40, "chosen_updates": chosen}
     (copied / "run.json").write_text(json.dumps({**info, "chosen_updates": 10}))
-    assert ag.Run(copied, "cpu").moment == trained.moment
+    assert ag.Run(copied, "cpu").generator_version == trained.generator_version
 
 
 def test_a_recipe_of_before_a_key_is_repeated_as_it_was(trained, tmp_path):

@@ -201,11 +201,11 @@ def test_each_player_learns_through_the_augmentation(digits, small_recipe, monke
 
 def test_the_average_follows_with_a_ramp(digits, small_recipe):
     trainer = trainer_of(digits, small_recipe)
-    start = weights(trainer.average)
+    start = weights(trainer.ema)
     trainer.update()
     moved = weights(trainer.generator)
     decay = 1 / 10  # the ramp's first value, far below average_decay
-    torch.testing.assert_close(weights(trainer.average), decay * start + (1 - decay) * moved)
+    torch.testing.assert_close(weights(trainer.ema), decay * start + (1 - decay) * moved)
 
 
 def test_a_perfect_guesser_reads_one_half(digits, small_recipe):
@@ -316,7 +316,7 @@ def test_a_checkpoint_keeps_what_cannot_be_learned_again(digits, small_recipe, t
     assert (other.updates, other.seconds, other.chosen_updates) == (3, 12.5, 2)
     assert trainer.anchors.any()
     assert torch.equal(other.anchors, trainer.anchors)
-    for name in ("generator", "discriminator", "average", "chosen"):
+    for name in ("generator", "discriminator", "ema", "chosen"):
         assert torch.equal(weights(getattr(other, name)), weights(getattr(trainer, name)))
 
 
@@ -338,7 +338,7 @@ def test_optimisers_are_the_recipes(digits, small_recipe):
 def test_the_averages_memory_is_the_recipes(digits, small_recipe):
     trainer = trainer_of(digits, small_recipe, "training.average_decay=0")
     trainer.update()
-    assert torch.equal(weights(trainer.average), weights(trainer.generator))
+    assert torch.equal(weights(trainer.ema), weights(trainer.generator))
     longer = trainer_of(digits, small_recipe, "training.average_decay=0.999")
     longer.update()
-    assert not torch.equal(weights(longer.average), weights(longer.generator))
+    assert not torch.equal(weights(longer.ema), weights(longer.generator))

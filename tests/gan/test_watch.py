@@ -12,7 +12,7 @@ from tests_support import weights
 import augmentgan as ag
 from augmentgan.errors import RunError, TrainingError
 from augmentgan.gan.training import Status, Trainer
-from augmentgan.gan.watch import PATIENCE, Trouble, Watch
+from augmentgan.gan.watch import PATIENCE, TrainingFailure, Watch
 from augmentgan.names import sheets_of
 
 UPDATE, STATUS = Trainer.update, Trainer.status
@@ -34,7 +34,7 @@ def status(**values):
     ],
 )
 def test_what_is_wrong_at_once(values, words):
-    with pytest.raises(Trouble, match=words) as caught:
+    with pytest.raises(TrainingFailure, match=words) as caught:
         Watch("hinge").see(status(**values))
     assert caught.value.gentler_generator == 0.5
 
@@ -58,7 +58,7 @@ def test_what_is_wrong_when_it_stays_so(values, words, gentler_generator):
     # a continued run judges like one that was never interrupted
     doubts = [status(**values).to_json()] * (PATIENCE - 1)
     for each in (watch, Watch("hinge", doubts)):
-        with pytest.raises(Trouble, match=words) as caught:
+        with pytest.raises(TrainingFailure, match=words) as caught:
             each.see(status(**values))
         assert caught.value.gentler_generator == gentler_generator
 
@@ -69,7 +69,7 @@ def test_after_a_return_to_a_checkpoint_patience_begins_anew():
     watch = Watch("hinge", [status(**same).to_json()] * (PATIENCE - 1) + [{"updates": 100, "rollback": {}}])
     for _ in range(PATIENCE - 1):
         watch.see(status(**same))
-    with pytest.raises(Trouble):
+    with pytest.raises(TrainingFailure):
         watch.see(status(**same))
 
 
@@ -149,7 +149,7 @@ def test_a_stop_in_doubt_keeps_the_last_good_state(trained, digits, small_recipe
 
     in_doubt_after(20)
     run = ag.fit(digits, small_recipe, tmp_path / "run", seed=3, device="cpu", should_stop=stop_at_25())
-    assert (run.info["state"], run.moment["updates"], run.events()[-1]["updates"]) == ("stopped", 20, 20)
+    assert (run.info["state"], run.generator_version["updates"], run.events()[-1]["updates"]) == ("stopped", 20, 20)
     assert max(int(sheet.stem) for sheet in sheets_of(run.folder)) <= 20  # what it may have spoiled is not shown either
     monkeypatch.setattr(Trainer, "status", STATUS)
     again = ag.fit(digits, small_recipe, run.folder, seed=3, device="cpu")
@@ -159,7 +159,7 @@ def test_a_stop_in_doubt_keeps_the_last_good_state(trained, digits, small_recipe
     # where there is nothing better, it is kept
     in_doubt_after(0)
     run = ag.fit(digits, small_recipe, tmp_path / "early", seed=3, device="cpu", should_stop=stop_at_25())
-    assert run.moment["updates"] == 25
+    assert run.generator_version["updates"] == 25
     assert run.generate(1).counts.tolist() == [1] * 10
 
 
