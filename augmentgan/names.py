@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 RUN_FILE, SPLIT_FILE, DATA_FILE, EVENTS_FILE = "run.json", "split.json", "data.h5", "events.jsonl"
@@ -35,3 +36,14 @@ def sheets_of(run_folder: Path) -> list[Path]:
     """The sample sheets that are there, in the order of training: from a million updates on their names do not sort."""
     files = [file for file in (run_folder / SHEETS_FOLDER).glob("*.png") if file.stem.isdecimal()]
     return sorted(files, key=lambda file: int(file.stem))
+
+
+def run_folders(under: Path) -> list[Path]:
+    """The run folders below `under`, by name; the generators that a benchmark from scratch makes for itself are not among them."""
+    found = []
+    for folder, inside, files in os.walk(under):
+        if RUN_FILE in files and Path(folder) != under:
+            found.append(Path(folder))
+        if RUN_FILE in files or PROTOCOL_FILE in files:
+            inside.clear()
+    return sorted(found)

@@ -93,8 +93,13 @@ def with_bare_fill(words: list[str]) -> list[str]:
     return [
         word
         for each, following in pairwise([*words, "-"])
-        for word in ((each, "max") if each == "--fill" and following.startswith("-") else (each,))
+        for word in ((each, "max") if each == "--fill" and _is_option(following) else (each,))
     ]
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word is an option or ends them; a class may be called -1, as in `--fill -1=50`."""
+    return word.startswith("-") and ("=" not in word or word.startswith("--"))
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

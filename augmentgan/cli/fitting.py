@@ -98,8 +98,6 @@ def fit(
     }
     max_time_s = None if max_time is None else parse_duration(max_time)
     if from_run is not None:
-        from augmentgan.gan.run import repeat_of
-
         given: dict[str, object] = {
             "DATA": data,
             "--recipe": recipe,
@@ -111,10 +109,8 @@ def fit(
         }
         if unwanted := [name for name, value in given.items() if value is not None]:
             raise DataError(f"--from-run brings its own data, recipe and seed; leave {' and '.join(unwanted)} out")
-        images, chosen, seed = repeat_of(from_run)
         source = from_run if from_run.name.strip(".") else from_run.resolve()
         folder = out or source.with_name(f"{source.name}-again")
-        _refuse_resume(folder, resume=resume, overwrite=overwrite)
     elif data is None:
         raise typer.BadParameter(
             "missing; give a folder with one folder a class, or an HDF5, .npz or .csv file", param_hint="DATA"
@@ -122,36 +118,29 @@ def fit(
     else:
         folder = out or Path("runs") / name_of(data)
         refuse_inside(data, folder)
-        _refuse_resume(folder, resume=resume, overwrite=overwrite)
-        if resume:
-            from augmentgan.gan.run import recipe_of
+    _refuse_resume(folder, resume=resume, overwrite=overwrite)
 
-            of_run, seed_of_run = recipe_of(folder)
-            chosen = recipe_for(recipe or of_run, settings, named)
-            seed = seed_of_run if seed is None else seed
-        else:
-            chosen = recipe_for(recipe, settings, named)
+    if from_run is not None:
+        from augmentgan.gan.run import repeat_of
+
+        images, chosen, seed_used = repeat_of(from_run)
+    elif data is not None:
+        recipe_of_run, seed_of_run = _of_run(folder) if resume else (None, 0)
+        chosen = recipe_for(recipe or recipe_of_run, settings, named)
+        seed_used = seed_of_run if seed is None else seed
         images = images_for(chosen, data, test=test, test_fraction=test_fraction, skip_bad=skip_bad)
-    seed = seed or 0
 
     if dry_run:
-        from augmentgan.cli.display import plan_lines
-        from augmentgan.data.plan import plan_fit
-        from augmentgan.gan.run_folder import check_place
-
-        plan = plan_fit(images, chosen, seed, as_marked=from_run is not None)
-        check_place(folder, plan, overwrite=overwrite)
-        if as_json:
-            typer.echo(json.dumps({"run": str(folder), **plan.to_json()}))
-        else:
-            typer.echo("\n".join(map(printable, plan_lines(plan, folder))))
+        _show_plan(
+            images, chosen, folder, seed_used, as_marked=from_run is not None, overwrite=overwrite, as_json=as_json
+        )
         return
     done_before = _updates_done(folder) if not overwrite else 0
     run = learn(
         images,
         chosen,
         folder,
-        seed=seed,
+        seed=seed_used,
         device=device,
         overwrite=overwrite,
         max_time_s=max_time_s,
@@ -159,16 +148,50 @@ def fit(
         tensorboard=tensorboard,
         as_marked=from_run is not None,
     )
+    _say_result(run, done_before, overwrite=overwrite, as_json=as_json)
+
+
+def _of_run(folder: Path) -> tuple[Recipe, int]:
+    """Its recipe and seed."""
+    from augmentgan.gan.run import recipe_of
+
+    return recipe_of(folder)
+
+
+def _show_plan(
+    images: LabelledImages,
+    recipe: Recipe,
+    folder: Path,
+    seed: int,
+    *,
+    as_marked: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """What --dry-run prints, once it is known that the folder may be used."""
+    from augmentgan.cli.display import plan_lines
+    from augmentgan.data.plan import plan_fit
+    from augmentgan.gan.run_folder import check_place
+
+    plan = plan_fit(images, recipe, seed, as_marked=as_marked)
+    check_place(folder, plan, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps({"run": str(folder), **plan.to_json()}))
+    else:
+        typer.echo("\n".join(map(printable, plan_lines(plan, folder))))
+
+
+def _say_result(run: Run, done_before: int, *, overwrite: bool, as_json: bool) -> None:
     last = (run.statuses() or [{}])[-1]
     if as_json:
         say(json.dumps({"run": str(run.folder), "state": run.info["state"], **last}))
-    else:
-        state = "finished" if run.finished else "stopped"
-        nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
-        learned = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
-        again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
-        say(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{learned}{nothing}{again}")
-        say(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
+        return
+    state = "finished" if run.finished else "stopped"
+    nothing = ", nothing was left to do" if last.get("updates") == done_before else ""
+    trained = f" ({duration(last['seconds'])} of learning)" if "seconds" in last else ""
+    again = "" if run.finished else f"; the same command{' without --overwrite' if overwrite else ''} continues"
+    say(f"run {run.folder}: {state} after {last.get('updates', 0)} updates{trained}{nothing}{again}")
+    say(f"next: augmentgan generate --run {quoted(run.folder)} --per-class 1000")
 
 
 def _refuse_resume(folder: Path, *, resume: bool, overwrite: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augmentgan.errors import DataError, RecipeError, RunError, printable, writable
+from augmentgan.names import run_folders
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -109,13 +110,14 @@ TestFractionOption = Annotated[
 
 def open_run(folder: Path | None, device: str) -> Run:
     """The named run, or the newest, which is then named on stderr; a run whose training failed is named too."""
+    from augmentgan.gan.checkpoint import has_checkpoint
     from augmentgan.gan.run import Run, newest_run
 
     if folder is None:
         folder = newest_run()
         notice(f"run {folder}")
     elif not folder.exists():
-        known = [str(path.parent) for path in sorted(Path("runs").glob("*/run.json"))]
+        known = [str(each) for each in run_folders(Path("runs"))]
         close = difflib.get_close_matches(str(folder), known, n=1) or [
             run for run in known if Path(run).name == str(folder)
         ]
@@ -124,6 +126,9 @@ def open_run(folder: Path | None, device: str) -> Run:
     run = Run(folder, device)
     if run.info["state"] == "failed":  # its last good state can be sampled, but not unknowingly
         notice(f"run {folder} failed in training ({run.info.get('reason', 'unknown')}); this is its last good state")
+    elif not run.finished and has_checkpoint(run.folder):
+        done, planned = run.generator_version["updates"], run.recipe.training.updates
+        notice(f"run {folder} has made {done} of {planned} updates; the same augmentgan fit goes on with it")
     return run
 
 

@@ -128,9 +128,22 @@ def _checked(format: Format) -> Format:
     return format
 
 
+_OTHER_FORMATS = (".npz", ".npy", ".csv", ".tsv", ".json", ".jsonl", ".zip", ".tar", ".gz", ".pkl", ".pt", ".png")
+
+
 def format_for(path: Path) -> Format:
-    """The format that a name asks for."""
-    return "hdf5" if path.suffix.lower() in (".h5", ".hdf5") else "folder"
+    """The format that a name asks for.
+
+    Raises:
+        OutputError: the name is that of a file that is never written.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_FORMATS:
+        name = path.with_suffix(".h5").name
+        raise OutputError(
+            f"output {str(path)!r}: {suffix} is not written; use {name!r}, or a name without it for a folder"
+        )
+    return "hdf5" if suffix in (".h5", ".hdf5") else "folder"
 
 
 def how_to_load(path: Path, format: Format) -> str:

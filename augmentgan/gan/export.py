@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 import warnings
 from pathlib import Path
@@ -115,8 +117,9 @@ def _to_onnx(graph: _Exported, run: Run) -> onnx.ModelProto:
 
     latents, labels = _checks(run, 2)
     n = torch.export.Dim("n", min=1, max=2**20)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's remarks about itself; what counts is checked below
+    # the exporter's remarks about itself, which older versions print; stdout is the caller's, and what counts is checked below
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
             graph,
             (latents, labels),

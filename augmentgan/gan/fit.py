@@ -125,10 +125,10 @@ def fit(
             _check_shared(world, folder, trainer.updates)
             slow_down(trainer, read_rollbacks(folder))
             try:
-                _learn(trainer, plan, folder, stopping, on_status or (lambda status: None))
+                _train(trainer, plan, folder, stopping, on_status or (lambda status: None))
                 break
-            except TrainingFailure as trouble:
-                world.run_on_rank_zero(functools.partial(roll_back, folder, trouble, trainer.updates))
+            except TrainingFailure as failure:
+                world.run_on_rank_zero(functools.partial(roll_back, folder, failure, trainer.updates))
                 if on_rollback and world.is_rank_zero:
                     on_rollback(read_rollbacks(folder)[-1])
                 del trainer  # its memory is the next one's
@@ -150,15 +150,15 @@ def _check_shared(world: World, folder: Path, updates: int) -> None:
         )
 
 
-def _learn(
+def _train(
     trainer: Trainer, plan: Plan, folder: Path, stopping: Callable[[], bool], on_status: Callable[[Status], object]
 ) -> None:
     training = plan.recipe.training
-    train = plan.data.part(TRAIN)
     writes = trainer.world.is_rank_zero
     trainer.world.run_on_rank_zero(lambda: forget_after(folder, trainer.updates))
     watch = Watch(plan.recipe.objective.loss, read_events(folder))
     choice = Choice(event for event in read_events(folder) if is_regular(event["updates"], training))
+    look = functools.partial(_look, trainer, plan.data.part(TRAIN), folder, plan.seed)
     while trainer.updates < training.updates:
         trainer.update()
         done = trainer.updates
@@ -175,30 +175,38 @@ def _learn(
                 check_weights(trainer)
             if writes:
                 with trainer.paused_clock():
-                    if looks or shows:
-                        status = _look(trainer, train, folder, plan.seed, status, judges=looks, shows=shows)
+                    status = look(status, judges=looks, shows=shows) if looks or shows else status
                     if looks:
-                        # a look because of a stop counts only until there is a regular one
-                        regular = is_regular(done, training)
-                        if (regular and choice.takes(done, status.div_worst, status.near)) or not choice.updates:
-                            trainer.choose()
+                        _choose(trainer, status, choice)
                     append_event(folder, status)
                     with random_state_kept(trainer.device):  # what is drawn by who looks on does not change the run
                         on_status(status)
         if writes and saves:
-            check_there(folder)
-            # at a stop, too, what may be the beginning of trouble is learned again rather than kept in a good state's place
-            if watch.in_doubt and done < training.updates and (not stops or has_checkpoint(folder)):
-                if stops:
-                    forget_after(folder, read_numbers(folder).updates)
-            else:
-                with trainer.paused_clock():
-                    save_checkpoint(trainer, folder)
+            with trainer.paused_clock():
+                _save(trainer, folder, watch, stops=stops)
         if stops:
             break
     if writes:
         state = "finished" if trainer.updates == training.updates else "stopped"
         write_state(folder, state, read_numbers(folder).chosen_updates or 0)  # of what was kept
+
+
+def _choose(trainer: Trainer, status: Status, choice: Choice) -> None:
+    """Let the EMA as it was looked at be the generator that samples come from, where that is better than the one chosen before."""
+    # a look because of a stop counts only until there is a regular one
+    regular = is_regular(status.updates, trainer.recipe.training)
+    if (regular and choice.takes(status.updates, status.div_worst, status.near)) or not choice.updates:
+        trainer.choose()
+
+
+def _save(trainer: Trainer, folder: Path, watch: Watch, *, stops: bool) -> None:
+    """Write a checkpoint, unless the state is in doubt: then it is trained again rather than kept in a good one's place, at a stop too."""
+    check_there(folder)
+    finished = trainer.updates == trainer.recipe.training.updates
+    if not watch.in_doubt or finished or (stops and not has_checkpoint(folder)):
+        save_checkpoint(trainer, folder)
+    elif stops:
+        forget_after(folder, read_numbers(folder).updates)
 
 
 def _look(

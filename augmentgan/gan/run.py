@@ -26,7 +26,7 @@ from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.networks import Generator, build_generator
 from augmentgan.gan.run_folder import read_events, read_info
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, concatenated, sample_batches
-from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE
+from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE, run_folders
 from augmentgan.recipe import Recipe, ResolvedRecipe
 
 
@@ -239,12 +239,12 @@ def model_fingerprint(generator: Generator) -> str:
 
 
 def newest_run(under: Path = Path("runs")) -> Path:
-    """The run folder below `under` that was touched last, of those with a checkpoint if there are any.
+    """The run folder below `under`, at any depth, that was touched last, of those with a checkpoint if there are any.
 
     Raises:
         RunError: there is none.
     """
-    folders = [path.parent for path in sorted(under.glob(f"*/{RUN_FILE}"))]
+    folders = run_folders(under)
     if not folders:
         raise RunError(f"no run under {str(under)!r}; train one with augmentgan fit DATA, or name one with --run")
     return max(folders, key=lambda folder: (has_checkpoint(folder), _touched(folder)))

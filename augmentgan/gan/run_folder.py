@@ -213,7 +213,10 @@ def _check_same(folder: Path, plan: Plan) -> None:
         # a setting of the data may be all that differs, and may also follow from other data
         of_data = ", ".join(key for key in changed if key.startswith("data."))
         settings = f", or with other settings ({of_data})" if of_data else ""
-        raise RunError(f"run {str(folder)!r} was made from other data, split or seed{settings}; {hint}")
+        # options of the command line that are no settings, such as --test, stand in the command alone
+        command = info.get("command")
+        repeat = f"repeat the options of {command!r}, or " if isinstance(command, str) else ""
+        raise RunError(f"run {str(folder)!r} was made from other data, split or seed{settings}; {repeat}{hint}")
     # not in the fingerprint where nothing of the data is drawn
     if info["seed"] != plan.seed:
         raise RunError(f"run {str(folder)!r} was made with seed {info['seed']}, not {plan.seed}; {hint}")
@@ -306,7 +309,7 @@ def read_rollbacks(folder: Path) -> list[Rollback]:
     return parse_rollbacks(read_info(folder).get("rollbacks", []))
 
 
-def roll_back(folder: Path, trouble: TrainingFailure, from_updates: int) -> Rollback:
+def roll_back(folder: Path, failure: TrainingFailure, from_updates: int) -> Rollback:
     """Record the return to the checkpoint that is on the disk, or to the beginning where there is none.
 
     Raises:
@@ -315,9 +318,9 @@ def roll_back(folder: Path, trouble: TrainingFailure, from_updates: int) -> Roll
     before = read_rollbacks(folder)
     to_updates = read_numbers(folder).updates if has_checkpoint(folder) else 0
     try:
-        rollback = next_rollback(trouble, before, from_updates, to_updates)
+        rollback = next_rollback(failure, before, from_updates, to_updates)
     except TrainingError:
-        write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": trouble.reason})
+        write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": failure.reason})
         raise
     rollbacks = [each.to_json() for each in (*before, rollback)]
     write_json(folder / RUN_FILE, {**read_info(folder), "rollbacks": rollbacks})

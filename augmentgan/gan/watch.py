@@ -148,8 +148,8 @@ def slow_down(trainer: Trainer, rollbacks: Sequence[Rollback]) -> None:
                 group["lr"] = rate
 
 
-def next_rollback(trouble: TrainingFailure, before: Sequence[Rollback], from_updates: int, to_updates: int) -> Rollback:
-    """The rollback that answers a trouble.
+def next_rollback(failure: TrainingFailure, before: Sequence[Rollback], from_updates: int, to_updates: int) -> Rollback:
+    """The rollback that answers a failure.
 
     Raises:
         TrainingError: there were `MAX_ROLLBACKS` already.
@@ -157,15 +157,15 @@ def next_rollback(trouble: TrainingFailure, before: Sequence[Rollback], from_upd
     if len(before) >= MAX_ROLLBACKS:
         kept = f"the state of update {to_updates} is kept" if to_updates else "nothing worth keeping was learned"
         raise TrainingError(
-            f"{trouble.reason}, also after {len(before)} returns with gentler learning rates; {kept}; start over with "
+            f"{failure.reason}, also after {len(before)} returns with gentler learning rates; {kept}; start over with "
             "--overwrite and lower training.learning_rate_discriminator and training.learning_rate_generator"
-        ) from trouble
+        ) from failure
     generator, discriminator = (before[-1].rate_generator, before[-1].rate_discriminator) if before else (1.0, 1.0)
     return Rollback(
         to_updates,
         from_updates,
-        trouble.reason,
-        generator * trouble.gentler_generator,
+        failure.reason,
+        generator * failure.gentler_generator,
         discriminator * GENTLER,
     )
 

@@ -119,6 +119,7 @@ def test_fill_alone_means_max(place, refused):
     assert refused("generate", "--fill", cwd=place) == spelled
     assert refused("generate", "--fill", "--quiet", cwd=place) == spelled
     assert "--fill 'maximum'" in refused("generate", "--fill", "maximum", cwd=place)
+    assert "class '-1' is not known" in refused("generate", "--fill", "-1=50", cwd=place)
 
 
 def test_benchmark_then_report(place):
@@ -249,7 +250,8 @@ def test_a_seed_of_zero_is_a_seed(place):
     run("fit", "data", *SET, "--seed", "7", "--out", "seven", cwd=place)
     assert "nothing was left" in run("fit", "data", "--resume", "--out", "seven", cwd=place).stdout
     refusal = run("fit", "data", "--resume", "--seed", "0", "--out", "seven", cwd=place, status=1).stderr
-    assert "other data, split or seed" in refusal
+    assert "other data, split or seed; repeat the options of 'augmentgan fit data" in refusal
+    assert "--seed 7 --out seven'" in refusal
     shutil.rmtree(place / "seven")
 
 
@@ -298,6 +300,7 @@ def test_a_run_can_be_made_longer(place):
         (["generate", "--run", "nowhere"], ["'nowhere' is not a run folder"]),
         (["generate", "--per-class", "0"], ["--per-class 0"]),
         (["generate", "--classes", "class_9"], ["class 'class_9' is not known", "did you mean"]),
+        (["data", "digits", "digits.npz"], [".npz is not written", "use 'digits.h5'"]),
         (["generate", "--format", "zip"], ["--format 'zip'", "hdf5 or folder"]),
         (["benchmark", "--arms", "reel"], ["arm 'reel'"]),
         (["benchmark", "--arms", ","], ["',' names nothing"]),

@@ -1,6 +1,8 @@
 """What several commands do with the options that they share."""
 
+import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import typer.testing
 
 import augmentgan as ag
 from augmentgan.cli.app import app
-from augmentgan.cli.options import images_for, recipe_for
+from augmentgan.cli.options import images_for, open_run, recipe_for
 from augmentgan.errors import DataError, RecipeError
 
 
@@ -26,6 +28,17 @@ def test_a_share_that_does_nothing_is_said_to(split_file, capsys):
     assert "--test-fraction is passed over" in capsys.readouterr().err
     images_for(ag.Recipe(), split_file, test_fraction=None, **options)
     assert "--test-fraction" not in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_finished_is_said_to_be(trained, tmp_path, capsys):
+    open_run(trained.folder, "cpu")
+    assert not capsys.readouterr().err
+    half = shutil.copytree(trained.folder, tmp_path / "half")
+    info = json.loads((half / "run.json").read_text())
+    info["state"], info["recipe"]["training"]["updates"] = "stopped", 80
+    (half / "run.json").write_text(json.dumps(info))
+    open_run(half, "cpu")
+    assert "has made 40 of 80 updates" in capsys.readouterr().err
 
 
 def test_a_share_and_a_test_set_exclude_each_other(split_file):

@@ -11,6 +11,7 @@ import torch
 import augmentgan as ag
 from augmentgan.errors import DataError, RunError
 from augmentgan.gan.run import model_fingerprint, newest_run
+from augmentgan.names import run_folders
 
 
 def test_the_folder_holds_what_the_contract_names(trained):
@@ -73,6 +74,16 @@ def test_the_newest_run_is_one_that_can_be_used(trained, tmp_path):
     assert newest_run(tmp_path).name == "good"
     shutil.rmtree(tmp_path / "good")
     assert newest_run(tmp_path).name == "just-begun"
+
+
+def test_runs_are_found_at_any_depth_and_a_benchmarks_generators_are_not_among_them(trained, tmp_path):
+    shutil.copytree(trained.folder, tmp_path / "runs" / "first" / "small")
+    (tmp_path / "runs" / "benchmark").mkdir()
+    (tmp_path / "runs" / "benchmark" / "protocol.json").write_text("{}")
+    shutil.copytree(trained.folder, tmp_path / "runs" / "benchmark" / "fits" / "20-r0")
+    shutil.copytree(trained.folder, tmp_path / "runs" / "first" / "small" / "inside")
+    assert run_folders(tmp_path / "runs") == [tmp_path / "runs" / "first" / "small"]
+    assert newest_run(tmp_path / "runs") == tmp_path / "runs" / "first" / "small"
 
 
 def test_the_newest_run_is_the_one_that_learned_last(trained, tmp_path):

@@ -52,6 +52,18 @@ def test_the_graph_names_its_classes_and_no_source_file(exported):
     assert b".py" not in model.SerializeToString()
 
 
+def test_what_the_exporter_prints_stays_off_stdout(trained, tmp_path, monkeypatch, capsys):
+    to_onnx = torch.onnx.export
+
+    def talks(*arguments, **options):
+        print("Applied 3 of general pattern rewrite rules.")
+        return to_onnx(*arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", talks)
+    ag.export_run(trained, "onnx", tmp_path / "generator.onnx")
+    assert not capsys.readouterr().out
+
+
 def test_a_graph_that_differs_is_not_written(exported, trained, tmp_path, monkeypatch):
     model = onnx.load(exported["float"].out)
     (bias,) = (each for each in model.graph.initializer if each.name.endswith("to_image.bias"))
