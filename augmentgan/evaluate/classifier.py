@@ -122,7 +122,6 @@ def train_classifier(
         DataError, ExtraError: as `require_classifier`.
     """
     require_classifier(section.classifier, [arm])
-    blend = _blend_of(arm)
     setting = setting or Setting(share=section.synthetic_share)
     # what plays no part must not cost memory or change a draw
     offered = synthetic if arm.uses_synthetic and (setting.share > 0 or arm.only_synthetic) else synthetic.subset([])
@@ -137,7 +136,7 @@ def train_classifier(
         if separates:
             separate_statistics(network)
         network.to(device).train()
-        rows_of = TrainingImages(arm, real, offered, setting.share, device)
+        images = TrainingImages(arm, real, offered, setting.share, device)
         optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=section.learning_rate,
@@ -146,13 +145,7 @@ def train_classifier(
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, section.learning_rate, total_steps=max(2, steps))
         precision = resolve_precision("auto", device)
-        augmented_until = section.classic_until * steps if arm.classic and setting.augments else 0
-        augmented, plain = (_pixels_of(rows_of, each, random) for each in (setting, None))
-        if isinstance(network, Pretrained):
-            if augmented_until:
-                augmented = _frozen_views_of(network, augmented, rows_of, VIEWS)
-            if augmented_until < steps:
-                plain = _frozen_views_of(network, plain, rows_of, 1)
+        batches = _Batches(network, images, arm, setting, section, steps, until, random)
 
         def learn(inputs: Tensor, targets: Tensor) -> None:
             with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
@@ -163,19 +156,50 @@ def train_classifier(
         # statistics of their own split a batch where its synthetic rows begin, which a recording would keep for ever
         recording = CUDAGraphRunner(device, uses_graphs=not separates)
         for step in range(steps):
-            rows = rows_of.rows(setting.share if step < until else 0.0, section.batch_images, random)
-            set_n_synthetic(network, int(rows_of.is_synthetic[rows].sum()))
-            rows = to_device(rows, device)
-            # weighed before they are blended, for each of a pair has its own weight
-            look = augmented if step < augmented_until else plain
-            inputs, targets = look(rows), rows_of.targets(rows) * rows_of.weights[rows, None]
-            if blend:
-                inputs, targets = blend_pairs(inputs, targets, blend)
+            inputs, targets, n_synthetic = batches(step)
+            set_n_synthetic(network, n_synthetic)
             recording(learn, inputs, targets)
             optimizer.step()
             schedule.step()
         optimizer.zero_grad(set_to_none=True)  # gradients would keep a recording's memory
     return network.eval()
+
+
+class _Batches:
+    """What each step trains on: which rows, how they look, and their targets."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: TrainingImages,
+        arm: Arm,
+        setting: Setting,
+        section: ResolvedBenchmarkSection,
+        steps: int,
+        synthetic_until: float,
+        random: torch.Generator,
+    ) -> None:
+        self._images, self._share, self._n, self._random = images, setting.share, section.batch_images, random
+        self._synthetic_until, self._blend = synthetic_until, _blend_of(arm)
+        self._augmented_until = section.classic_until * steps if arm.classic and setting.augments else 0
+        self._augmented, self._plain = (_pixels_of(images, each, random) for each in (setting, None))
+        if isinstance(network, Pretrained):
+            if self._augmented_until:
+                self._augmented = _frozen_views_of(network, self._augmented, images, VIEWS)
+            if self._augmented_until < steps:
+                self._plain = _frozen_views_of(network, self._plain, images, 1)
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, int]:
+        """Inputs and class probabilities (n, k) of a step, weighed for the loss, and how many of the last rows are synthetic."""
+        rows = self._images.rows(self._share if step < self._synthetic_until else 0.0, self._n, self._random)
+        n_synthetic = int(self._images.is_synthetic[rows].sum())
+        rows = to_device(rows, self._images.images.device)
+        look = self._augmented if step < self._augmented_until else self._plain
+        # weighed before they are blended, for each of a pair has its own weight
+        inputs, targets = look(rows), self._images.targets(rows) * self._images.weights[rows, None]
+        if self._blend:
+            inputs, targets = blend_pairs(inputs, targets, self._blend)
+        return inputs, targets, n_synthetic
 
 
 def require_classifier(name: str, arms: Sequence[Arm]) -> None:
@@ -203,11 +227,13 @@ def _has_real_rows(arm: Arm, setting: Setting, until: float, steps: int) -> bool
     return not arm.only_synthetic and (setting.share < 1 or until < steps)
 
 
-def _pixels_of(rows_of: TrainingImages, setting: Setting | None, random: torch.Generator) -> Callable[[Tensor], Tensor]:
+def _pixels_of(
+    training: TrainingImages, setting: Setting | None, random: torch.Generator
+) -> Callable[[Tensor], Tensor]:
     """A function from rows to their images in [-1, 1], with a setting augmented anew at each call."""
 
     def look(rows: Tensor) -> Tensor:
-        images = to_unit(rows_of.images[rows])
+        images = to_unit(training.images[rows])
         if setting is not None:
             images = classic_augmentation(images, random, setting.strength, flips=setting.flips)
         return images.contiguous(memory_format=torch.channels_last)
@@ -216,11 +242,11 @@ def _pixels_of(rows_of: TrainingImages, setting: Setting | None, random: torch.G
 
 
 def _frozen_views_of(
-    network: Pretrained, look: Callable[[Tensor], Tensor], rows_of: TrainingImages, n_views: int
+    network: Pretrained, look: Callable[[Tensor], Tensor], training: TrainingImages, n_views: int
 ) -> Callable[[Tensor], Tensor]:
     """A function from rows to features of one of their views."""
-    n = len(rows_of.images)
-    features = network.views(n, lambda part: look(torch.arange(n, device=rows_of.images.device)[part]), n_views)
+    n = len(training.images)
+    features = network.views(n, lambda part: look(torch.arange(n, device=training.images.device)[part]), n_views)
     return lambda rows: features[torch.randint(n_views, (len(rows),), device=rows.device), rows]
 
 
