@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.benchmark import run_benchmark as run_benchmark
     from augmentgan.evaluate.evaluation import Evaluation as Evaluation
     from augmentgan.evaluate.evaluation import evaluate_run as evaluate_run
-    from augmentgan.evaluate.mixing import as_torch_dataset as as_torch_dataset
     from augmentgan.evaluate.results import BenchmarkReport as BenchmarkReport
     from augmentgan.evaluate.selection import select_samples as select_samples
+    from augmentgan.evaluate.torch_dataset import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.fit import fit as fit
     from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
@@ -49,7 +49,7 @@ _HOMES = {
     "LabelledImages": "data.images",
     "Recipe": "recipe",
     "Run": "gan.run",
-    "as_torch_dataset": "evaluate.mixing",
+    "as_torch_dataset": "evaluate.torch_dataset",
     "digits": "data.digits",
     "evaluate_run": "evaluate.evaluation",
     "export_run": "report.export",

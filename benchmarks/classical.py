@@ -24,7 +24,7 @@ from augmentgan.data.images import TRAIN
 from augmentgan.data.load import facts
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
-from augmentgan.evaluate.results import score
+from augmentgan.evaluate.scores import score
 
 CPU = torch.device("cpu")
 HELD_OUT_PER_CLASS = 400

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import augmentgan as ag
-from augmentgan.evaluate.copies import CopyJudge
-from augmentgan.evaluate.metrics import copy_threshold
+from augmentgan.evaluate.copies import CopyJudge, copy_threshold
 
 FRESH, BLENDS = 150, 30
 

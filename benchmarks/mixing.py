@@ -21,7 +21,7 @@ import torch
 import augmentgan as ag
 from augmentgan.evaluate.arms import Arm, is_imbalanced, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
-from augmentgan.evaluate.results import score
+from augmentgan.evaluate.scores import score
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.sections import ResolvedBenchmarkSection
 

@@ -22,7 +22,7 @@ import _environment
 
 import augmentgan as ag
 from augmentgan.evaluate.arms import ARMS
-from augmentgan.evaluate.results import METRICS
+from augmentgan.evaluate.scores import METRICS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import augmentgan as ag
 from augmentgan.evaluate.arms import Arm
 from augmentgan.evaluate.classifier import probabilities_of, train_classifier
 from augmentgan.evaluate.evaluation import samples_to_judge
-from augmentgan.evaluate.results import score
+from augmentgan.evaluate.scores import score
 
 
 def main() -> None:

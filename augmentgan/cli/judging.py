@@ -57,8 +57,8 @@ def evaluate(
 
 
 def _lines(found: Evaluation) -> list[str]:
+    from augmentgan.evaluate.copies import ENOUGH_HELD_OUT
     from augmentgan.evaluate.extractors import EXTRACTORS
-    from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT
 
     # these names mean Inception's features and no others
     on_inception = found.features == EXTRACTORS["inception"]

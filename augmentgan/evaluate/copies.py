@@ -7,11 +7,19 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special, stats
 
 from augmentgan.data.images import LabelledImages
-from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT, copy_ratios, copy_threshold
 from augmentgan.gan.diversity import PixelDistances, distinct_images
 
+COPY_CHANCE = 0.01
+"""How often a fresh real image would be taken for a copy."""
+
+ENOUGH_HELD_OUT = 10
+"""Held-out images that a threshold for copies rests on."""
+
+_NEXT = 5
+"""Training images after the nearest one with which its distance is compared."""
 _MOST_SIZES = 20
 """Sizes with a threshold of their own; in a set of hundreds of classes others share that of the next smaller size."""
 _PAIRS = 1 << 23
@@ -26,7 +34,7 @@ class CopyJudge:
     classes that have at least as many.
 
     Attributes:
-        thresholds: for each class, the copy ratio (`metrics.copy_ratios`) below which an image counts as a copy; NaN where a
+        thresholds: for each class, the copy ratio (`copy_ratios`) below which an image counts as a copy; NaN where a
             class cannot be judged.
     """
 
@@ -108,3 +116,42 @@ def _some_columns(roots: NDArray[np.float64], n: int, random: np.random.Generato
         return roots
     columns = random.random(roots.shape, dtype=np.float32).argpartition(n - 1, axis=1)[:, :n]
     return np.take_along_axis(roots, columns, axis=1)
+
+
+def copy_threshold(ratios: NDArray[np.float64]) -> float | None:
+    """The copy ratio (`copy_ratios`) below which an image counts as a copy of a training image.
+
+    Held-out real images are no copies, so their ratios say how low an honest image comes. Their logits are close to
+    normal; the threshold is the prediction bound that a fresh real image falls below with probability `COPY_CHANCE`; Student's t
+    makes it hold for few images.
+
+    Args:
+        ratios: (n,) of held-out real images.
+
+    Returns:
+        A number in (0, 1); None for fewer than `ENOUGH_HELD_OUT` images, which leave nothing to say.
+    """
+    n = len(ratios)
+    if n < ENOUGH_HELD_OUT:
+        return None
+    logits = special.logit(ratios.clip(1e-6, 1 - 1e-4))
+    bound = logits.mean() + stats.t.ppf(COPY_CHANCE, n - 1) * logits.std(ddof=1) * np.sqrt(1 + 1 / n)
+    return float(special.expit(bound))
+
+
+def copy_ratios(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much nearer an image lies to one training image than to the next ones: about 0 for a copy, at most 1.
+
+    The distance to the nearest over the mean distance to the `_NEXT` after it (after Carlini et al. 2023, arXiv 2301.13188,
+    section 3). A plain distance would call every thin stroke and every smooth image a copy.
+
+    Args:
+        distances: (n, m) from images to the training images of their class, m at least 2.
+
+    Returns:
+        (n,) ratios.
+    """
+    last = min(_NEXT, distances.shape[1] - 1)
+    nearest = np.sort(np.partition(distances, last, axis=1)[:, : last + 1], axis=1)
+    ratios: NDArray[np.float64] = nearest[:, 0] / np.maximum(nearest[:, 1:].mean(axis=1), 1e-12)
+    return ratios

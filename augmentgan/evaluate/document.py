@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm
-from augmentgan.evaluate.mixing import samples_offered
+from augmentgan.evaluate.offered import samples_offered
 from augmentgan.evaluate.results import BenchmarkReport
 from augmentgan.files import os_errors_as_output_error, remove, write_json
 from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE

@@ -19,8 +19,8 @@ from augmentgan.evaluate.classifier import probabilities_of, train_classifier
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.extractors import EXTRACTORS, frozen, of_classifier
 from augmentgan.evaluate.metrics import frechet_distance, kernel_distance, manifold
-from augmentgan.evaluate.mixing import samples_offered
-from augmentgan.evaluate.results import score
+from augmentgan.evaluate.offered import samples_offered
+from augmentgan.evaluate.scores import score
 from augmentgan.evaluate.teachers import N_TEACHERS, Teachers
 from augmentgan.files import write_json
 from augmentgan.gan.device import resolve_device
@@ -47,9 +47,9 @@ class Evaluation:
         features: which extractor.
         diversity_per_class: 1 as varied as the real images; None where a class has too few to say.
         near_per_class: 0 means copies; None where a class has too few real images to say.
-        memorised_fraction: share of samples that are near copies: much nearer to one training image than to the next ones (`metrics.copy_ratios`);
+        memorised_fraction: share of samples that are near copies: much nearer to one training image than to the next ones (`copies.copy_ratios`);
             None without ten held-out images.
-        memorised_threshold: the copy ratio (`metrics.copy_ratios`) below which that is so in the class with most training images; 1 % of
+        memorised_threshold: the copy ratio (`copies.copy_ratios`) below which that is so in the class with most training images; 1 % of
             real images fall below.
         memorised_threshold_per_class: the same for each class; None where it cannot be judged.
         label_agreement: share of samples in which classifiers of real images see the class that was asked for.
@@ -104,7 +104,7 @@ def evaluate_run(
     Args:
         run: a run.
         per_class: samples a class that are judged; by default 200, fewer where there are many classes. The classifier of samples alone
-            learns from as many as a benchmark offers its arms (`mixing.samples_offered`).
+            learns from as many as a benchmark offers its arms (`offered.samples_offered`).
         device: where to train classifiers.
         seed: of the classifiers.
         features: name of the extractor that the distances are taken on, see `extractors.EXTRACTORS`.

@@ -1,7 +1,7 @@
-"""Distances between two sets of feature vectors, and what tells a near copy from an honest image.
+"""Distances between two sets of feature vectors.
 
-The distances take float arrays (n, d), one row an image, real first. They are named after what they compute; they are an "FID" or a
-"KID" only on Inception's features (`extractors`). The figures of copies take distances and ratios, see `copies`.
+They take float arrays (n, d), one row an image, real first. They are named after what they compute; they are an "FID" or a "KID" only
+on Inception's features (`extractors`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import polynomial_kernel
 
 Features = NDArray[np.float64]
 
 NEIGHBOURS = 5
-COPY_CHANCE = 0.01
-"""How often a fresh real image would be taken for a copy."""
-
-ENOUGH_HELD_OUT = 10
-"""Held-out images that a threshold for copies rests on."""
+"""Of an image, whose distances make its neighbourhood."""
 
 
 def frechet_distance(real: Features, synthetic: Features) -> float:
@@ -82,42 +77,3 @@ def manifold(real: Features, synthetic: Features) -> Manifold:
         density=float(inside_real.sum(axis=0).mean() / k_real),
         coverage=float(inside_real.any(axis=1).mean()),
     )
-
-
-def copy_threshold(ratios: Features) -> float | None:
-    """The copy ratio (`copy_ratios`) below which an image counts as a copy of a training image.
-
-    Held-out real images are no copies, so their ratios say how low an honest image comes. Their logits are close to
-    normal; the threshold is the prediction bound that a fresh real image falls below with probability `COPY_CHANCE`; Student's t
-    makes it hold for few images.
-
-    Args:
-        ratios: (n,) of held-out real images.
-
-    Returns:
-        A number in (0, 1); None for fewer than `ENOUGH_HELD_OUT` images, which leave nothing to say.
-    """
-    n = len(ratios)
-    if n < ENOUGH_HELD_OUT:
-        return None
-    logits = special.logit(ratios.clip(1e-6, 1 - 1e-4))
-    bound = logits.mean() + stats.t.ppf(COPY_CHANCE, n - 1) * logits.std(ddof=1) * np.sqrt(1 + 1 / n)
-    return float(special.expit(bound))
-
-
-def copy_ratios(distances: Features) -> Features:
-    """How much nearer an image lies to one training image than to the next ones: about 0 for a copy, at most 1.
-
-    The distance to the nearest over the mean distance to the `NEIGHBOURS` after it (after Carlini et al. 2023, arXiv 2301.13188,
-    section 3). A plain distance would call every thin stroke and every smooth image a copy.
-
-    Args:
-        distances: (n, m) from images to the training images of their class, m at least 2.
-
-    Returns:
-        (n,) ratios.
-    """
-    last = min(NEIGHBOURS, distances.shape[1] - 1)
-    nearest = np.sort(np.partition(distances, last, axis=1)[:, : last + 1], axis=1)
-    ratios: Features = nearest[:, 0] / np.maximum(nearest[:, 1:].mean(axis=1), 1e-12)
-    return ratios

@@ -18,7 +18,8 @@ from augmentgan.data.images import LabelledImages
 from augmentgan.evaluate.arms import Arm, has_even_classes, minority_classes
 from augmentgan.evaluate.classifier import Setting, probabilities_of, train_classifier
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.results import METRICS, BenchmarkRow, score
+from augmentgan.evaluate.results import BenchmarkRow
+from augmentgan.evaluate.scores import METRICS, score
 from augmentgan.evaluate.statistics import Correctness
 from augmentgan.evaluate.teachers import apply_policy
 from augmentgan.evaluate.tuning import Candidate, Tuner, simplest

@@ -30,7 +30,7 @@ from augmentgan.evaluate.classifier import require_classifier
 from augmentgan.evaluate.comparing import compare, equivalents, intervals, verdict_of
 from augmentgan.evaluate.document import keep_result, median_size, mixing_of, shared_protocol
 from augmentgan.evaluate.finished import FinishedParts
-from augmentgan.evaluate.mixing import sample_bytes, samples_offered
+from augmentgan.evaluate.offered import sample_bytes, samples_offered
 from augmentgan.evaluate.piece import Measured, Piece, all_finished, run_piece
 from augmentgan.evaluate.request import Request
 from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow

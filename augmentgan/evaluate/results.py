@@ -8,16 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from sklearn.metrics import f1_score, recall_score
 
-from augmentgan.evaluate.statistics import calibration_error
 from augmentgan.extras import require_extra
 
 Outcome = Literal["helps", "no evidence", "hurts"]
-METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "worst_recall", "ece")
-"""The figures of a row that are one number, the one that verdicts are about first."""
 
 
 def images_a_class(protocol: Mapping[str, Any], train_per_class: int) -> str:
@@ -238,24 +233,3 @@ class BenchmarkReport:
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.runs])
-
-
-def score(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """The figures of a row: those of `METRICS`, and `recall_per_class`.
-
-    Args:
-        probabilities: (n, k).
-        labels: (n,) true classes.
-    """
-    predicted, present = probabilities.argmax(axis=1), np.unique(labels)
-    classes = np.arange(probabilities.shape[1])
-    recall = recall_score(labels, predicted, labels=classes, average=None, zero_division=0)
-    f1 = f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
-    return {
-        "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": float(recall[present].mean()),
-        "macro_f1": float(f1[present].mean()),
-        "worst_recall": float(recall[present].min()),
-        "ece": calibration_error(probabilities, labels),
-        "recall_per_class": [float(value) if label in present else None for label, value in enumerate(recall)],
-    }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from augmentgan.errors import DataError
-from augmentgan.evaluate.copies import CopyJudge
+from augmentgan.evaluate.copies import ENOUGH_HELD_OUT, CopyJudge
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
-from augmentgan.evaluate.metrics import ENOUGH_HELD_OUT
 from augmentgan.evaluate.teachers import Teachers
 from augmentgan.gan.generating import Judge, Refusal, any_of
 from augmentgan.gan.run import Run

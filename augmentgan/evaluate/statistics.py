@@ -51,9 +51,6 @@ there are n, for two images that agree by chance must not make an interval of no
 _LEAST_P = 1e-9
 """Below, a p value is only bounded from above: quantiles so far out are not computed exactly."""
 
-_BINS = 15
-"""Bins of confidence in the calibration error."""
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -281,17 +278,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = largest
     return [float(value) for value in adjusted]
-
-
-def calibration_error(probabilities: Floats, labels: Ints) -> float:
-    """Expected calibration error: |confidence - accuracy| over equal bins of confidence (Guo et al. 2017, arXiv 1706.04599).
-
-    Args:
-        probabilities: (n, k).
-        labels: (n,).
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(labels))

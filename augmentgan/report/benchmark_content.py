@@ -9,7 +9,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from augmentgan.evaluate.arms import BASELINES, MEANINGS, Arm
-from augmentgan.evaluate.results import METRICS, BenchmarkReport, Comparison, images_a_class
+from augmentgan.evaluate.results import BenchmarkReport, Comparison, images_a_class
+from augmentgan.evaluate.scores import METRICS
 from augmentgan.report.plots import as_svg, plot_arms, plot_learning_curve, plot_recall
 
 OVER_OWN = "over the same without samples"

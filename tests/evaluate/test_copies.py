@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import augmentgan as ag
-from augmentgan.evaluate.copies import CopyJudge
-from augmentgan.evaluate.metrics import copy_threshold
+from augmentgan.evaluate.copies import CopyJudge, copy_threshold
 from augmentgan.gan.diversity import PixelDistances
 
 SIZES = np.array([100, 100, 100, 30, 30, 30, 30, 4, 4, 4])

@@ -6,7 +6,7 @@ from scipy import special
 from scipy.stats import norm
 from sklearn.metrics import pairwise_distances
 
-from augmentgan.evaluate import metrics
+from augmentgan.evaluate import copies, metrics
 
 
 @pytest.fixture
@@ -73,13 +73,13 @@ def test_manifold_of_scenarios(random):
 
 
 def copy_ratios(train, images):
-    return metrics.copy_ratios(pairwise_distances(images, train))
+    return copies.copy_ratios(pairwise_distances(images, train))
 
 
 def test_copies_are_found_and_honest_images_are_not(random):
     train, fresh = random.normal(size=(20, 30)), random.normal(size=(2000, 30))
     held_out = copy_ratios(train, random.normal(size=(40, 30)))
-    threshold = metrics.copy_threshold(held_out)
+    threshold = copies.copy_threshold(held_out)
     assert (copy_ratios(train, fresh) < threshold).mean() < 0.03
     assert (copy_ratios(train, train + 0.1 * random.normal(size=train.shape)) < threshold).all()
 
@@ -90,7 +90,7 @@ def test_the_copy_threshold_holds_with_few_held_out_images(random):
     fresh = copy_ratios(train, random.normal(size=(3000, 30)))
     for n in (10, 30, 300):
         rates = [
-            (fresh < metrics.copy_threshold(copy_ratios(train, random.normal(size=(n, 30))))).mean() for _ in range(100)
+            (fresh < copies.copy_threshold(copy_ratios(train, random.normal(size=(n, 30))))).mean() for _ in range(100)
         ]
         assert np.mean(rates) < 0.025
 
@@ -98,10 +98,10 @@ def test_the_copy_threshold_holds_with_few_held_out_images(random):
 @pytest.mark.parametrize("n", [10, 30, 300])
 def test_a_fresh_image_is_taken_for_a_copy_once_in_a_hundred(random, n):
     """Neither more nor less often, where logits are normal: the chance of each of 2000 thresholds is known."""
-    thresholds = [metrics.copy_threshold(special.expit(random.normal(-1, 0.5, n))) for _ in range(2000)]
+    thresholds = [copies.copy_threshold(special.expit(random.normal(-1, 0.5, n))) for _ in range(2000)]
     chances = norm.cdf(special.logit(thresholds), -1, 0.5)
     assert abs(chances.mean() - 0.01) < 4 * chances.std() / 2000**0.5  # four standard errors
 
 
 def test_too_few_held_out_images_to_say():
-    assert metrics.copy_threshold(np.full(9, 0.5)) is None
+    assert copies.copy_threshold(np.full(9, 0.5)) is None

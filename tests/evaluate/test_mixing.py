@@ -13,14 +13,12 @@ from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS, Arm, is_imbalanced, 
 from augmentgan.evaluate.augmentation import blend_pairs, classic_augmentation
 from augmentgan.evaluate.classifier import TrainingImages
 from augmentgan.evaluate.mixing import (
-    MOST_SAMPLE_BYTES,
     judged_by_teachers,
     loss_weights,
-    sample_bytes,
-    samples_offered,
     sampling_probabilities,
     stratified_rows,
 )
+from augmentgan.evaluate.offered import MOST_SAMPLE_BYTES, sample_bytes, samples_offered
 from augmentgan.evaluate.teachers import Teachers, apply_policy
 from augmentgan.sections import BenchmarkSection
 

@@ -7,7 +7,8 @@ import pytest
 from tests_support import made_up_report
 
 from augmentgan.errors import ExtraError
-from augmentgan.evaluate.results import METRICS, BenchmarkReport, BenchmarkRow, Verdict, images_a_class, score
+from augmentgan.evaluate.results import BenchmarkReport, BenchmarkRow, Verdict, images_a_class
+from augmentgan.evaluate.scores import METRICS, score
 
 
 @pytest.fixture

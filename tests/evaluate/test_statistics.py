@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
+from augmentgan.evaluate.scores import calibration_error
 from augmentgan.evaluate.statistics import (
     Correctness,
     accuracy_with_interval,
-    calibration_error,
     holm,
     paired_difference,
     training_overlap_correlation,
