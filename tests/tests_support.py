@@ -39,6 +39,20 @@ def renumber(run_folder, **numbers):
     save_file(load_file(file), file, metadata)
 
 
+def mean_gain(report, comparison):
+    """How much more the rows of an arm have than those of its baseline, repeat by repeat, in the metric of a comparison."""
+
+    def figures(name):
+        key = (name, comparison.train_per_class)
+        rows = sorted((row for row in report.runs if (row.arm, row.train_per_class) == key), key=lambda row: row.repeat)
+        if comparison.metric != "minority_recall":
+            return [getattr(row, comparison.metric) for row in rows]
+        recalls = [[row.recall_per_class[label] for label in row.minority] for row in rows]
+        return [np.mean([recall for recall in each if recall is not None]) for each in recalls]
+
+    return np.mean(np.subtract(figures(comparison.arm), figures(comparison.baseline)))
+
+
 def made_up_report(arms, sizes=(20,), *, imbalanced=False, n_classes=3):
     """What a benchmark from scratch writes, without one: two repeats, every arm over every other, the last arm the verdict's."""
     rows = [

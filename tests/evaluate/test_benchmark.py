@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests_support import mean_gain
 
 import augmentgan as ag
 from augmentgan.errors import DataError, OutputError, RunError
@@ -52,6 +53,14 @@ def test_the_document_is_the_contracts(measured):
         assert (each["train_per_class"], each["metric"]) == (row["train_per_class"], "balanced_accuracy")
         assert each["mean"] == pytest.approx(report.summary()[each["arm"]][0])
         assert each["ci95"][0] <= each["mean"] <= each["ci95"][1]
+
+
+def test_differences_are_those_of_the_rows(measured):
+    _, report = measured
+    assert {each.metric for each in report.comparisons} == {"accuracy", "balanced_accuracy"}
+    assert any(each.mean_difference for each in report.comparisons)
+    for each in report.comparisons:
+        assert each.mean_difference == pytest.approx(mean_gain(report, each))
 
 
 def test_what_is_kept_of_a_benchmark_depends_on_generator_settings_and_seed(measured, monkeypatch):

@@ -156,6 +156,31 @@ def strong_effects(size, minority):
     }
 
 
+def test_a_difference_is_the_arm_less_its_baseline_weighed_as_its_metric_says():
+    """Skills differ from class to class, so that no weighing gives what another does."""
+    random, labels = np.random.default_rng(0), np.repeat([0, 1, 2], [60, 30, 10])
+    skills = {"real": (0.9, 0.5, 0.1), "real+classic": (0.5, 0.9, 0.4), "real+classic+synthetic": (0.6, 0.6, 0.9)}
+    right = {arm: random.random((5, 100)) < np.array(often)[labels] for arm, often in skills.items()}
+    row = SimpleNamespace(minority=[2])
+    measured = {(arm, 30): [(row, Correctness(each, labels, np.arange(100))) for each in right[arm]] for arm in right}
+    recalls = {arm: np.stack([right[arm][:, labels == k].mean(axis=1) for k in range(3)], axis=1) for arm in right}
+    figures = {
+        "accuracy": {arm: right[arm].mean(axis=1) for arm in right},
+        "balanced_accuracy": {arm: recalls[arm].mean(axis=1) for arm in right},
+        "minority_recall": {arm: recalls[arm][:, 2] for arm in right},
+    }
+    found = compare(measured, [Arm(arm) for arm in right], [30], imbalanced=True)
+    for metric, of_arm in figures.items():
+        pairs = [(each.arm, each.baseline) for each in found if each.metric == metric]
+        assert sorted(pairs) == sorted(
+            (arm, baseline) for baseline in ("real", "real+classic") for arm in right if arm != baseline
+        )
+        for each in (each for each in found if each.metric == metric):
+            gain = np.mean(of_arm[each.arm] - of_arm[each.baseline])
+            assert each.mean_difference == pytest.approx(gain)
+            assert each.ci95[0] < each.mean_difference < each.ci95[1]
+
+
 @pytest.mark.parametrize("rare", [[2], []])
 def test_p_values_are_adjusted_for_all_pairs_and_sizes_of_a_metric(rare):
     """Where a size has no rare classes, their recall is compared at the other one alone, and is adjusted for that."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from tests_support import PROTOCOL_RECIPE as RECIPE
-from tests_support import measure
+from tests_support import mean_gain, measure
 
 import augmentgan as ag
 from augmentgan.data.draws import draws_of
@@ -249,8 +249,9 @@ def test_imbalanced_arms(pool, quick, tmp_path):
         arms=["real+oversampling+classic", "real+classic+fill", "real+class-weights"],
     )
     assert report.protocol["imbalanced"]
-    metrics = {each.metric for each in report.comparisons}
-    assert "minority_recall" in metrics
+    assert {each.metric for each in report.comparisons} == {"accuracy", "balanced_accuracy", "minority_recall"}
+    for each in report.comparisons:
+        assert each.mean_difference == pytest.approx(mean_gain(report, each))
     assert all(len(row.minority) == 5 for row in report.runs)
     assert report.verdict.baseline == "real+oversampling+classic"
     assert report.verdict.arm == "real+classic+fill"
