@@ -239,6 +239,18 @@ def test_an_image_alone_in_its_class_varies_like_the_others_and_costs_no_degree_
     assert found.low == pytest.approx(0.5 - reach)
 
 
+@pytest.mark.parametrize("n", [2, 10, 200])
+def test_where_every_image_is_alone_in_its_class_only_their_number_makes_sure(n):
+    """No spread can be estimated: each difference may be anything from -1 to 1, as if it had a variance of 1."""
+    labels, right = np.arange(n), np.ones((5, n), bool)
+    same, all_of_it = difference(right, right, labels), difference(right, ~right, labels)
+    reach = norm.ppf(0.975) / n**0.5
+    assert (same.mean, same.p_value) == (0, 1)
+    assert (same.low, same.high) == pytest.approx((-min(reach, 1), min(reach, 1)))
+    assert (all_of_it.mean, all_of_it.high, all_of_it.low) == pytest.approx((1, 1, 1 - reach))
+    assert (all_of_it.p_value < 0.05) == (all_of_it.low > 0) == (n > 2)
+
+
 def test_a_real_effect_is_found():
     random = np.random.default_rng(0)
     labels = np.arange(400) % 4
