@@ -29,7 +29,7 @@ QUICK = [
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """A command, as if typed in an empty folder; gives what it said on stdout."""
+    """A command, as if typed in an empty folder; gives what it said on stdout, and a quiet one says nothing elsewhere."""
     load_recipe = recipe.load_recipe
 
     def quick(name):
@@ -45,6 +45,7 @@ def typed(tmp_path, monkeypatch, capsys):
             main()
         told = capsys.readouterr()
         assert end.value.code == 0, told.err
+        assert bool(told.err) != ("--quiet" in words)
         return told.out
 
     return said
@@ -56,7 +57,7 @@ def rows_of(file):
 
 
 def test_the_demo_can_be_repeated_and_leaves_what_was_generated_alone(typed):
-    first = json.loads(typed("demo", "--json", "--device", "cpu"))
+    first = json.loads(typed("demo", "--json", "--device", "cpu", "--quiet"))
     assert Path(first["run"]) == Path("runs/demo")
     run, samples, sheet, page = (Path(first[name]) for name in ("run", "samples", "sheet", "page"))
     assert json.loads((run / "run.json").read_text())["state"] == "finished"
