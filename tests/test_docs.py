@@ -60,6 +60,52 @@ def test_commands_that_are_shown_parse(page):
                 assert result.exit_code == (2 if "--per-clas " in line else 0), line
 
 
+@pytest.fixture(scope="module")
+def told_now():
+    """What README and docs tell of today's version; the changelog may name what is gone."""
+    pages = (page for page in PAGES if page.name == "README.md" or page.parent.name == "docs")
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_values_that_are_shown_are_known(told_now):
+    """`--help` stops a shown command before a recipe, a setting or an arm is looked at."""
+    from augmentgan.evaluate.arms import Arm
+    from augmentgan.recipe import Recipe, recipe_names
+
+    shown = {
+        option: set(re.findall(rf"--{option}[ =]['\"]?([^\s`'\"]*[^\s`'\".,;:)])", told_now))
+        for option in ("set", "recipe", "arms")
+    }
+    settings = {each for each in shown["set"] if each.rpartition("=")[2] not in ("value", "VALUE", "N")}
+    recipes = {each for each in shown["recipe"] if each != "NAME" and not each.endswith(".toml")}
+    arms = {arm for each in shown["arms"] for arm in each.split(",") if arm != "A"}
+    assert min(len(settings), len(recipes), len(arms)) > 0
+    for each in sorted(settings):
+        Recipe().with_settings([each])
+    assert recipes <= set(recipe_names())
+    for arm in sorted(arms):
+        Arm(arm)
+
+
+def slugs(page):
+    """The anchors that GitHub gives a page's headings: lower case, letters, digits and hyphens, and a number from the second of a name on."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for heading in re.findall(r"^#+ +(.*?) *$", text, re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        n_before = len([each for each in found if re.fullmatch(rf"{re.escape(slug)}(-\d+)?", each)])
+        found.append(f"{slug}-{n_before}" if n_before else slug)
+    return set(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_lead_to_headings(page):
+    for link, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            assert anchor in slugs(page.parent / link if link else page), f"{link}#{anchor}"
+
+
 def test_the_original_game_is_without_any_fix():
     from augmentgan.recipe import Recipe
 
