@@ -49,17 +49,17 @@ def test_where_there_is_no_effect_the_interval_holds_zero_nineteen_times_in_twen
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(1 - covered / 500)
 
 
-@pytest.mark.parametrize("n_repeats", [2, 3, 5])
-def test_p_values_are_as_small_as_they_say_by_chance(n_repeats):
+@pytest.mark.parametrize(("n_repeats", "below_001"), [(2, 0.017), (3, 0.017), (5, 0.0125)])
+def test_p_values_are_as_small_as_they_say_by_chance(n_repeats, below_001):
     """Not at 0.05 alone: of m comparisons the first is judged at 0.05 / m."""
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(4), [60, 40, 20, 8])
-    arms = (two_arms(random, n_repeats, labels, effect=0.0, luck=0.4) for _ in range(1000))
+    arms = (two_arms(random, n_repeats, labels, effect=0.0, luck=0.4) for _ in range(3000))
     p_values = np.array([difference(*pair, labels, balanced=False).p_value for pair in arms])
-    # quantiles are an approximation: 6000 such draws of two or three repeats have p below 0.01 in 1.8 % at most
-    for level, least, most in ((0.01, 0.0, 0.02), (0.2, 0.16, 0.21), (0.5, 0.43, 0.53)):
-        margin = 4 * (level * (1 - level) / 1000) ** 0.5  # four standard errors
-        assert least - margin <= np.mean(p_values < level) <= most + margin
+    # quantiles are an approximation: `below_001` is the share of 24,000 such draws whose p is below 0.01
+    for level, least, most in ((0.01, 0.01, below_001), (0.2, 0.17, 0.205), (0.5, 0.46, 0.51)):
+        low, high = (share + sign * 4 * (share * (1 - share) / 3000) ** 0.5 for share, sign in ((least, -1), (most, 1)))
+        assert low <= np.mean(p_values < level) <= high  # four standard errors
 
 
 @pytest.mark.parametrize("n_repeats", [2, 3, 5])
@@ -256,6 +256,19 @@ def test_a_real_effect_is_found():
     labels = np.arange(400) % 4
     for _ in range(20):
         assert difference(*two_arms(random, 5, labels, effect=1.0), labels).low > 0
+
+
+@pytest.mark.parametrize(("n_repeats", "luck"), [(3, 0.1), (5, 0.2)])
+def test_a_gain_of_twelve_points_is_mostly_found(n_repeats, luck):
+    """In 95 of 100 draws; at least in as many as that, less four standard errors."""
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    spread = (1 + 0.3**2 + luck**2 + 0.5**2) ** 0.5
+    truth = norm.cdf(1.7 / spread) - norm.cdf(1 / spread)
+    found = [difference(*two_arms(random, n_repeats, labels, 0.7, luck), labels) for _ in range(200)]
+    assert truth == pytest.approx(0.12, abs=0.005)
+    assert np.mean([each.mean for each in found]) == pytest.approx(truth, abs=0.012)
+    assert np.mean([each.low > 0 and each.p_value < 0.05 for each in found]) >= 0.95 - 4 * (0.95 * 0.05 / 200) ** 0.5
 
 
 def test_the_mean_is_the_difference_of_the_accuracies():
