@@ -296,12 +296,6 @@ def test_another_programs_run_json_makes_no_run_of_a_data_set(tree):
     assert ag.load(tree).fingerprint() == before
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_among_the_images_is_not_waited_for(tree):
-    os.mkfifo(tree / "class_0" / "pipe.png")
-    refused(tree, "pipe.png", "not a regular file")
-
-
 def test_fit_takes_every_kind(tree, tmp_path, small_recipe):
     from augmentgan.data.plan import plan_fit
 

@@ -15,7 +15,6 @@ from augmentgan.evaluate import evaluation
 from augmentgan.evaluate.copies import CopyJudge
 from augmentgan.evaluate.evaluation import Evaluator
 from augmentgan.evaluate.extractors import frozen
-from augmentgan.gan.generating import Refusal
 from augmentgan.recipe import DataFacts
 
 
@@ -198,41 +197,6 @@ def test_without_test_images_there_is_no_accuracy_and_no_word_on_copies(world):
     found = Evaluator(world[0], world[1].subset([]), recipe, device="cpu")(world[2])
     assert found.synthetic_only_accuracy is None
     assert found.memorised_fraction is None
-
-
-def test_samples_that_are_refused_are_replaced_by_the_next(trained, tmp_path):
-    import h5py
-
-    def odd_ones(images, labels):
-        return (images.reshape(len(images), -1).sum(axis=1) % 2).astype(bool)
-
-    path = tmp_path / "even.h5"
-    ag.write_samples(trained, trained.counts(30), path, refuses=Refusal("odd", odd_ones))
-    many = trained.generate(200)
-    with h5py.File(path) as file:
-        images, labels, numbers = (file[name][:] for name in ("images", "labels", "sample_index"))
-    assert np.bincount(labels).tolist() == [30] * 10
-    for label in range(10):
-        every = many.images[many.labels == label]
-        expected = np.flatnonzero(~odd_ones(every, None))[:30]
-        assert numbers[labels == label].tolist() == expected.tolist()
-        assert (images[labels == label] == every[expected]).all()
-
-
-def test_a_class_whose_samples_are_all_refused(trained, tmp_path):
-    with pytest.raises(DataError, match=r"class '0': .* were refused"):
-        ag.write_samples(
-            trained, trained.counts(3), tmp_path / "a.h5", refuses=Refusal("0", lambda images, labels: labels == 0)
-        )
-    assert not list(tmp_path.iterdir())
-
-
-def test_copies_are_left_out(world):
-    judge = CopyJudge(world[0], world[1])
-    both = np.concatenate([world[0].images, world[2].images]), np.concatenate([world[0].labels, world[2].labels])
-    copies = judge.copies(*both)
-    assert copies[:300].mean() > 0.95
-    assert copies[300:].mean() < 0.05
 
 
 @pytest.fixture(scope="module")

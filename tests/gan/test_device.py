@@ -1,4 +1,4 @@
-"""Random states of devices that this machine may not have."""
+"""Devices by name, their precision, and random states of those that this machine may not have."""
 
 import contextlib
 
@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from augmentgan.errors import TrainingError
-from augmentgan.gan.device import random_state, random_state_kept, resolve_device, set_random_state
+from augmentgan.gan.device import random_state, random_state_kept, resolve_device, resolve_precision, set_random_state
 
-MPS = torch.device("mps")
+CPU, MPS = torch.device("cpu"), torch.device("mps")
 
 
 @pytest.fixture
@@ -40,8 +40,20 @@ def test_a_device_that_is_none(monkeypatch, name, words):
     assert resolve_device("cuda") == torch.device("cuda")
 
 
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cuda:99"])
+def test_devices_that_are_not_here(name):
+    with pytest.raises(TrainingError, match=f"device '{name}'"):
+        resolve_device(name)
+
+
+def test_precision():
+    assert resolve_device("cpu") == CPU
+    assert resolve_precision("float32", CPU) == torch.float32
+    assert resolve_precision("bfloat16", CPU) == torch.bfloat16
+
+
 def test_draws_on_the_cpu_are_torchs():
-    assert random_state(torch.device("cpu")) is None
+    assert random_state(CPU) is None
 
 
 def test_a_state_of_mps_comes_back(mps):

@@ -67,6 +67,28 @@ def test_an_interrupted_set_goes_on_and_is_the_same(trained, tmp_path, monkeypat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
+def test_samples_that_are_refused_are_replaced_by_the_next(trained, tmp_path):
+    path = tmp_path / "even.h5"
+    ag.write_samples(trained, trained.counts(30), path, refuses=EVEN)
+    many = trained.generate(200)
+    with h5py.File(path) as file:
+        images, labels, numbers = (file[name][:] for name in ("images", "labels", "sample_index"))
+    assert np.bincount(labels).tolist() == [30] * 10
+    for label in range(10):
+        every = many.images[many.labels == label]
+        expected = np.flatnonzero(~EVEN.judge(every, None))[:30]
+        assert numbers[labels == label].tolist() == expected.tolist()
+        assert (images[labels == label] == every[expected]).all()
+
+
+def test_a_class_whose_samples_are_all_refused(trained, tmp_path):
+    with pytest.raises(DataError, match=r"class '0': .* were refused"):
+        ag.write_samples(
+            trained, trained.counts(3), tmp_path / "a.h5", refuses=Refusal("0", lambda images, labels: labels == 0)
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_killed_process_loses_no_finished_piece(trained, tmp_path):
     code = f"""
 import os, signal

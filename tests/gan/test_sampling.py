@@ -95,23 +95,3 @@ def test_hdf5_is_what_generate_returns(trained, tmp_path):
         assert file["images"].chunks is not None
         expected = {"augmentgan_version", "recipe", "seed", "data_fingerprint", "model_fingerprint", "created"}
         assert expected | {"command", "class_names"} <= set(file.attrs)
-
-
-def test_image_folder_loads_with_torchvision(trained, tmp_path):
-    import json
-
-    from torchvision.datasets import ImageFolder
-
-    import augmentgan as ag
-
-    out = tmp_path / "synthetic"
-    ag.write_samples(trained, trained.counts(3), out, "folder")
-    images = ImageFolder(out)
-    assert images.classes == [str(label) for label in range(10)]
-    assert np.bincount(images.targets).tolist() == [3] * 10
-    made = trained.generate(3)
-    assert (np.asarray(images[4][0])[..., 0] == made.images[4, :, :, 0]).all()
-    rows = [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
-    assert rows[4]["file_name"] == "1/000001.png"
-    assert rows[4]["label"] == "1"
-    assert rows[4]["score"] is None

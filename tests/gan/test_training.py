@@ -1,4 +1,4 @@
-"""The game: who learns when, with every loss; the average; precision and devices."""
+"""The game: who learns when, with every loss; the average."""
 
 import math
 
@@ -6,10 +6,8 @@ import pytest
 import torch
 
 import augmentgan as ag
-from augmentgan.errors import TrainingError
 from augmentgan.gan import augment, objectives
 from augmentgan.gan.checkpoint import restore_checkpoint, save_checkpoint
-from augmentgan.gan.device import resolve_device, resolve_precision
 from augmentgan.gan.training import Trainer
 from augmentgan.recipe import DataFacts
 
@@ -231,18 +229,6 @@ def test_many_classes_in_a_small_batch(small_recipe):
     trainer = Trainer(recipe, data, 0, CPU)
     trainer.update()
     assert math.isfinite(trainer.status().loss_g)
-
-
-@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cuda:99"])
-def test_devices_that_are_not_here(name):
-    with pytest.raises(TrainingError, match=f"device '{name}'"):
-        resolve_device(name)
-
-
-def test_precision():
-    assert resolve_device("cpu") == CPU
-    assert resolve_precision("float32", CPU) == torch.float32
-    assert resolve_precision("bfloat16", CPU) == torch.bfloat16
 
 
 def test_the_discriminator_learns_to_tell_real_from_generated(digits, small_recipe):
