@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,32 @@ class FileList:
     n_ignored: int = 0
     loose: tuple[Path, ...] = ()
     linked: tuple[Path, ...] = ()
+
+
+def marks(words: Iterable[str]) -> tuple[int, ...] | None:
+    """The split of files whose parts are given by words of `SPLIT_WORDS`; None where none is for testing."""
+    split = tuple(SPLIT_WORDS[word] for word in words)
+    return split if TEST in split else None
+
+
+def parts_in_paths(folders: Iterable[Sequence[str]], labels: Iterable[str]) -> list[str]:
+    """The part of the set that each file's path names, as `train/1.png` and `test/2.png` do.
+
+    Args:
+        folders: names of the folders above each file, from the top.
+        labels: one a file; folders of these names are classes, whatever they are called.
+
+    Returns:
+        Words of `SPLIT_WORDS`, one a file, of the highest level at which every path has one and two parts occur, one of them for
+        training; empty where there is none.
+    """
+    labels = [label.lower() for label in labels]
+    for names in zip(*folders, strict=False):
+        words = [name.lower() for name in names]
+        parts = {SPLIT_WORDS.get(word) for word in words}
+        if None not in parts and TRAIN in parts and len({*words}) > 1 and words != labels:
+            return words
+    return []
 
 
 def refuse_leaving(file: Path, inside: Path) -> None:

@@ -1,4 +1,4 @@
-"""Image folders: one folder a class, optionally below `train/` and `test/`."""
+"""Image folders: one folder a class, optionally below or above `train/` and `test/`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from augmentgan.data.file_list import SPLIT_WORDS, FileList, refuse_leaving
+from augmentgan.data.file_list import SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving
 from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder, unreadable
-from augmentgan.data.images import TEST, TRAIN
 from augmentgan.errors import DataError
 from augmentgan.files import is_os_junk
 
@@ -23,16 +22,17 @@ def scan_folder(root: Path) -> FileList:
     Raises:
         DataError: no class folders, links that lead out of the tree, or a folder that cannot be read.
     """
-    parts, loose, linked = _parts(root)
-    names = sorted({folder.name for _, folders in parts for folder in folders})
+    on_top, loose, linked = _parts(root)
+    names = sorted({folder.name for _, folders in on_top for folder in folders})
     if len(names) == 1:
-        raise one_class_folder(root, next(folder for _, folders in parts for folder in folders))
+        raise one_class_folder(root, next(folder for _, folders in on_top for folder in folders))
     files: list[Path] = []
     labels: list[int] = []
-    split: list[int] = []
+    parts: list[str] = []
+    below: list[tuple[str, ...]] = []
     n_ignored = len(linked)
     inside = root.resolve()
-    for which, folders in parts:
+    for part, folders in on_top:
         for folder in folders:
             label = names.index(folder.name)
             for file, is_link in _files_below(folder):
@@ -43,13 +43,14 @@ def scan_folder(root: Path) -> FileList:
                     refuse_leaving(file, inside)
                 files.append(file)
                 labels.append(label)
-                split.append(which)
+                parts += [] if part is None else [part]
+                below.append(file.relative_to(folder).parts[:-1])
     return FileList(
         root,
         tuple(names),
         tuple(files),
         tuple(labels),
-        split=tuple(split) if TEST in split else None,
+        split=marks(parts or parts_in_paths(below, [names[label] for label in labels])),
         n_ignored=n_ignored,
         loose=tuple(loose),
         linked=tuple(linked),
@@ -96,11 +97,11 @@ def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
         raise DataError(f"folder {str(root)!r} holds {names}: parts of a set, it seems; call them train and test")
 
 
-def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[Path]]:
-    """(split, class folders) of each part of the tree; the loose files and the links to folders beside them."""
+def _parts(root: Path) -> tuple[list[tuple[str | None, list[Path]]], list[Path], list[Path]]:
+    """(name, class folders) of each part of the tree, None where it has none; the loose files and the links to folders beside them."""
     folders, loose, linked = _entries(root)
     split = split_folders(root)
-    below = [(SPLIT_WORDS[name], _entries(folder)) for name, folder in split.items()]
+    below = [(name, _entries(folder)) for name, folder in split.items()]
     if below and not any(entries[0] for _, entries in below):
         raise no_classes_in_parts(root, [folder.name for folder in split.values()])
     wrapped = [entries[0][0] for _, entries in below if len(entries[0]) == 1]
@@ -109,10 +110,10 @@ def _parts(root: Path) -> tuple[list[tuple[int, list[Path]]], list[Path], list[P
     if below:
         for _, (_, files, links) in below:
             loose, linked = loose + files, linked + links
-        return [(which, entries[0]) for which, entries in below], loose, linked
+        return [(name, entries[0]) for name, entries in below], loose, linked
     if not folders:
         raise no_data_set(root, linked)
-    return [(TRAIN, folders)], loose, linked
+    return [(None, folders)], loose, linked
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:

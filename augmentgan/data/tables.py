@@ -14,10 +14,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from augmentgan.data.file_list import IMAGE_SUFFIXES, SPLIT_WORDS, FileList, refuse_leaving
+from augmentgan.data.file_list import IMAGE_SUFFIXES, SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving
 from augmentgan.data.folder import split_folders
 from augmentgan.data.image_folder import listed_classes
-from augmentgan.data.images import TEST, TRAIN
+from augmentgan.data.images import TRAIN
 from augmentgan.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -31,11 +31,11 @@ _DIGITS = 18
 
 @dataclass(frozen=True)
 class _Row:
-    """One image of a table; `split` and `group` are None where the table has no such column."""
+    """One image of a table; `part` (a word of `SPLIT_WORDS`) and `group` are None where the table has no such column."""
 
     file: Path
     label: str
-    split: int | None
+    part: str | None
     group: str | None
 
 
@@ -48,15 +48,14 @@ def scan_table(path: Path) -> FileList:
         DataError: not such a table, a row that cannot be used, or a file outside the table's folder.
     """
     rows = _read(path)
-    split = tuple(row.split for row in rows if row.split is not None)
-    return _file_list(path.parent, rows, split)
+    return _file_list(path.parent, rows, _parts_of(path.parent, rows))
 
 
-def metadata_files(root: Path) -> dict[Path, int | None]:
+def metadata_files(root: Path) -> dict[Path, str | None]:
     """The labelled metadata files of a Hugging Face "imagefolder": the root's, or one in each of its train/ and test/.
 
     Returns:
-        The split of each file's rows, None for the root's; empty where there are none, or none with labels.
+        The part that each file's rows belong to, a word of `SPLIT_WORDS`, None for the root's; empty where there are none, or none with labels.
 
     Raises:
         DataError: a metadata file that cannot be opened, or whose first line names both columns and that cannot be read.
@@ -65,11 +64,9 @@ def metadata_files(root: Path) -> dict[Path, int | None]:
     if at_root is not None:
         return {at_root: None}
     found = {
-        file: SPLIT_WORDS[name]
-        for name, folder in split_folders(root).items()
-        if (file := _labelled_metadata(folder)) is not None
+        file: name for name, folder in split_folders(root).items() if (file := _labelled_metadata(folder)) is not None
     }
-    return {**found} if len(found) > 1 and TRAIN in found.values() else {}
+    return {**found} if len(found) > 1 and TRAIN in map(SPLIT_WORDS.get, found.values()) else {}
 
 
 def scan_imagefolder(root: Path) -> FileList:
@@ -79,18 +76,26 @@ def scan_imagefolder(root: Path) -> FileList:
         DataError: as `scan_table`.
     """
     rows: list[_Row] = []
-    split: list[int] = []
-    for file, which in metadata_files(root).items():
+    parts: list[str] = []
+    for file, part in metadata_files(root).items():
         read = _read(file)
         rows += read
-        split += [] if which is None else [which] * len(read)
-    split = split or [row.split for row in rows if row.split is not None]
+        parts += [] if part is None else [part] * len(read)
     named = {os.path.normpath(row.file) for row in rows}
     loose = tuple(file for file in _images_below(root) if os.path.normpath(file) not in named)
-    return _file_list(root, rows, tuple(split), loose)
+    return _file_list(root, rows, parts or _parts_of(root, rows), loose)
 
 
-def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tuple[Path, ...] = ()) -> FileList:
+def _parts_of(root: Path, rows: list[_Row]) -> list[str]:
+    """The part that each row says it belongs to, or else its path; empty where neither does."""
+    named = [row.part for row in rows if row.part is not None]
+    if named:
+        return named
+    folders = [Path(os.path.relpath(row.file, root)).parts[:-1] for row in rows]
+    return parts_in_paths(folders, [row.label for row in rows])
+
+
+def _file_list(root: Path, rows: list[_Row], parts: list[str], loose: tuple[Path, ...] = ()) -> FileList:
     labels = {row.label for row in rows}
     names: Sequence[str] = listed_classes(root)  # of a set that we wrote
     if not labels <= set(names):
@@ -107,7 +112,7 @@ def _file_list(root: Path, rows: list[_Row], split: tuple[int, ...], loose: tupl
         tuple(names),
         tuple(row.file for row in rows),
         tuple(numbers[row.label] for row in rows),
-        split=split if TEST in split else None,
+        split=marks(parts),
         group=group,
         loose=loose,
     )
@@ -148,8 +153,8 @@ def _read(path: Path) -> list[_Row]:
             )
         file = folder / name
         refuse_leaving(file, inside)
-        rows.append(_Row(file, label, _split(record, where), _group(record)))
-        if rows[-1].split is None:
+        rows.append(_Row(file, label, _part(record, where), _group(record)))
+        if rows[-1].part is None:
             unmarked.append(line)
     if not rows:
         raise DataError(f"table {str(path)!r} names no image; give rows of path,label")
@@ -169,15 +174,14 @@ def _is_text(value: str) -> bool:
     return bool(value.strip())
 
 
-def _split(record: dict[str, Any], where: str) -> int | None:
+def _part(record: dict[str, Any], where: str) -> str | None:
     if "split" not in record:
         return None
     word = str(record["split"]).strip().lower()
-    if word in ("0", "1"):
-        return int(word)
+    word = {"0": "train", "1": "test"}.get(word, word)
     if word not in SPLIT_WORDS:
         raise DataError(f"{where}: split is {record['split']!r:.60}; train, val and test are known")
-    return SPLIT_WORDS[word]
+    return word
 
 
 def _group(record: dict[str, Any]) -> str | None:

@@ -227,6 +227,19 @@ def test_training_and_validation_folders_are_one_part(tree, tmp_path):
     assert (data.class_names, data.split, len(data)) == (("class_0", "class_1"), None, 12)
 
 
+@pytest.mark.parametrize(("names", "expected"), [(("train", "test"), [1, 0]), (("Train", "val", "Test"), [1, 0, 0])])
+def test_parts_below_the_classes_are_the_split(tree, names, expected):
+    for file in sorted(tree.glob("class_*/*.png")):
+        folder = file.parent / names[int(file.stem) % len(names)] / "camera"
+        folder.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / file.name)
+    data = ag.load(tree)
+    assert data.class_names == ("class_0", "class_1", "class_2")
+    assert data.split.tolist() == [number for number in expected for _ in range(6 // len(names))] * 3
+    (tree / "class_0" / names[0]).rename(tree / "class_0" / "old")
+    assert ag.load(tree).split is None
+
+
 def test_a_stranger_beside_train_and_test_is_no_class(tree, tmp_path):
     root = parts(tree, tmp_path / "both", "train", "test")
     (root / "samples").mkdir()

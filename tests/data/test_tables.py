@@ -360,3 +360,52 @@ def test_a_set_of_test_images_alone_is_not_learned_from(tree, suffix):
     with pytest.raises(DataError, match="every image is marked as a test image"):
         plan_fit(data)
     assert join_test(ag.load(tree), data).split.tolist() == [0] * 18 + [1] * 18  # as --test takes it
+
+
+def moved(tree, *parts):
+    """The tree's images as PART/NUMBER.png, dealt to the parts in turn; (path below the tree, label) of each."""
+    found = []
+    for number, file in enumerate(sorted(tree.glob("class_*/*.png"))):
+        target = tree / parts[number % len(parts)] / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        found.append((target.relative_to(tree).as_posix(), file.parent.name))
+        file.rename(target)
+    return found
+
+
+@pytest.mark.parametrize(
+    "parts", [("train", "test"), ("./Train", "images/../val", "testing"), ("set/train", "set/test")]
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "imagefolder, csv", "imagefolder, jsonl"])
+def test_a_split_that_stands_in_paths(tree, parts, kind):
+    (tree / "images").mkdir()
+    rows = moved(tree, *parts)
+    if kind.endswith("csv"):
+        name = "metadata.csv" if "," in kind else "table.csv"
+        path = csv(tree, *map(",".join, rows), header="file_name,label", name=name)
+    else:
+        path = jsonl(tree, *({"file_name": name, "label": label} for name, label in rows))
+    path = tree if "," in kind else path.rename(tree / f"table{path.suffix}")
+    assert ag.load(path).split.tolist() == [int(k % len(parts) == len(parts) - 1) for k in range(18)]
+    assert ag.inspect(path).kind == ("imagefolder" if "," in kind else "table")
+
+
+def test_a_split_that_stands_in_absolute_paths(tree):
+    rows = [f"{tree / name},{label}" for name, label in moved(tree, "train", "test")]
+    assert ag.load(csv(tree, *rows)).split.tolist() == [0, 1] * 9
+
+
+def test_a_split_column_comes_before_what_stands_in_paths(tree):
+    rows = [f"{name},{label},train" for name, label in moved(tree, "train", "test")]
+    assert ag.load(csv(tree, *rows, header="path,label,split")).split is None
+
+
+@pytest.mark.parametrize("parts", [("train", "test", "more"), ("train", "training"), ("test", "test")])
+def test_folders_that_are_no_split_of_the_whole_table(tree, parts):
+    assert ag.load(csv(tree, *map(",".join, moved(tree, *parts)))).split is None
+
+
+def test_classes_of_a_table_may_be_called_train_and_test(tree):
+    rows = [f"{name},{name.split('/')[0]}" for name, _ in moved(tree, "train", "test")]
+    data = ag.load(csv(tree, *rows))
+    assert (data.class_names, data.split) == (("test", "train"), None)
