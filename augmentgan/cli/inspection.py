@@ -70,6 +70,7 @@ def _lines(found: Inspection) -> list[str]:
     )
     if found.dark is not None:
         lines.append(f"dark        {found.dark}")
+    lines += [f"note        {line}" for line in found.notices]
     lines.append("policies")
     lines += [f"  {name}: {policy}" for name, policy in found.policies.items()]
     if found.refusal is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class FileList:
         n_ignored: dot files, system litter and links to folders that were passed over.
         loose: files that lie beside the set and belong to no class.
         linked: links in place of class folders, which are not followed; counted in `n_ignored` too.
+        notices: lines about what people may not expect.
     """
 
     root: Path
@@ -51,12 +52,28 @@ class FileList:
     n_ignored: int = 0
     loose: tuple[Path, ...] = ()
     linked: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def marks(words: Iterable[str]) -> tuple[int, ...] | None:
     """The split of files whose parts are given by words of `SPLIT_WORDS`; None where none is for testing."""
     split = tuple(SPLIT_WORDS[word] for word in words)
     return split if TEST in split else None
+
+
+def validation_notices(n_images: Mapping[str, int]) -> tuple[str, ...]:
+    """A line where a set has a validation part and no test part, which people may take for held out.
+
+    Args:
+        n_images: of each part, by words of `SPLIT_WORDS`.
+    """
+    if TEST in map(SPLIT_WORDS.get, n_images):
+        return ()
+    return tuple(
+        f"{word}/ ({n} images) counts as training data, for there is no test part; --test PATH holds a set out"
+        for word, n in n_images.items()
+        if word not in ("train", "training")
+    )
 
 
 def parts_in_paths(folders: Iterable[Sequence[str]], labels: Iterable[str]) -> list[str]:

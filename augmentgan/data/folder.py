@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from augmentgan.data.file_list import SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving
+from augmentgan.data.file_list import SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving, validation_notices
 from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder, unreadable
 from augmentgan.errors import DataError
 from augmentgan.files import is_os_junk
@@ -45,15 +46,17 @@ def scan_folder(root: Path) -> FileList:
                 labels.append(label)
                 parts += [] if part is None else [part]
                 below.append(file.relative_to(folder).parts[:-1])
+    parts = parts or parts_in_paths(below, [names[label] for label in labels])
     return FileList(
         root,
         tuple(names),
         tuple(files),
         tuple(labels),
-        split=marks(parts or parts_in_paths(below, [names[label] for label in labels])),
+        split=marks(parts),
         n_ignored=n_ignored,
         loose=tuple(loose),
         linked=tuple(linked),
+        notices=validation_notices(Counter(parts)),
     )
 
 

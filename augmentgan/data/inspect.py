@@ -44,6 +44,7 @@ class Inspection:
         refusal: why fit would refuse the data as they are; None where it would not.
         skip_bad_helps: whether `--skip-bad` would make fit accept them.
         dark: a line about 16-bit images that use a small part of their range; None where there are none.
+        notices: further lines about what people may not expect.
         policies: how unusual images are read.
     """
 
@@ -63,6 +64,7 @@ class Inspection:
     refusal: str | None
     skip_bad_helps: bool
     dark: str | None
+    notices: list[str]
     policies: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +79,8 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         DataError: nothing there, no known kind, or arrays or a table that cannot be used.
     """
     path, recipe = Path(path), recipe or Recipe()
-    kind, source = read_source(path)
+    notices: list[str] = []
+    kind, source = read_source(path, notices.append)
     found = _seen_arrays(source, recipe) if isinstance(source, LabelledImages) else _seen_files(source, recipe)
     data, plan = found.data, None
     problem = found.lost or found.problem
@@ -105,6 +108,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         refusal=reason,
         skip_bad_helps=found.problem is not None and plan is not None,
         dark=found.dark,
+        notices=[*notices, *found.notices],
         policies=POLICIES,
     )
 
@@ -117,7 +121,7 @@ class _Seen:
         data: what can be read of it, at the working size; None where that is nothing.
         names: of its images, for the user.
         sizes, modes: as in `Inspection`.
-        bad, n_ignored, n_loose, dark: as in `Inspection`; arrays have none of these.
+        bad, n_ignored, n_loose, dark, notices: as in `Inspection`; arrays have none of these.
         problem: why it would be refused as it is.
         lost: why it would be refused without its bad files, too.
     """
@@ -130,6 +134,7 @@ class _Seen:
     n_ignored: int = 0
     n_loose: int = 0
     dark: str | None = None
+    notices: tuple[str, ...] = ()
     problem: DataError | None = None
     lost: DataError | None = None
 
@@ -157,6 +162,7 @@ def _seen_files(source: FileList, recipe: Recipe) -> _Seen:
         n_ignored=source.n_ignored,
         n_loose=len(source.loose),
         dark=found.dark,
+        notices=source.notices,
         problem=refusal(source, found),
         lost=lost_test_part(source, found),
     )

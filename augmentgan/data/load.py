@@ -41,7 +41,7 @@ def load(
         channels: 1 or 3; by default 1 where every image is grey.
         resize: what happens to images that are not square.
         skip_bad: leave bad files out instead of refusing the set.
-        on_notice: called with a line about anything left out.
+        on_notice: called with a line about anything left out, or used in a way that people may not expect.
 
     Returns:
         Images of shape (n, size_px, size_px, channels).
@@ -54,10 +54,11 @@ def load(
         raise DataError(f"channels {channels}: give 1 (grey) or 3 (RGB), or leave it out")
     if resize not in get_args(Resize):
         raise DataError(f"resize {resize!r} is not known; {did_you_mean(str(resize), get_args(Resize))}")
-    _, source = read_source(Path(path))
+    tell = on_notice or (lambda line: None)
+    _, source = read_source(Path(path), tell)
     if isinstance(source, LabelledImages):
         return working_size(source, size_px, channels, resize)
-    return _load_files(source, size_px, channels, resize, skip_bad, on_notice or (lambda line: None))
+    return _load_files(source, size_px, channels, resize, skip_bad, tell)
 
 
 def check_size(size_px: int | None) -> None:
@@ -236,6 +237,8 @@ def _load_files(
         tell(f"{len(found.bad)} bad files left out; the first: {found.bad[first]}")
         if lost := lost_test_part(listed, found):
             raise lost
+    for line in listed.notices:
+        tell(line)
     if found.dark:
         tell(found.dark)
     if listed.loose:

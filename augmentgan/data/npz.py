@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,32 +17,37 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from augmentgan.data.arrays import check_expansion, check_images, check_labels, joined_parts, read_exactly
-from augmentgan.data.images import TEST, TRAIN, LabelledImages
+from augmentgan.data.file_list import SPLIT_WORDS, validation_notices
+from augmentgan.data.images import LabelledImages
 from augmentgan.errors import DataError, one_line
 
-_LAYOUTS: tuple[tuple[tuple[str, str, int], ...], ...] = (
-    (("images", "labels", TRAIN),),
+_LAYOUTS: tuple[tuple[tuple[str, str, str], ...], ...] = (
+    (("images", "labels", "train"),),
     (
-        ("train_images", "train_labels", TRAIN),
-        ("val_images", "val_labels", TRAIN),
-        ("test_images", "test_labels", TEST),
+        ("train_images", "train_labels", "train"),
+        ("val_images", "val_labels", "val"),
+        ("test_images", "test_labels", "test"),
     ),
-    (("x_train", "y_train", TRAIN), ("x_val", "y_val", TRAIN), ("x_test", "y_test", TEST)),
+    (("x_train", "y_train", "train"), ("x_val", "y_val", "val"), ("x_test", "y_test", "test")),
 )
 _KNOWN = {name for layout in _LAYOUTS for *columns, _ in layout for name in columns}
 
 
-def read_npz(path: Path) -> LabelledImages:
+def read_npz(path: Path, on_notice: Callable[[str], None] = lambda line: None) -> LabelledImages:
     """Read a set from an .npz file, at native size.
 
     `class_names`, `split` and `group` are optional beside `images` and `labels`.
+
+    Args:
+        path: the file.
+        on_notice: called with a line about a validation part that counts as training data.
 
     Raises:
         DataError: not an .npz file, or arrays that are missing, pickled, damaged or of another kind.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, path)
+            return _read(archive, path, on_notice)
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever a broken file brings them to
@@ -49,7 +55,7 @@ def read_npz(path: Path) -> LabelledImages:
         raise DataError(f"npz file {str(path)!r} cannot be read ({reason}); check that it is complete") from error
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> LabelledImages:
+def _read(archive: zipfile.ZipFile, path: Path, tell: Callable[[str], None]) -> LabelledImages:
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     layout = next((each for each in _LAYOUTS if any(images in names for images, _, _ in each)), None)
     if layout is None:
@@ -64,15 +70,19 @@ def _read(archive: zipfile.ZipFile, path: Path) -> LabelledImages:
             f"{str(path)!r} has {layout[0][0]!r} and also {mixed[0]!r}, which belong to different layouts; "
             "call all parts train_images, train_labels, test_images, test_labels"
         )
-    parts = []
-    for images_name, labels_name, which in layout:
+    parts, n_images = [], {}
+    for images_name, labels_name, part in layout:
+        which = SPLIT_WORDS[part]
         if images_name not in names:
             continue
         if labels_name not in names:
             raise DataError(f"{str(path)!r} has {images_name!r} but no {labels_name!r}; store one label an image")
         images = _array(archive, images_name, path)
         parts.append((which, images, _array(archive, labels_name, path, n=len(images))))
+        n_images[part] = len(images)
     data = joined_parts(parts, repr(str(path)))
+    for line in validation_notices(n_images):
+        tell(line)
     split, group = (_column(archive, name, data, path) if name in names else None for name in ("split", "group"))
     class_names = _array(archive, "class_names", path) if "class_names" in names else None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -58,8 +59,14 @@ def _kind_of_folder(path: Path) -> Kind:
     return "idx" if is_idx(path) else "folder"
 
 
-def read_source(path: Path) -> tuple[Kind, LabelledImages | FileList]:
+def read_source(
+    path: Path, on_notice: Callable[[str], None] = lambda line: None
+) -> tuple[Kind, LabelledImages | FileList]:
     """A data set at native size, or where it is made of image files, the list of them.
+
+    Args:
+        path: the file or folder.
+        on_notice: called with a line about what people may not expect of arrays; a list of files has such lines itself.
 
     Raises:
         DataError: nothing there, no known kind, or something that cannot be used.
@@ -69,7 +76,7 @@ def read_source(path: Path) -> tuple[Kind, LabelledImages | FileList]:
         case "hdf5":
             return kind, read_hdf5(path)
         case "npz":
-            return kind, read_npz(path)
+            return kind, read_npz(path, on_notice)
         case "idx":
             return kind, read_idx(path)
         case "table":

@@ -8,13 +8,22 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from augmentgan.data.file_list import IMAGE_SUFFIXES, SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving
+from augmentgan.data.file_list import (
+    IMAGE_SUFFIXES,
+    SPLIT_WORDS,
+    FileList,
+    marks,
+    parts_in_paths,
+    refuse_leaving,
+    validation_notices,
+)
 from augmentgan.data.folder import split_folders
 from augmentgan.data.image_folder import listed_classes
 from augmentgan.data.images import TRAIN
@@ -115,6 +124,7 @@ def _file_list(root: Path, rows: list[_Row], parts: list[str], loose: tuple[Path
         split=marks(parts),
         group=group,
         loose=loose,
+        notices=validation_notices(Counter(parts)),
     )
 
 

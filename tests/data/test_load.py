@@ -222,9 +222,62 @@ def parts(tree, root, *names):
     return root
 
 
+def told_of_validation(path):
+    """What `load` says of a validation part, which `inspect` says too."""
+    told = []
+    ag.load(path, on_notice=told.append)
+    found = [line for line in told if "counts as training data" in line]
+    assert [line for line in ag.inspect(path).notices if "counts as training data" in line] == found
+    return found
+
+
 def test_training_and_validation_folders_are_one_part(tree, tmp_path):
-    data = ag.load(parts(tree, tmp_path / "both", "train", "val"))
+    root = parts(tree, tmp_path / "both", "train", "val")
+    data = ag.load(root)
     assert (data.class_names, data.split, len(data)) == (("class_0", "class_1"), None, 12)
+    assert told_of_validation(root) == [
+        "val/ (6 images) counts as training data, for there is no test part; --test PATH holds a set out"
+    ]
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("train", "test")])
+def test_beside_a_test_part_a_validation_part_needs_no_word(tree, tmp_path, names):
+    assert told_of_validation(parts(tree, tmp_path / "both", *names)) == []
+
+
+@pytest.mark.parametrize("kind", ["column", "paths", "metadata", "medmnist", "keras"])
+@pytest.mark.parametrize("test", [False, True])
+def test_a_validation_part_is_told_of_whatever_the_kind(tmp_path, pixels, kind, test):
+    words = ["train", "valid", "test" if test else "train"]
+    rows = [("file_name", "label", *(["split"] if kind == "column" else []))]
+    for k, image in enumerate(pixels):
+        file = tmp_path / words[k % 3] / f"{k}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(image[..., 0]).save(file)
+        row = file if kind == "metadata" else file.relative_to(tmp_path).as_posix()
+        rows.append((str(row), "ab"[k % 2], *([words[k % 3]] if kind == "column" else [])))
+    path = tmp_path / "table.csv"
+    if kind in ("medmnist", "keras"):
+        path = tmp_path / "a.npz"
+        names = {"medmnist": "{}_images {}_labels", "keras": "x_{} y_{}"}[kind]
+        chosen = [word.replace("valid", "val") for word in words[: 3 if test else 2]]
+        arrays = {}
+        for k, word in enumerate(chosen):
+            images, labels = names.format(word, word).split()
+            arrays |= {images: pixels[k::3], labels: np.arange(len(pixels[k::3])) % 2}
+        np.savez(path, **arrays)
+    elif kind == "metadata":
+        path = tmp_path
+        for part in {*words}:
+            lines = [
+                f"{os.path.basename(name)},{label}" for name, label in rows[1:] if f"{os.sep}{part}{os.sep}" in name
+            ]
+            (tmp_path / part / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+    else:
+        path.write_text("\n".join(map(",".join, rows)))
+    word = "val" if path.suffix == ".npz" else "valid"
+    found = told_of_validation(path)
+    assert [line.split(" counts")[0] for line in found] == ([] if test else [f"{word}/ (4 images)"])
 
 
 @pytest.mark.parametrize(("names", "expected"), [(("train", "test"), [1, 0]), (("Train", "val", "Test"), [1, 0, 0])])
