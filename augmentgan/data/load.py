@@ -57,8 +57,23 @@ def load(
     tell = on_notice or (lambda line: None)
     _, source = read_source(Path(path), tell)
     if isinstance(source, LabelledImages):
-        return working_size(source, size_px, channels, resize)
-    return _load_files(source, size_px, channels, resize, skip_bad, tell)
+        data = working_size(source, size_px, channels, resize)
+    else:
+        data = _load_files(source, size_px, channels, resize, skip_bad, tell)
+    refuse_zeros_and_ones(data)
+    return data
+
+
+def refuse_zeros_and_ones(data: LabelledImages) -> None:
+    """Refuse images that were meant to go from 0 to 1: of 255 levels those are black.
+
+    Raises:
+        DataError: both values occur, and no other.
+    """
+    if len(data) and data.images.max() == 1 and data.images.min() == 0:
+        raise DataError(
+            "images hold only the values 0 and 1, of 255, and would be learned as black; multiply them by 255"
+        )
 
 
 def check_size(size_px: int | None) -> None:

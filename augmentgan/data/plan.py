@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
-from augmentgan.data.load import facts, working_size
+from augmentgan.data.load import facts, refuse_zeros_and_ones, working_size
 from augmentgan.data.split import Split, draw_per_class, identical_images, split_rows, under_several_labels
 from augmentgan.errors import DataError
 from augmentgan.recipe import Recipe, ResolvedRecipe
@@ -101,6 +101,7 @@ def plan_fit(data: LabelledImages, recipe: Recipe | None = None, seed: int = 0, 
         DataError, RecipeError: the data or the recipe cannot be used.
     """
     recipe, seed = recipe or Recipe(), checked_seed(seed)
+    refuse_zeros_and_ones(data)
     # first, for images that are nearly the same at the working size must not lie on both sides
     data = working_size(data, recipe.data.given_size_px, recipe.data.given_channels, recipe.data.resize)
     split = split_rows(data, test_fraction=recipe.data.test_fraction, seed=seed, as_marked=as_marked)

@@ -17,6 +17,7 @@ from PIL import Image
 
 import augmentgan as ag
 from augmentgan.data import load
+from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import split_rows
 from augmentgan.errors import DataError, OutputError
 
@@ -210,6 +211,40 @@ def test_split_column_is_honoured(tmp_path, pixels):
     found = split_rows(data, test_fraction=0.5, seed=0)
     assert found.source == "data"
     assert found.test.tolist() == np.flatnonzero(split).tolist()
+
+
+@pytest.mark.parametrize("kind", ["folder", "h5", "npz"])
+def test_images_of_zeros_and_ones_are_not_learned_as_black(tmp_path, pixels, kind):
+    bits, labels = pixels // 128, np.arange(12) % 2
+    if kind == "folder":
+        path = tmp_path / "set"
+        for name in ("0", "1"):
+            (path / name).mkdir(parents=True)
+        for k, image in enumerate(bits):
+            Image.fromarray(image[..., 0]).save(path / str(k % 2) / f"{k}.png")
+    elif kind == "h5":
+        path = write_h5(tmp_path / "a.h5", bits, labels)
+    else:
+        path = tmp_path / "a.npz"
+        np.savez(path, images=bits, labels=labels)
+    refused(lambda: ag.load(path), "only the values 0 and 1", "multiply them by 255")
+    assert "only the values 0 and 1" in ag.inspect(path).refusal
+
+
+def test_arrays_of_zeros_and_ones_are_refused_in_python_too(pixels):
+    data = ag.LabelledImages(pixels // 128, np.arange(12) % 2, ("a", "b"))
+    refused(lambda: plan_fit(data), "only the values 0 and 1")
+    plan_fit(replace(data, images=data.images * 255))
+    plan_fit(replace(data, images=data.images * 2))  # dark, and meant so for all that we know
+
+
+def test_images_of_one_bit_are_black_and_white(tmp_path, pixels):
+    for k, image in enumerate(pixels):
+        file = tmp_path / "ab"[k % 2] / f"{k}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(image[..., 0] >= 128).save(file)
+    assert ag.inspect(tmp_path).modes == {"1": 12}
+    assert set(np.unique(ag.load(tmp_path).images)) == {0, 255}
 
 
 def parts(tree, root, *names):
