@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from augmentgan.errors import DataError, is_shortage, one_line
 from augmentgan.recipe import LARGEST_AUTOMATIC_SIZE
@@ -66,6 +67,9 @@ FORMATS = (
 
 DEEP_MODES = {"I", "I;16", "I;16B", "I;16L"}
 GREY_MODES = {"1", "L", "LA", "La", *DEEP_MODES}
+_WIDTH, _HEIGHT = 256, 257  # TIFF's tags, as is the next, which says which end of the levels is white
+_PHOTOMETRIC = 262
+_ORIENTATION = 274  # EXIF's, too
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 
 
@@ -82,7 +86,7 @@ def image_warnings_suppressed() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Probe:
-    """What an image's header says; sizes as seen, after the EXIF orientation."""
+    """What an image's header says; sizes as seen, after the EXIF orientation (but for a PNG that has it behind its pixels)."""
 
     width: int
     height: int
@@ -96,11 +100,12 @@ def probe(path: Path) -> Probe:
     Raises:
         DataError: not an image, or one that declares more than `MAX_PIXELS` pixels.
     """
-    with opened(path) as image, _large_image_lock(image):
+    with opened(path) as image, _errors_as_data_error(path):
         width, height = image.size
-        with _errors_as_data_error(path):
-            turned = image.getexif().get(0x0112, 1) in _TRANSPOSED  # for a PNG this reads the pixels too
-        if turned:
+        if isinstance(image, TiffImageFile):  # some versions of Pillow have exchanged the sides already
+            width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
+        # not a PNG's own `getexif`, which decodes all pixels in case the orientation comes after them
+        if Image.Image.getexif(image).get(_ORIENTATION, 1) in _TRANSPOSED:
             width, height = height, width
         return Probe(width, height, image.mode, 1 if image.mode in GREY_MODES else 3)
 
@@ -201,11 +206,20 @@ def opened(path: Path, formats: tuple[str, ...] | None = None, most_pixels: int 
 
 def _plain(image: Image.Image, path: Path) -> Image.Image:
     """The first frame, upright, in mode L or RGB."""
+    # Pillow turns 8-bit levels round itself, and forgets the tag with the first change
+    white_is_zero = False
+    if isinstance(image, TiffImageFile):
+        white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
+        if image.tag_v2.get(_ORIENTATION) in _TRANSPOSED:
+            image.filename = (
+                ""  # Pillow 13 maps an uncompressed file into memory with its sides exchanged, where it knows the name
+            )
     image = ImageOps.exif_transpose(image)
     if image.mode in DEEP_MODES:
         levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65535:
             raise DataError(f"image {str(path)!r} has grey levels outside 16 bits; save it as 8 or 16-bit")
+        levels = 65535 - levels if white_is_zero else levels
         return Image.fromarray((levels // 257).astype(np.uint8))
     if image.mode == "F":
         raise DataError(f"image {str(path)!r} has floating-point pixels; save it as 8 or 16-bit")

@@ -99,6 +99,21 @@ def test_sixteen_bit_keeps_its_levels(tmp_path):
     assert (found[..., 0] == levels // 257).all()
 
 
+@pytest.mark.parametrize("levels", [np.uint8, np.uint16])
+def test_a_tiff_whose_zero_is_white(tmp_path, levels):
+    stored = (np.arange(64).reshape(8, 8) * (1000 if levels == np.uint16 else 4)).astype(levels)
+    Image.fromarray(stored).save(tmp_path / "black.tif")
+    Image.fromarray(stored).save(tmp_path / "white.tif", tiffinfo={262: 0})
+    with Image.open(tmp_path / "white.tif") as file:
+        assert file.tag_v2[262] == 0
+    black, white = (decode.decode(tmp_path / f"{name}.tif", 8, 1, "crop")[..., 0] for name in ("black", "white"))
+    if levels == np.uint16:
+        assert (black == stored // 257).all()
+        assert (white == (65535 - stored) // 257).all()
+    else:  # the writer turned the levels round, and so does the reader
+        assert (white == black).all()
+
+
 def test_exif_orientation_is_applied(tmp_path, gradient):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored rotated: to be turned clockwise for viewing
@@ -107,6 +122,39 @@ def test_exif_orientation_is_applied(tmp_path, gradient):
     assert (decode.probe(tmp_path / "a.png").width, decode.probe(tmp_path / "a.png").height) == (4, 8)
     upright = np.asarray(wide.transpose(Image.Transpose.ROTATE_270).resize((8, 8), Image.Resampling.BICUBIC))
     assert np.abs(found.astype(int) - upright.astype(int)).mean() < 8
+
+
+@pytest.mark.parametrize("levels", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "tiff_deflate"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+def test_a_tiff_that_is_stored_on_its_side(tmp_path, levels, compression, orientation):
+    stored = np.random.default_rng(0).integers(0, np.iinfo(levels).max, (8, 24)).astype(levels)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.tif", exif=exif, compression=compression)
+    turned = {
+        1: stored,
+        3: stored[::-1, ::-1],
+        5: stored.T,
+        6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].T,
+        8: np.rot90(stored),
+    }[orientation]
+    seen = decode.probe(tmp_path / "a.tif")
+    assert (seen.height, seen.width) == turned.shape
+    expected = (turned // 257 if levels == np.uint16 else turned).astype(np.uint8)[..., None]
+    found = decode.decode(tmp_path / "a.tif", 8, 1, "crop")
+    assert (found == decode.resize_array(expected, 8, 1, "crop")).all()
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path, gradient, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gradient).save(tmp_path / "a.png")
+    Image.fromarray(gradient[:4]).save(tmp_path / "turned.png", exif=exif)
+    monkeypatch.setattr(Image.core, "zip_decoder", None)
+    assert decode.probe(tmp_path / "a.png").width == 8
+    assert (decode.probe(tmp_path / "turned.png").width, decode.probe(tmp_path / "turned.png").height) == (4, 8)
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.gif", {}), ("a.webp", {"lossless": True}), ("a.png", {})])
