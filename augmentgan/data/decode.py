@@ -30,6 +30,9 @@ LARGE_PIXELS = MAX_PIXELS // 8
 
 _ONE_AT_A_TIME = threading.Lock()
 
+_DRAFT = 4
+"""A JPEG decoder scales by 1/2, 1/4 or 1/8 on its way, which is quick, down to this many times the working size at least: Lanczos has the say over what is left."""
+
 POLICIES: dict[str, str] = {
     "greyscale": "stays one channel when every image is grey, otherwise repeated to RGB",
     "RGB": "stays three channels, unless every image is grey all the same, or data.channels is 1",
@@ -116,8 +119,26 @@ def decode(path: Path, size_px: int, channels: int, resize: Resize) -> NDArray[n
     Raises:
         DataError: the file is not an image that can be read whole.
     """
-    with opened(path) as image, _large_image_lock(image), _errors_as_data_error(path):
-        return to_square(image, path, size_px, channels, resize)
+    with opened(path) as image, _errors_as_data_error(path):
+        lock = _large_image_lock(image)
+        _draft(image, _DRAFT * size_px)
+        if "progressive" not in image.info:  # of such a one all coefficients are held, whatever is made of them
+            lock = _large_image_lock(image)
+        with lock:
+            return to_square(image, path, size_px, channels, resize)
+
+
+def _draft(image: Image.Image, least_px: int) -> None:
+    """Have a JPEG decoded at a half, a quarter or an eighth of its size; the shorter side stays at least `least_px`.
+
+    Not where an edge, or that of the centre crop, would fall inside of a pixel: everything would be shifted a little.
+    """
+    width, height = image.size
+    for scale in (8, 4, 2):
+        exact = not (width % scale or height % scale or (width - height) % (2 * scale))
+        if exact and min(width, height) >= scale * least_px:
+            image.draft(None, (width // scale, height // scale))  # nothing happens to what is no JPEG
+            return
 
 
 @contextlib.contextmanager

@@ -147,6 +147,47 @@ def test_a_tiff_that_is_stored_on_its_side(tmp_path, levels, compression, orient
     assert (found == decode.resize_array(expected, 8, 1, "crop")).all()
 
 
+def photo(width, height):
+    """Coloured spots of all sizes, as in a photograph: power falls with frequency."""
+    noise = np.random.default_rng(0).normal(size=(height, width, 3))
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)) + 1 / width
+    spots = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) / frequency[..., None], axes=(0, 1)).real
+    return Image.fromarray(np.clip(128 + 50 * spots / spots.std(), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(
+    ("size", "decoded"),
+    [
+        ((1024, 768), (128, 96)),
+        ((600, 400), (150, 100)),  # an eighth would have the crop begin inside of a pixel
+        ((264, 392), (66, 98)),
+        ((257, 390), (257, 390)),
+        ((2000, 100), (2000, 100)),
+    ],
+)
+def test_a_large_jpeg_is_scaled_by_its_decoder(tmp_path, monkeypatch, size, decoded, resize):
+    photo(*size).save(tmp_path / "a.jpg", quality=90)
+    with Image.open(tmp_path / "a.jpg") as image:
+        whole = decode.to_square(image, tmp_path / "a.jpg", 16, 3, resize).astype(int)
+    to_square, seen = decode.to_square, []
+    monkeypatch.setattr(decode, "to_square", lambda image, *more: seen.append(image.size) or to_square(image, *more))
+    found = decode.decode(tmp_path / "a.jpg", 16, 3, resize)
+    assert seen == [decoded]
+    assert decoded == size or min(decoded) >= 4 * 16
+    assert np.abs(found - whole).mean() < 1
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_that_is_decoded_small_waits_for_none(tmp_path, monkeypatch, progressive):
+    photo(200, 200).save(tmp_path / "a.jpg", progressive=progressive)
+    monkeypatch.setattr(decode, "LARGE_PIXELS", 100 * 100)
+    held = []
+    monkeypatch.setattr(decode, "to_square", lambda *_: held.append(decode._ONE_AT_A_TIME.locked()))
+    decode.decode(tmp_path / "a.jpg", 8, 3, "crop")
+    assert held == [progressive]
+
+
 def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path, gradient, monkeypatch):
     exif = Image.Exif()
     exif[0x0112] = 6
