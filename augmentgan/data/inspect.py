@@ -13,7 +13,7 @@ import numpy as np
 from augmentgan.data.decode import POLICIES
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import lost_test_part, read_files, refusal, working_size
+from augmentgan.data.load import crop_notice, lost_test_part, read_files, refusal, working_size
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images, under_several_labels
@@ -109,7 +109,7 @@ def inspect(path: str | Path, recipe: Recipe | None = None, seed: int = 0) -> In
         skip_bad_helps=found.problem is not None and plan is not None,
         dark=found.dark,
         notices=[*notices, *found.notices],
-        policies=POLICIES,
+        policies={**POLICIES, "not square": f"{POLICIES['not square']}; here {recipe.data.resize}"},
     )
 
 
@@ -121,7 +121,7 @@ class _Seen:
         data: what can be read of it, at the working size; None where that is nothing.
         names: of its images, for the user.
         sizes, modes: as in `Inspection`.
-        bad, n_ignored, n_loose, dark, notices: as in `Inspection`; arrays have none of these.
+        bad, n_ignored, n_loose, dark, notices: as in `Inspection`; of these, arrays have notices only.
         problem: why it would be refused as it is.
         lost: why it would be refused without its bad files, too.
     """
@@ -146,6 +146,7 @@ def _seen_arrays(source: LabelledImages, recipe: Recipe) -> _Seen:
         [f"row {row}" for row in range(len(source))],
         Counter({f"{width}x{height}": len(source)}),
         Counter({"grey" if n_channels == 1 else "RGB": len(source)}),
+        notices=_lines(crop_notice([(height, width)], recipe.data.resize)),
     )
 
 
@@ -162,10 +163,15 @@ def _seen_files(source: FileList, recipe: Recipe) -> _Seen:
         n_ignored=source.n_ignored,
         n_loose=len(source.loose),
         dark=found.dark,
-        notices=source.notices,
+        notices=_lines(*source.notices, found.cropped),
         problem=refusal(source, found),
         lost=lost_test_part(source, found),
     )
+
+
+def _lines(*lines: str | None) -> tuple[str, ...]:
+    """Those that there are."""
+    return tuple(line for line in lines if line is not None)
 
 
 def _by_class(data: LabelledImages) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from augmentgan.recipe import DataFacts, Recipe, automatic_size
 _THREADS = 4
 _DARK = 63
 """Brightest grey level of 255 up to which 16-bit images are said to be dark: 14 bits or fewer were used."""
+_OBLONG = 1.3
+"""Ratio of the longer to the shorter side beyond which the centre crop is told of; photographs of 4:3 lose a quarter."""
 
 
 def load(
@@ -57,6 +59,8 @@ def load(
     tell = on_notice or (lambda line: None)
     _, source = read_source(Path(path), tell)
     if isinstance(source, LabelledImages):
+        if line := crop_notice([source.images.shape[1:3]], resize):
+            tell(line)
         data = working_size(source, size_px, channels, resize)
     else:
         data = _load_files(source, size_px, channels, resize, skip_bad, tell)
@@ -151,6 +155,7 @@ class ReadFiles:
         files: the file behind each image.
         data: the images; None where there is none, or where reading stopped at a bad file.
         dark: a line about 16-bit images that use a small part of their range; None where there are none.
+        cropped: `crop_notice`.
     """
 
     probes: list[Probe | None]
@@ -158,6 +163,7 @@ class ReadFiles:
     files: tuple[Path, ...]
     data: LabelledImages | None
     dark: str | None = None
+    cropped: str | None = None
 
 
 def read_files(
@@ -196,7 +202,17 @@ def read_files(
         group=None if listed.group is None else np.array(listed.group, dtype=np.int64)[keep],
     )
     deep = [found is not None and found.mode in DEEP_MODES for found in (probes[row] for row in keep)]
-    return ReadFiles(probes, bad, tuple(listed.files[row] for row in keep), data, _darkness(images[deep]))
+    cropped = crop_notice([(found.height, found.width) for found in good], resize)
+    return ReadFiles(probes, bad, tuple(listed.files[row] for row in keep), data, _darkness(images[deep]), cropped)
+
+
+def crop_notice(sizes: Sequence[tuple[int, ...]], resize: Resize) -> str | None:
+    """A line about what the centre crop costs images of these sizes (height, width); None where that is little or nothing."""
+    ratio = float(np.median([max(size) / min(size) for size in sizes]))
+    if resize != "crop" or ratio <= _OBLONG:
+        return None
+    lost = 100 * (1 - 1 / ratio)
+    return f"centre crop cuts away {lost:.0f} % of the median image; --set data.resize=pad or stretch keeps all"
 
 
 def _darkness(deep: NDArray[np.uint8]) -> str | None:
@@ -254,8 +270,9 @@ def _load_files(
             raise lost
     for line in listed.notices:
         tell(line)
-    if found.dark:
-        tell(found.dark)
+    for told in (found.dark, found.cropped):
+        if told:
+            tell(told)
     if listed.loose:
         tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
     if listed.linked:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
+from augmentgan.cli.inspection import _lines
 from augmentgan.data import load
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import split_rows
@@ -442,6 +443,32 @@ def test_pictures_of_a_12_bit_camera_are_said_to_be_dark(tmp_path, top, dark):
     ag.load(tmp_path / "data", on_notice=said.append)
     assert [("12 16-bit images" in line, "grey level 15 of 255" in line) for line in said] == [(True, True)] * dark
     assert (ag.inspect(tmp_path / "data").dark is not None) == dark
+
+
+@pytest.mark.parametrize(
+    ("width", "resize", "lost"), [(24, "crop", "33 %"), (24, "pad", None), (24, "stretch", None), (20, "crop", None)]
+)
+@pytest.mark.parametrize("kind", ["folder", "arrays"])
+def test_what_a_centre_crop_costs_is_told(tmp_path, kind, width, resize, lost):
+    images = np.random.default_rng(0).integers(0, 256, (12, 16, width, 1), dtype=np.uint8)
+    if kind == "arrays":
+        path = write_h5(tmp_path / "a.h5", images, np.arange(12) % 2)
+    else:
+        path = tmp_path / "data"
+        for k, image in enumerate(images):
+            file = path / "ab"[k % 2] / f"{k}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            turned = image[..., 0].T if k % 3 else image[..., 0]  # upright ones lose as much
+            Image.fromarray(turned[:, :4] if k == 0 else turned).save(file)  # a single long one does not count
+    told = []
+    ag.load(path, resize=resize, on_notice=told.append)
+    expected = f"centre crop cuts away {lost} of the median image; --set data.resize=pad or stretch keeps all"
+    assert told == ([expected] if lost else [])
+    found = ag.inspect(path, ag.Recipe().with_settings([f"data.resize={resize}"]))
+    assert found.notices == told
+    assert found.policies["not square"].endswith(f"; here {resize}")
+    lines = _lines(found)
+    assert [line for line in lines if line.startswith("note ")] == [f"note        {line}" for line in told]
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
