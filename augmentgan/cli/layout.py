@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _WIDE = 200
 
@@ -30,7 +30,12 @@ def scarce_note(scarce: Mapping[str, int]) -> str | None:
     return f"{named(scarce)}: samples of so few images hold little that is new; benchmark says what they are worth"
 
 
-def named(counts: Mapping[str, int], most: int = 5) -> str:
-    """Classes with their counts, the first `most` of them."""
-    more = f" and {len(counts) - most} more" if len(counts) > most else ""
-    return ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:most]) + more
+def named(counts: Mapping[str, int]) -> str:
+    """Classes with their counts, the first of them."""
+    return first_of([f"{name} ({n})" for name, n in counts.items()])
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, and how many there are besides."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -181,6 +181,7 @@ def images_for(
 
 def _with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: bool) -> LabelledImages:
     """The images to learn from, joined with test images from `path`; a test part of their own is left out, and said to be."""
+    from augmentgan.cli.layout import first_of
     from augmentgan.data.images import TEST, TRAIN
     from augmentgan.data.load import load_for
     from augmentgan.data.split import join_test
@@ -191,7 +192,11 @@ def _with_test(recipe: Recipe, images: LabelledImages, path: Path, *, skip_bad: 
     test = load_for(recipe, path, skip_bad=skip_bad, on_notice=notice, like=images)
     if test.is_split:
         notice(f"{len(test.part(TRAIN))} training images of {str(path)!r} are left out: its test part is taken")
-    return join_test(images, test)
+    joined = join_test(images, test)
+    counts = zip(joined.class_names, joined.counts_of(TEST).tolist(), strict=True)
+    if untested := [name for name, n in counts if not n]:
+        notice(f"no test images of {first_of(untested)}: what is measured on test images says nothing of them")
+    return joined
 
 
 def first_process() -> bool:

@@ -104,16 +104,17 @@ def join_test(train: LabelledImages, test: LabelledImages) -> LabelledImages:
 
     `train`'s own test part is dropped; of a `test` that has a split, its test part alone is used. Equal group numbers mean the same group in both sets.
 
+    A class may be without test images.
+
     Raises:
-        DataError: the class names differ.
+        DataError: the test set has a class that the training set has not.
     """
-    if set(train.class_names) != set(test.class_names):
-        missing, unknown = (
-            ", ".join(sorted(set(one.class_names) - set(other.class_names))[:5]) or "none"
-            for one, other in ((train, test), (test, train))
-        )
+    unknown = sorted(set(test.class_names) - set(train.class_names))
+    if unknown:
+        known = ", ".join(train.class_names[:5])
         raise DataError(
-            f"the test set's classes differ from the training set's: it lacks {missing}, and the training set lacks {unknown}; rename them"
+            f"the test set has classes that the training set lacks: {', '.join(unknown[:5])} (it has {known}"
+            f"{', ...' if train.n_classes > 5 else ''}); rename them or leave them out"
         )
     lookup = np.array([train.class_names.index(name) for name in test.class_names])
     train = train.part(TRAIN)

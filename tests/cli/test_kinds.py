@@ -69,3 +69,13 @@ def test_separate_test_images_take_the_place_of_the_datas_own_and_it_is_said(kin
     done = typer.testing.CliRunner().invoke(app, words)
     assert "30 test images of the data's own are left out" in done.stderr
     assert "90 training and 120 test images" in done.stdout
+
+
+def test_classes_that_a_separate_test_set_has_no_images_of_are_named(kinds, digits, tmp_path):
+    few = digits.labels < 3
+    np.savez(tmp_path / "few.npz", images=255 - digits.images[few], labels=digits.labels[few])
+    words = ["fit", str(kinds / "digits.npz"), "--test", str(tmp_path / "few.npz"), "--dry-run"]
+    done = typer.testing.CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.stderr
+    assert "no test images of 3, 4, 5, 6, 7 and 2 more: what is measured on test images says nothing" in done.stderr
+    assert "120 training and 36 test images" in done.stdout

@@ -156,8 +156,15 @@ def test_a_separate_test_set_is_matched_by_class_name(data):
     joined = join_test(data, test)
     assert joined.labels[54:].tolist() == data.labels.tolist()
     assert joined.split.tolist() == [0] * 54 + [1] * 54
-    with pytest.raises(DataError, match="differ"):
+    with pytest.raises(DataError, match=r"classes that the training set lacks: x \(it has a, b, c\); rename them"):
         join_test(data, replace(test, class_names=("c", "a", "x")))
+
+
+def test_a_class_may_be_without_images_in_a_separate_test_set(data):
+    test = ag.LabelledImages(255 - data.images[:40], np.arange(40) % 2, ("c", "a"))
+    joined = join_test(data, test)
+    assert joined.counts_of(1).tolist() == [20, 0, 20]
+    assert split_rows(joined, test_fraction=0.2, seed=0).test.tolist() == list(range(54, 94))
 
 
 def test_a_class_of_near_doubles_costs_the_others_no_protection(data):
