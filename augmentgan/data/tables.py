@@ -173,7 +173,24 @@ def _read(path: Path) -> list[_Row]:
         raise DataError(
             f"table {str(path)!r}, line {unmarked[0]} has no split, as other lines have; give every line one (train, val or test), or none"
         )
+    # a link that leads nowhere is a file of the folder: whoever opens it will say so
+    if not any(os.path.lexists(row.file) for row in rows):
+        raise _nothing_there(path, [row.file for row in rows])
     return rows
+
+
+def _nothing_there(path: Path, files: Sequence[Path]) -> DataError:
+    """The error for a table of files none of which exists; mostly their names lack the suffix, or the folder."""
+    first = files[0]
+    suffixes = (suffix for each in IMAGE_SUFFIXES for suffix in (each, each.upper()))
+    there = next((name for suffix in suffixes if os.path.lexists(name := f"{first}{suffix}")), None)
+    hint = (
+        "names count from the table's folder"
+        if there is None
+        else f"did you mean {os.path.basename(there)!r}? add the suffix"
+    )
+    n = f"{len(files)} files, none of which exists" if len(files) > 1 else "1 file, which does not exist"
+    return DataError(f"table {str(path)!r} names {n} (first: {os.path.relpath(first, path.parent)!r}); {hint}")
 
 
 def _is_text(value: str) -> bool:

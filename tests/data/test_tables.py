@@ -98,6 +98,20 @@ def test_a_file_that_is_missing_is_a_bad_file(tree):
     assert list(ag.inspect(path).bad) == [os.path.join("class_0", "gone.png")]
 
 
+@pytest.mark.parametrize("suffix", [".png", ".JPG", None])
+@pytest.mark.parametrize("kind", ["table", "imagefolder"])
+def test_a_table_of_image_ids(tree, kind, suffix):
+    for k, file in enumerate(sorted(tree.glob("class_*/*.png"))):
+        file.rename(tree / (f"ISIC_{k:03}{suffix}" if suffix else f"another_{k}.png"))
+    rows = [f"ISIC_{k:03},{'ab'[k % 2]}" for k in range(18)]
+    path = csv(tree, *rows, header="file_name,label", name="metadata.csv" if kind == "imagefolder" else "table.csv")
+    hint = f"did you mean 'ISIC_000{suffix}'? add the suffix" if suffix else "names count from the table's folder"
+    where = tree if kind == "imagefolder" else path
+    refused(where, f"table {str(path)!r} names 18 files, none of which exists (first: 'ISIC_000'); {hint}")
+    with pytest.raises(DataError, match="none of which exists"):
+        ag.inspect(where)
+
+
 @pytest.mark.parametrize("way_out", ["../secret.png", "class_0/../../secret.png", "link.png", "{absolute}"])
 def test_files_outside_the_folder_of_the_table(tree, way_out):
     secret = tree.parent / "secret.png"
