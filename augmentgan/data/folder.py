@@ -160,4 +160,4 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, bool]]:
         yield from (
             (parent / entry.name, entry.is_symlink()) for entry in entries if not entry.is_dir(follow_symlinks=False)
         )
-        waiting += [parent / name for name in reversed(below) if not name.startswith((".", "__MACOSX"))]
+        waiting += [parent / name for name in reversed(below) if not _is_passed_over(name)]

@@ -84,6 +84,15 @@ def test_a_file_that_cannot_be_read(tree, monkeypatch):
     assert len(ag.load(tree, skip_bad=True)) == 15
 
 
+@pytest.mark.parametrize("name", ["@eaDir", "$RECYCLE.BIN", "__MACOSX", "System Volume Information", ".thumbnails"])
+@pytest.mark.parametrize("at", [".", "class_0", "class_0/deeper"])
+def test_folders_that_systems_leave_behind_hold_no_images(tree, name, at):
+    before = ag.load(tree).fingerprint()
+    (tree / at / name).mkdir(parents=True)
+    shutil.copy(tree / "class_0" / "0.png", tree / at / name / "thumbnail.png")
+    assert ag.load(tree).fingerprint() == before
+
+
 def test_a_link_to_a_folder_is_counted_and_not_followed(tree, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(tree / "class_0" / "0.png", tmp_path / "elsewhere" / "private.png")
