@@ -39,7 +39,7 @@ class FileList:
         group: one number a file; None where the source has no groups.
         n_ignored: dot files, system litter and links to folders that were passed over.
         loose: files that lie beside the set and belong to no class.
-        linked: links in place of class folders, which are not followed; counted in `n_ignored` too.
+        linked: links to folders, in place of class folders or inside of them, which are not followed; counted in `n_ignored` too.
         notices: lines about what people may not expect.
     """
 

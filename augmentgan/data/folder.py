@@ -31,14 +31,17 @@ def scan_folder(root: Path) -> FileList:
     labels: list[int] = []
     parts: list[str] = []
     below: list[tuple[str, ...]] = []
-    n_ignored = len(linked)
+    n_ignored = 0
     inside = root.resolve()
     for part, folders in on_top:
         for folder in folders:
             label = names.index(folder.name)
             for file, is_link in _files_below(folder):
-                if _is_passed_over_file(file.name) or (is_link and file.is_dir()):
+                if _is_passed_over_file(file.name):
                     n_ignored += 1
+                    continue
+                if is_link and file.is_dir():
+                    linked.append(file)
                     continue
                 if is_link:
                     refuse_leaving(file, inside)
@@ -53,7 +56,7 @@ def scan_folder(root: Path) -> FileList:
         tuple(files),
         tuple(labels),
         split=marks(parts),
-        n_ignored=n_ignored,
+        n_ignored=n_ignored + len(linked),
         loose=tuple(loose),
         linked=tuple(linked),
         notices=validation_notices(Counter(parts)),

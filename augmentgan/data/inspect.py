@@ -13,7 +13,7 @@ import numpy as np
 from augmentgan.data.decode import POLICIES
 from augmentgan.data.file_list import FileList
 from augmentgan.data.images import TEST, LabelledImages
-from augmentgan.data.load import crop_notice, lost_test_part, read_files, refusal, working_size
+from augmentgan.data.load import crop_notice, link_notice, lost_test_part, read_files, refusal, working_size
 from augmentgan.data.plan import Plan, plan_fit
 from augmentgan.data.sources import read_source
 from augmentgan.data.split import identical_images, under_several_labels
@@ -163,7 +163,7 @@ def _seen_files(source: FileList, recipe: Recipe) -> _Seen:
         n_ignored=source.n_ignored,
         n_loose=len(source.loose),
         dark=found.dark,
-        notices=_lines(*source.notices, found.cropped),
+        notices=_lines(*source.notices, found.cropped, link_notice(source)),
         problem=refusal(source, found),
         lost=lost_test_part(source, found),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -250,6 +251,15 @@ def lost_test_part(listed: FileList, found: ReadFiles) -> DataError | None:
     )
 
 
+def link_notice(listed: FileList) -> str | None:
+    """A line about links to folders, whose images are not there for us; None where there are none."""
+    if not listed.linked:
+        return None
+    links = "1 link" if len(listed.linked) == 1 else f"{len(listed.linked)} links"
+    first = os.path.relpath(listed.linked[0], listed.root)
+    return f"{links} to folders not followed; the first: {first!r}"
+
+
 def _load_files(
     listed: FileList,
     size_px: int | None,
@@ -275,10 +285,8 @@ def _load_files(
             tell(told)
     if listed.loose:
         tell(f"{len(listed.loose)} files that belong to no class ignored; the first: {listed.loose[0].name!r}")
-    if listed.linked:
-        tell(
-            f"{len(listed.linked)} link{'' if len(listed.linked) == 1 else 's'} to folders not followed; the first: {listed.linked[0].name!r}"
-        )
+    if links := link_notice(listed):
+        tell(links)
     return found.data
 
 

@@ -100,6 +100,10 @@ def test_a_link_to_a_folder_is_counted_and_not_followed(tree, tmp_path):
     scan = scan_folder(tree)
     assert len(scan.files) == 18
     assert scan.n_ignored == 1
+    told = []
+    ag.load(tree, on_notice=told.append)
+    assert told == [f"1 link to folders not followed; the first: {os.path.join('class_0', 'linked')!r}"]
+    assert ag.inspect(tree).notices == told
 
 
 @pytest.mark.parametrize("change", ["removed", "cut", "another image", "a folder"])
