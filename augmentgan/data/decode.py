@@ -232,9 +232,8 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
     if isinstance(image, TiffImageFile):
         white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
         if image.tag_v2.get(_ORIENTATION) in _TRANSPOSED:
-            image.filename = (
-                ""  # Pillow 13 maps an uncompressed file into memory with its sides exchanged, where it knows the name
-            )
+            # Pillow 13 maps an uncompressed file into memory with its sides exchanged, where it knows the name
+            image.filename = ""
     image = ImageOps.exif_transpose(image)
     if image.mode in DEEP_MODES:
         levels = np.asarray(image)
