@@ -11,6 +11,8 @@ from augmentgan.cli.app import main
 from augmentgan.evaluate import protocol
 
 SETTINGS = {
+    "benchmark.steps": 120,
+    "benchmark.repeats": 5,
     "benchmark.tune": "false",
     "benchmark.batch_images": 20,
     "benchmark.synthetic_share": 0.8,
@@ -29,9 +31,9 @@ def halves():
 
 @pytest.fixture
 def checked(halves, tmp_path, monkeypatch, capsys):
-    """Exit status and verdict of `benchmark --check` on two real images of each digit; samples are lightly noised others, with their label moved on."""
+    """Exit status and verdict of `benchmark --check` on two real images of each digit; samples are lightly noised others, with each label moved on by so many."""
 
-    def benchmark(move, repeats, steps):
+    def benchmark(move):
         ours, others = halves
 
         def samples(real, recipe, out, name, seed, *rest):
@@ -41,8 +43,8 @@ def checked(halves, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(protocol, "_samples", samples)
         ag.save(ours, tmp_path / "ours.h5")
         words = ["benchmark", tmp_path / "ours.h5", "--out", tmp_path / "b", "--arms", "real+synthetic", "--check"]
-        words += ["--train-per-class", 2, "--repeats", repeats, "--json", "--device", "cpu", "--processes", 1]
-        for key, value in {**SETTINGS, "benchmark.steps": steps}.items():
+        words += ["--train-per-class", 2, "--json", "--device", "cpu", "--processes", 1]
+        for key, value in SETTINGS.items():
             words += ["--set", f"{key}={value}"]
         monkeypatch.setattr(sys, "argv", ["augmentgan", *map(str, words)])
         with pytest.raises(SystemExit) as end:
@@ -53,14 +55,14 @@ def checked(halves, tmp_path, monkeypatch, capsys):
 
 
 def test_samples_with_wrong_labels_hurt(checked):
-    """By some 58 points, with an interval that reaches 10 to either side."""
-    status, verdict = checked(move=1, repeats=4, steps=60)
+    """By some 65 points, with an interval that reaches 4 to either side."""
+    status, verdict = checked(move=1)
     assert (status, verdict["outcome"], verdict["arm"], verdict["baseline"]) == (3, "hurts", "real+synthetic", "real")
     assert verdict["text"].startswith("Hurts: synthetic images change balanced accuracy by -")
 
 
 def test_samples_as_good_as_unseen_real_images_help(checked):
-    """By some 17 points, with an interval that reaches 6 to either side."""
-    status, verdict = checked(move=0, repeats=5, steps=120)
+    """By some 17 points, with an interval that reaches 6 to either side; the same benchmark but for the labels."""
+    status, verdict = checked(move=0)
     assert (status, verdict["outcome"], verdict["arm"], verdict["baseline"]) == (0, "helps", "real+synthetic", "real")
     assert verdict["text"].startswith("Helps: synthetic images add +")
