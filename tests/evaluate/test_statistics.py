@@ -400,3 +400,13 @@ def test_confidences_are_compared_in_fifteen_bins():
     probabilities = np.repeat(np.stack([sure, 1 - sure], axis=1), 10, axis=0)
     right_then_wrong = np.repeat([0, 1], 10)
     assert calibration_error(probabilities, right_then_wrong) == pytest.approx((0.34 + 0.68) / 2)
+
+
+def test_a_mean_stays_inside_of_its_interval():
+    """Each image in a class of its own: the sum of many small weights is not exactly 1."""
+    labels = np.arange(200)
+    right, wrong = ([Correctness(np.full(200, each), labels, labels)] * 5 for each in (True, False))
+    found = paired_difference(right, wrong, balanced=True)
+    assert found.low <= found.mean <= found.high == 1
+    found = accuracy_with_interval(right, balanced=True)
+    assert found.low <= found.mean <= found.high == 1
