@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from augmentgan.evaluate.selection import select_samples as select_samples
     from augmentgan.evaluate.torch_dataset import as_torch_dataset as as_torch_dataset
     from augmentgan.gan.fit import fit as fit
-    from augmentgan.gan.generating import write_samples as write_samples
     from augmentgan.gan.oversampler import GANOverSampler as GANOverSampler
     from augmentgan.gan.run import Run as Run
+    from augmentgan.gan.write_samples import write_samples as write_samples
     from augmentgan.recipe import Recipe as Recipe
     from augmentgan.recipe import load_recipe as load_recipe
     from augmentgan.report.export import Export as Export
@@ -62,7 +62,7 @@ _HOMES = {
     "save": "data.writers",
     "select_samples": "evaluate.selection",
     "write_report": "report.page",
-    "write_samples": "gan.generating",
+    "write_samples": "gan.write_samples",
 }
 
 __all__ = [*sorted(_HOMES)]

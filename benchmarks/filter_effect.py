@@ -20,7 +20,7 @@ import augmentgan as ag
 from augmentgan.evaluate.evaluation import Evaluator, samples_a_class
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
 from augmentgan.evaluate.teachers import Teachers
-from augmentgan.gan.generating import Refusal
+from augmentgan.gan.write_samples import Refusal
 
 OTHER_SEEDS = 1000
 

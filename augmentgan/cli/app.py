@@ -12,17 +12,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from augmentgan import __version__
+from augmentgan.cli.benchmark import benchmark
+from augmentgan.cli.data import data
 from augmentgan.cli.demo import demo
+from augmentgan.cli.evaluate import evaluate
 from augmentgan.cli.examples import EXAMPLES, FIRST_STEPS, epilog
-from augmentgan.cli.exporting import export
-from augmentgan.cli.fetching import data
-from augmentgan.cli.fitting import fit
-from augmentgan.cli.inspection import inspect
-from augmentgan.cli.judging import evaluate
-from augmentgan.cli.listing import recipes
-from augmentgan.cli.measuring import benchmark, report
+from augmentgan.cli.export import export
+from augmentgan.cli.fit import fit
+from augmentgan.cli.generate import generate
+from augmentgan.cli.inspect import inspect
 from augmentgan.cli.options import first_process
-from augmentgan.cli.sampling import generate
+from augmentgan.cli.recipes import recipes
+from augmentgan.cli.report import report
 from augmentgan.cli.verbose import with_verbose
 from augmentgan.errors import AugmentGANError, TrainingError, is_out_of_memory, one_line, printable
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from augmentgan.cli.fitting import learn
-from augmentgan.cli.measuring import measure, show
+from augmentgan.cli.benchmark import measure, show
+from augmentgan.cli.fit import learn
 from augmentgan.cli.options import (
     DeviceOption,
     JsonOption,
@@ -37,7 +37,7 @@ def demo(
     """fit, generate and benchmark in a row, on digits. They ship with scikit-learn: no download."""
     from augmentgan.cli.display import progress
     from augmentgan.data.digits import digits
-    from augmentgan.gan.generating import write_samples
+    from augmentgan.gan.write_samples import write_samples
     from augmentgan.recipe import load_recipe
     from augmentgan.report.page import write_report
 

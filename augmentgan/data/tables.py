@@ -27,7 +27,7 @@ from augmentgan.data.file_list import (
     validation_notices,
 )
 from augmentgan.data.folder import split_folders
-from augmentgan.data.image_folder import listed_classes
+from augmentgan.data.folder_writer import listed_classes
 from augmentgan.data.images import TRAIN
 from augmentgan.errors import DataError
 

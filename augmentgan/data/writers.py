@@ -9,8 +9,8 @@ from typing import Literal, get_args
 from numpy.typing import DTypeLike
 
 from augmentgan.data.columns import GROUP
+from augmentgan.data.folder_writer import FolderWriter, check_folder, refuse_folder, write_attributes
 from augmentgan.data.hdf5 import Hdf5Writer, write_hdf5
-from augmentgan.data.image_folder import FolderWriter, check_folder, refuse_folder, write_attributes
 from augmentgan.data.images import TEST, TRAIN, LabelledImages
 from augmentgan.errors import OutputError, did_you_mean
 from augmentgan.files import atomic_folder, refuse_existing

@@ -8,8 +8,8 @@ from augmentgan.errors import DataError
 from augmentgan.evaluate.copies import ENOUGH_HELD_OUT, CopyJudge
 from augmentgan.evaluate.filtering import LEVELS, SampleFilter
 from augmentgan.evaluate.teachers import Teachers
-from augmentgan.gan.generating import Judge, Refusal, any_of
 from augmentgan.gan.run import Run
+from augmentgan.gan.write_samples import Judge, Refusal, any_of
 
 FILTERS = ("off", *LEVELS)
 POLICIES = ("none", "weights", "soft-labels")

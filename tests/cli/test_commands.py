@@ -187,7 +187,7 @@ def test_benchmarks_that_cannot_be(place, words, part, refused):
 def test_check_turns_the_verdict_into_a_status(place, monkeypatch, interval, words, status):
     import typer.testing
 
-    from augmentgan.cli import measuring
+    from augmentgan.cli import benchmark
     from augmentgan.cli.app import app
     from augmentgan.evaluate.comparing import verdict_of
     from augmentgan.evaluate.results import Comparison
@@ -204,7 +204,7 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch, interval, wor
 
         return Report()
 
-    monkeypatch.setattr(measuring, "measure", news)
+    monkeypatch.setattr(benchmark, "measure", news)
     monkeypatch.chdir(place)
     done = typer.testing.CliRunner().invoke(app, ["benchmark", "--json", *words])
     assert done.exit_code == status
@@ -213,7 +213,7 @@ def test_check_turns_the_verdict_into_a_status(place, monkeypatch, interval, wor
 
 @pytest.mark.parametrize("same", [[], [50], [50, 100]])
 def test_sizes_whose_repeats_share_their_training_images_are_told(capsys, same):
-    from augmentgan.cli.measuring import show
+    from augmentgan.cli.benchmark import show
 
     report = made_up_report(["real", "real+classic", "real+classic+synthetic"], (20, 50, 100))
     show(replace(report, protocol={**report.protocol, "same_training_images": same}))

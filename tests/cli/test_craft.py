@@ -187,7 +187,7 @@ def test_out_of_memory_is_one_line_of_any_command(typed, monkeypatch, error, ver
     def fails(run, device):
         raise error
 
-    monkeypatch.setattr("augmentgan.cli.sampling.open_run", fails)
+    monkeypatch.setattr("augmentgan.cli.generate.open_run", fails)
     status, out, said = typed("generate", *["--verbose"] * verbose)
     assert (status, out) == (1, "")
     assert said.splitlines()[-1].startswith("error: out of memory")
@@ -215,7 +215,7 @@ def test_a_mistake_of_ours_is_no_lack_of_memory(typed, monkeypatch):
     def fails(run, device):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("augmentgan.cli.sampling.open_run", fails)
+    monkeypatch.setattr("augmentgan.cli.generate.open_run", fails)
     monkeypatch.setattr(sys, "argv", ["augmentgan", "generate"])
     with pytest.raises(RuntimeError, match="mat1"):
         main()

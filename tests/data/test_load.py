@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import augmentgan as ag
-from augmentgan.cli.inspection import _lines
+from augmentgan.cli.inspect import _lines
 from augmentgan.data import load
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import split_rows

@@ -9,7 +9,7 @@ import augmentgan as ag
 from augmentgan.errors import DataError
 from augmentgan.evaluate.filtering import SampleFilter
 from augmentgan.evaluate.teachers import Teachers
-from augmentgan.gan.generating import Refusal, any_of
+from augmentgan.gan.write_samples import Refusal, any_of
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests_support import made_up_report
 
-from augmentgan.cli.measuring import show
+from augmentgan.cli.benchmark import show
 from augmentgan.evaluate.arms import ARMS, IMBALANCED_ARMS
 from augmentgan.report.benchmark_content import OVER_OWN, benchmark_content, difference_columns, equivalent_lines
 from augmentgan.report.documents import read_benchmark

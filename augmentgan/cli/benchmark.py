@@ -1,4 +1,4 @@
-"""`augmentgan benchmark` and `augmentgan report`."""
+"""`augmentgan benchmark`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from augmentgan.cli.options import (
     DeviceOption,
     JsonOption,
     OutOption,
-    OverwriteOption,
     QuietOption,
     RecipeOption,
     RunOption,
@@ -35,9 +34,8 @@ from augmentgan.cli.options import (
     say,
     words,
 )
-from augmentgan.cli.units import file_size
 from augmentgan.errors import DataError
-from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE, PROTOCOL_FILE
+from augmentgan.names import BENCHMARK_FILE, BENCHMARK_PLOT_FILE
 
 if TYPE_CHECKING:
     from augmentgan.data.images import LabelledImages
@@ -319,23 +317,3 @@ def show(report: BenchmarkReport) -> None:
     for line in equivalent_lines(report):
         console.print(line, markup=False, soft_wrap=True)
     console.print(report.verdict.text, markup=False, soft_wrap=True)
-
-
-def report(
-    run: RunOption = None,
-    out: OutOption = None,
-    device: DeviceOption = "auto",
-    overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write one self-contained HTML page of a run. Or of a benchmark from scratch: verdict, samples, training, protocol."""
-    from augmentgan.report.page import write_report
-
-    opened = run if run is not None and (run / PROTOCOL_FILE).exists() else open_run(run, device)
-    # the page in the run folder is ours to renew; a file that the user names is not
-    page = write_report(opened, out, overwrite=overwrite or None, device=device)
-    say(
-        json.dumps({"page": str(page)})
-        if as_json
-        else f"wrote {page} ({file_size(page.stat().st_size)}); open it in a browser"
-    )

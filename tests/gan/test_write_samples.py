@@ -16,7 +16,7 @@ from augmentgan.data import spool
 from augmentgan.errors import DataError, OutputError
 from augmentgan.gan import sampling
 from augmentgan.gan.distributed import World
-from augmentgan.gan.generating import Refusal, _key
+from augmentgan.gan.write_samples import Refusal, _key
 
 PER_CLASS = 25
 SAMPLE_ROWS = sampling.sample_rows

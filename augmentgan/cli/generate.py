@@ -86,7 +86,7 @@ def generate(
     from augmentgan.data.writers import how_to_load, refuse_place
     from augmentgan.evaluate.selection import select_samples
     from augmentgan.gan.distributed import process_group
-    from augmentgan.gan.generating import write_samples
+    from augmentgan.gan.write_samples import write_samples
 
     with process_group(device) as (world, device):
         opened = open_run(run, device)
