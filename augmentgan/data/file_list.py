@@ -20,9 +20,6 @@ SPLIT_WORDS = {
 }
 """Names of the parts of a set. A validation part counts as training data, for our own choices never use it."""
 
-MOST_DIGITS = 18
-"""Of a whole number that is taken for one: it fits into 64 bits."""
-
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
@@ -97,13 +94,6 @@ def parts_in_paths(folders: Iterable[Sequence[str]], labels: Iterable[str]) -> l
         if None not in parts and TRAIN in parts and len({*words}) > 1 and words != labels:
             return words
     return []
-
-
-def in_label_order(names: Iterable[str]) -> list[str]:
-    """Names of classes without repeats, in the order of their labels: that of numbers where all are whole ones, so that 10 comes after 2."""
-    names = {*names}
-    whole = all(name.removeprefix("-").isdecimal() and len(name) <= MOST_DIGITS for name in names)
-    return sorted(names, key=lambda name: (int(name) if whole else 0, name))
 
 
 def refuse_leaving(file: Path, inside: Path) -> None:

@@ -8,15 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from augmentgan.data.file_list import (
-    SPLIT_WORDS,
-    FileList,
-    in_label_order,
-    marks,
-    parts_in_paths,
-    refuse_leaving,
-    validation_notices,
-)
+from augmentgan.data.file_list import SPLIT_WORDS, FileList, marks, parts_in_paths, refuse_leaving, validation_notices
 from augmentgan.data.hints import no_classes_in_parts, no_data_set, one_class_folder, unreadable
 from augmentgan.errors import DataError
 from augmentgan.files import is_os_junk
@@ -32,7 +24,7 @@ def scan_folder(root: Path) -> FileList:
         DataError: no class folders, links that lead out of the tree, or a folder that cannot be read.
     """
     on_top, loose, linked = _parts(root)
-    names = in_label_order(folder.name for _, folders in on_top for folder in folders)
+    names = sorted({folder.name for _, folders in on_top for folder in folders})
     if len(names) == 1:
         raise one_class_folder(root, next(folder for _, folders in on_top for folder in folders))
     files: list[Path] = []

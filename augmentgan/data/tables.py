@@ -17,10 +17,8 @@ from typing import Any
 
 from augmentgan.data.file_list import (
     IMAGE_SUFFIXES,
-    MOST_DIGITS,
     SPLIT_WORDS,
     FileList,
-    in_label_order,
     marks,
     parts_in_paths,
     refuse_leaving,
@@ -37,6 +35,7 @@ MAX_TABLE_BYTES = 256 * 2**20
 _METADATA = ("metadata.jsonl", "metadata.csv")
 _FILE_COLUMNS = ("file_name", "path")
 _HEADER_BYTES = 2**20
+_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,9 @@ def _file_list(root: Path, rows: list[_Row], parts: list[str], loose: tuple[Path
     labels = {row.label for row in rows}
     names: Sequence[str] = listed_classes(root)  # of a set that we wrote
     if not labels <= set(names):
-        names = in_label_order(labels)
+        # whole numbers count as numbers, so that label 10 does not come before label 2
+        whole = all(label.removeprefix("-").isdecimal() and len(label) <= _DIGITS for label in labels)
+        names = sorted(labels, key=lambda label: (int(label) if whole else 0, label))
     numbers = {name: number for number, name in enumerate(names)}
     group = None
     if any(row.group is not None for row in rows):
@@ -129,7 +130,7 @@ def _file_list(root: Path, rows: list[_Row], parts: list[str], loose: tuple[Path
 
 def _group_number(name: str) -> int:
     """A number that depends on the name alone, so that a group is the same in two tables."""
-    if name.isdecimal() and len(name) <= MOST_DIGITS:
+    if name.isdecimal() and len(name) <= _DIGITS:
         return int(name)
     # names of files need not be UTF-8, and JSON may hold half of a surrogate pair
     written = name.encode("utf-8", "surrogatepass")

@@ -67,33 +67,6 @@ def test_train_and_test_folders_are_the_split(tree, tmp_path):
     assert len(data) == 18
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (("10", "2", "0"), ("0", "2", "10")),  # as a CSV of the same labels has them
-        (("10", "2", "cat"), ("10", "2", "cat")),
-        (("02", "1", "10"), ("1", "02", "10")),
-    ],
-)
-@pytest.mark.parametrize("split", [False, True])
-def test_classes_whose_names_are_numbers_stand_in_their_order(tree, tmp_path, names, expected, split):
-    files = sorted(tree.glob("class_*/*.png"))
-    rows = ["path,label"]
-    for k, file in enumerate(files):
-        folder = tmp_path / "set" / (("train", "test")[k % 2] if split else "") / names[k // 6]
-        folder.mkdir(parents=True, exist_ok=True)
-        rows.append(f"{(folder / file.name).relative_to(tmp_path)},{names[k // 6]}")
-        file.rename(folder / file.name)
-    data = ag.load(tmp_path / "set")
-    assert data.class_names == expected
-    assert data.counts.tolist() == [6, 6, 6]
-    (tmp_path / "table.csv").write_text("\n".join(rows))
-    assert ag.load(tmp_path / "table.csv").class_names == expected
-    first = expected.index(names[0])
-    with Image.open(next((tmp_path / "set").glob(f"**/{names[0]}/0.png"))) as image:
-        assert (np.asarray(image) == data.images[data.labels == first][..., 0]).all(axis=(1, 2)).any()
-
-
 def test_missing_path(tmp_path):
     refused(lambda: ag.load(tmp_path / "nowhere"), "nowhere", "does not exist", "folder")
 
