@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from augmentgan.cli.layout import numbers_renamed
 from augmentgan.cli.options import (
     DeviceOption,
     JsonOption,
@@ -149,4 +150,6 @@ def generate(
             hint = "; --no-copies leaves them out" if n_copies else ""
             say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){hint}")
         say(f"load them with {loading}")
+        if renamed := numbers_renamed(opened.class_names):
+            say(renamed)
         say(f"next: augmentgan benchmark --run {quoted(opened.folder)}")

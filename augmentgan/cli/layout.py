@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,17 @@ def scarce_note(scarce: Mapping[str, int]) -> str | None:
 def named(counts: Mapping[str, int]) -> str:
     """Classes with their counts, the first of them."""
     return first_of([f"{name} ({n})" for name, n in counts.items()])
+
+
+def numbers_renamed(class_names: Sequence[str]) -> str | None:
+    """A line where classes are called by whole numbers that are not their labels, for whoever joins samples with labels of their own."""
+    wrong = [label for label, name in enumerate(class_names) if name != str(label)]
+    if not wrong or not all(re.fullmatch(r"-?\d+", name) for name in class_names):
+        return None
+    first = wrong[0]
+    return (
+        f"labels are places in class_names, not the classes' own numbers: label {first} is class {class_names[first]!r}"
+    )
 
 
 def first_of(names: Sequence[str], most: int = 5) -> str:
