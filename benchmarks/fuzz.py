@@ -228,7 +228,7 @@ def read(path: Path) -> None:
     if path.name == "checkpoint.safetensors":
         read_checkpoint(path.parent)
     elif path.name == "run.json":
-        from augmentgan.gan.run_folder import read_info
+        from augmentgan.gan.run_info import read_info
 
         read_info(path.parent)
     elif path.suffix == ".toml":

@@ -25,7 +25,7 @@ from augmentgan.evaluate.classifier import Setting
 from augmentgan.evaluate.finished import FinishedParts
 from augmentgan.evaluate.piece import part_name
 from augmentgan.evaluate.tuning import simplest
-from augmentgan.gan.run_folder import read_info
+from augmentgan.gan.run_info import read_info
 from augmentgan.names import FITS_FOLDER, PROTOCOL_FILE, RUN_FILE
 
 ARMS = (Arm("real+synthetic"), Arm("real+classic+synthetic"))

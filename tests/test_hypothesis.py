@@ -14,7 +14,8 @@ from augmentgan.data import spool
 from augmentgan.data.fill import filling
 from augmentgan.errors import AugmentGANError
 from augmentgan.gan.checkpoint import read_checkpoint
-from augmentgan.gan.run_folder import read_events, read_info
+from augmentgan.gan.events import read_events
+from augmentgan.gan.run_info import read_info
 from augmentgan.gan.watch import parse_rollbacks
 from augmentgan.recipe import Recipe
 

@@ -22,19 +22,11 @@ from augmentgan.gan.choice import Choice, is_regular
 from augmentgan.gan.device import random_state_kept, resolve_device
 from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.diversity import Diversity, diversity
+from augmentgan.gan.events import append_status, forget_after, read_events
 from augmentgan.gan.networks import GROUP, require_networks
 from augmentgan.gan.run import Run
-from augmentgan.gan.run_folder import (
-    append_event,
-    check_there,
-    forget_after,
-    only_writer,
-    prepare,
-    read_events,
-    read_rollbacks,
-    roll_back,
-    write_state,
-)
+from augmentgan.gan.run_folder import check_there, only_writer, prepare
+from augmentgan.gan.run_info import read_rollbacks, roll_back, write_state
 from augmentgan.gan.sampling import calibrate_for_sampling, concatenated, sample_batches
 from augmentgan.gan.training import Status, Trainer, sampler_of
 from augmentgan.gan.watch import Rollback, TrainingFailure, Watch, check_weights, slow_down
@@ -178,7 +170,7 @@ def _train(
                     status = look(status, judges=looks, shows=shows) if looks or shows else status
                     if looks:
                         _choose(trainer, status, choice)
-                    append_event(folder, status)
+                    append_status(folder, status)
                     with random_state_kept(trainer.device):  # what is drawn by who looks on does not change the run
                         on_status(status)
         if writes and saves:

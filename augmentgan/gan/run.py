@@ -23,8 +23,9 @@ from augmentgan.gan.batches import class_shares
 from augmentgan.gan.checkpoint import Numbers, chosen_of, has_checkpoint, read_checkpoint, read_numbers
 from augmentgan.gan.device import allow_tf32, keep_freed_memory, random_state_kept, resolve_device
 from augmentgan.gan.distributed import SINGLE_PROCESS, World
+from augmentgan.gan.events import is_status, read_events
 from augmentgan.gan.networks import Generator, build_generator
-from augmentgan.gan.run_folder import read_events, read_info
+from augmentgan.gan.run_info import read_info
 from augmentgan.gan.sampling import SampleBatch, calibrate_for_sampling, concatenated, sample_batches
 from augmentgan.names import DATA_FILE, NUMBERS_FILE, RUN_FILE, run_folders
 from augmentgan.recipe import Recipe, ResolvedRecipe
@@ -138,7 +139,7 @@ class Run:
 
     def statuses(self) -> list[dict[str, Any]]:
         """Those lines of events.jsonl that say how learning went; the others are returns to a checkpoint."""
-        return [event for event in self.events() if "rollback" not in event]
+        return [event for event in self.events() if is_status(event)]
 
     def counts(
         self, per_class: int | None = None, fill: str | None = None, classes: Sequence[str] | None = None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,27 +18,21 @@ import augmentgan
 from augmentgan.data.hdf5 import write_hdf5
 from augmentgan.data.images import TEST, TRAIN
 from augmentgan.data.plan import Plan
-from augmentgan.errors import OutputError, RunError, TrainingError, writable
+from augmentgan.errors import OutputError, RunError, writable
 from augmentgan.files import (
-    append_line,
-    atomic_file,
     check_replaceable,
     is_run,
     is_special,
     os_errors_as_output_error,
-    parse_json,
-    read_json,
     remove,
     write_json,
 )
-from augmentgan.gan.checkpoint import has_checkpoint, read_numbers
+from augmentgan.gan.checkpoint import has_checkpoint
 from augmentgan.gan.device import resolve_precision
-from augmentgan.gan.training import Status
-from augmentgan.gan.watch import Rollback, TrainingFailure, next_rollback, parse_rollbacks
+from augmentgan.gan.run_info import FORMAT, read_info
 from augmentgan.locks import only_process
 from augmentgan.names import (
     DATA_FILE,
-    EVENTS_FILE,
     LOCK_FILE,
     OF_A_BENCHMARK,
     OF_A_RUN,
@@ -48,15 +40,8 @@ from augmentgan.names import (
     RUN_FILE,
     SHEETS_FOLDER,
     SPLIT_FILE,
-    sheets_of,
 )
-from augmentgan.recipe import MOST_CLASSES, ResolvedRecipe
-
-LEGACY_DEFAULTS = {("objective", "class_weight"): 0.0, ("augment", "affine"): 0.0, ("benchmark", "classic_until"): 1.0}
-"""Values that runs used before these recipe keys existed; today's defaults may differ."""
-
-FORMAT = 1
-"""Of run.json; a newer one is refused."""
+from augmentgan.recipe import ResolvedRecipe
 
 
 @contextlib.contextmanager
@@ -256,79 +241,6 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """The content of run.json.
-
-    Raises:
-        RunError: missing, or not what this version writes.
-    """
-    try:
-        info = read_json(folder / RUN_FILE)
-        if isinstance(info, dict) and isinstance(info.get("format", FORMAT), int) and info.get("format", 0) > FORMAT:
-            raise RunError(
-                f"run {str(folder)!r} has format {info['format']}, this version reads {FORMAT}; "
-                "use the version of augmentgan that made it"
-            )
-        needed = {"recipe", "seed", "state", "data_fingerprint", "class_names", "created"}
-        if not isinstance(info, dict) or not needed <= info.keys():
-            raise ValueError("keys are missing")
-        if type(info["seed"]) is not int or not isinstance(info["state"], str):
-            raise ValueError("values are of the wrong type")
-        datetime.fromisoformat(str(info["created"]))
-        if not 0 <= info["seed"] < 2**63:
-            raise ValueError("the seed is out of range")
-        if not re.fullmatch(r"[0-9a-f]{64}", str(info["data_fingerprint"])):
-            raise ValueError("the fingerprint is none")
-        names = info["class_names"]
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError("class names are not strings")
-        if len(names) > MOST_CLASSES:  # networks are as large as the names are many
-            raise ValueError("there are too many classes")
-        for (section, key), value in LEGACY_DEFAULTS.items():
-            if isinstance(info["recipe"], dict) and isinstance(info["recipe"].get(section), dict):
-                info["recipe"][section].setdefault(key, value)
-        ResolvedRecipe.model_validate(info["recipe"])
-        if not isinstance(info.get("lengthened_by", []), list):
-            raise ValueError("commands are no list")
-        parse_rollbacks(info.get("rollbacks", []))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunError(
-            f"{str(folder)!r} is not a run folder (it has no {RUN_FILE}); train with augmentgan fit"
-        ) from error
-    except OSError as error:
-        raise RunError(
-            f"run {str(folder)!r}: {RUN_FILE} cannot be read ({error.strerror}); check its permissions"
-        ) from error
-    except ValueError as error:
-        raise RunError(f"run {str(folder)!r}: {RUN_FILE} cannot be used; remove the folder, or name another") from error
-    return info
-
-
-def read_rollbacks(folder: Path) -> list[Rollback]:
-    """The rollbacks that run.json names, in order."""
-    return parse_rollbacks(read_info(folder).get("rollbacks", []))
-
-
-def roll_back(folder: Path, failure: TrainingFailure, from_updates: int) -> Rollback:
-    """Record the return to the checkpoint that is on the disk, or to the beginning where there is none.
-
-    Raises:
-        TrainingError: it has been tried often enough; the state becomes "failed", with the reason.
-    """
-    before = read_rollbacks(folder)
-    to_updates = read_numbers(folder).updates if has_checkpoint(folder) else 0
-    try:
-        rollback = next_rollback(failure, before, from_updates, to_updates)
-    except TrainingError:
-        write_json(folder / RUN_FILE, {**read_info(folder), "state": "failed", "reason": failure.reason})
-        raise
-    rollbacks = [each.to_json() for each in (*before, rollback)]
-    write_json(folder / RUN_FILE, {**read_info(folder), "rollbacks": rollbacks})
-    forget_after(folder, to_updates)
-    append_line(folder / EVENTS_FILE, json.dumps({"updates": to_updates, "rollback": rollback.to_json()}))
-    return rollback
-
-
 def check_there(folder: Path) -> None:
     """Notice that the run folder was moved or removed, before parts of it are made anew.
 
@@ -337,48 +249,3 @@ def check_there(folder: Path) -> None:
     """
     if not (folder / RUN_FILE).exists():
         raise OutputError(f"run folder {str(folder)!r} has vanished; put it back, and the same command continues")
-
-
-def write_state(folder: Path, state: str, chosen_updates: int) -> None:
-    """Replace the state in run.json, with the look that samples come from; an earlier failure's reason goes."""
-    info = {key: value for key, value in read_info(folder).items() if key != "reason"}
-    write_json(folder / RUN_FILE, {**info, "state": state, "chosen_updates": chosen_updates})
-
-
-def read_events(folder: Path) -> list[dict[str, Any]]:
-    """The lines of events.jsonl; one that a crash cut off is passed over."""
-    path = folder / EVENTS_FILE
-    events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValueError):
-            event = parse_json(line)
-            if (
-                isinstance(event, dict)
-                and type(event.get("updates")) is int
-                and all(_is_plain(*each) for each in event.items())
-            ):
-                events.append(event)
-    return events
-
-
-def _is_plain(key: str, value: Any) -> bool:
-    """Whether an event's value is what we write there: a number that plots can show, a class's name, or a rollback."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return abs(value) < 2**63  # false for NaN
-    return isinstance(value, {"rollback": dict, "div_worst_class": str}.get(key, ()))
-
-
-def append_event(folder: Path, status: Status) -> None:
-    """Add a line to events.jsonl."""
-    append_line(folder / EVENTS_FILE, json.dumps(status.to_json()))
-
-
-def forget_after(folder: Path, updates: int) -> None:
-    """Drop what was logged and drawn after the checkpoint that training continues from."""
-    for sheet in sheets_of(folder):
-        if int(sheet.stem) > updates:
-            remove(sheet)
-    if (folder / EVENTS_FILE).exists():
-        kept = [event for event in read_events(folder) if event["updates"] <= updates]
-        with atomic_file(folder / EVENTS_FILE) as part:
-            part.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")

@@ -11,7 +11,8 @@ import numpy as np
 
 from augmentgan.data.sheet import read_sheet
 from augmentgan.extras import require_extra
-from augmentgan.gan.run_folder import read_events, read_info
+from augmentgan.gan.events import is_status, read_events
+from augmentgan.gan.run_info import read_info
 from augmentgan.names import TENSORBOARD_FOLDER, sheet_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class TensorBoardLog:
 
     def add(self, status: object = None) -> None:
         """Take what `events.jsonl` has gained."""
-        events = [event for event in read_events(self._run) if "rollback" not in event]
+        events = [event for event in read_events(self._run) if is_status(event)]
         if self._writer is None or (events and events[-1]["updates"] <= self._step):
             self._open()  # after a return to a checkpoint anew, without what was dropped
         else:
