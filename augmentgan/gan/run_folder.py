@@ -36,6 +36,7 @@ from augmentgan.names import (
     LOCK_FILE,
     OF_A_BENCHMARK,
     OF_A_RUN,
+    PARTS_FOLDER,
     PROTOCOL_FILE,
     RUN_FILE,
     SHEETS_FOLDER,
@@ -102,11 +103,19 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(only_process(folder, busy))
+            for parts in folder.glob(f"{PARTS_FOLDER}/*"):
+                _remove_litter(parts)
         except OSError as error:
             raise OutputError(
                 f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}; check its permissions, or name another"
             ) from error
         yield
+
+
+def _remove_litter(folder: Path) -> None:
+    """Remove unfinished files, which a killed process could not remove itself."""
+    for litter in folder.glob(".*.part"):
+        remove(litter)
 
 
 def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, device: torch.device) -> None:
@@ -116,9 +125,8 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         OutputError: it cannot be written.
         RunError: the folder holds a run of other data or another recipe, or a longer one.
     """
-    for place in (folder, folder / SHEETS_FOLDER):
-        for litter in place.glob(".*.part"):  # a killed process could not remove its own
-            remove(litter)
+    _remove_litter(folder)
+    _remove_litter(folder / SHEETS_FOLDER)
     kept: dict[str, Any] = {}
     if (folder / RUN_FILE).exists():
         if overwrite:
