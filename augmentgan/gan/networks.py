@@ -284,10 +284,10 @@ class Discriminator(nn.Module):
         x = images
         for convolution, weight in zip(self.down, down, strict=True):
             x = F.leaky_relu(halve(x, weight, cast(nn.Conv2d, convolution).bias), LEAK)
-        of_features = last[:, : x.shape[1]].contiguous(memory_format=torch.channels_last)
-        y = conv3x3_same(x, of_features, self.last.bias)
+        of_features, of_stddev = torch.split(last, [x.shape[1], last.shape[1] - x.shape[1]], dim=1)
+        y = conv3x3_same(x, of_features.contiguous(memory_format=torch.channels_last), self.last.bias)
         if self.minibatch_stddev:
-            y = y + _convolved_constant(within_class_stddev(x), last[:, x.shape[1] :], x.shape[2])
+            y = _plus_convolved_constant(y, within_class_stddev(x), of_stddev)
         x = F.leaky_relu(y, LEAK)
         x = x.sum(dim=(2, 3)).float()  # (n, features)
         # projection: w.phi + <embedding of the class, phi>, one product for both
@@ -313,30 +313,54 @@ def within_class_stddev(x: Tensor) -> Tensor:
     Returns:
         (n,) float32: the standard deviation over the group, averaged over channels and places.
     """
+    return cast(Tensor, _WithinClassStddev.apply(x))
+
+
+class _WithinClassStddev(torch.autograd.Function):
+    """The deviation s of places' values from their group's mean m has the gradient (x - m) / (GROUP s): one pass over x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        centred, stddev = _within_groups(x)
+        ctx.save_for_backward(x, centred, stddev)
+        return stddev.mean(dim=1).repeat_interleave(GROUP)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, centred, stddev = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a penalty differentiates once more
+            centred, stddev = _within_groups(x)
+        share = gradient.view(-1, GROUP).sum(dim=1, keepdim=True) / (GROUP * stddev.shape[1])
+        of_places = centred * (share / stddev)[:, None]
+        n, c, h, w = x.shape
+        return cast(Tensor, of_places.view(n, h, w, c).permute(0, 3, 1, 2).to(x.dtype))
+
+
+def _within_groups(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (groups, GROUP, places) from the group's mean, and standard deviations (groups, places), of x (n, c, h, w)."""
     # in the order in which it lies in memory, so that no gradient comes back in another
     groups = x.permute(0, 2, 3, 1).float().reshape(len(x) // GROUP, GROUP, -1)
     centred = groups - groups.mean(dim=1, keepdim=True)
-    stddev = (centred.square().mean(dim=1) + 1e-8).sqrt().mean(dim=1)  # (n / GROUP,)
-    return stddev.repeat_interleave(GROUP)
+    return centred, (centred.square().mean(dim=1) + 1e-8).sqrt()
 
 
-def _convolved_constant(values: Tensor, weight: Tensor, side: int) -> Tensor:
-    """The share in a 3x3 convolution of one more channel that is constant over each image.
+def _plus_convolved_constant(y: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """A 3x3 convolution's result, and the share in it of one more channel that is constant over each image.
 
-    It is the value (n,) times one small map, so the map is convolved once instead of once an image, and the large
+    That is the value times one small map, so the map is convolved once instead of once an image, and the large
     convolution keeps its round number of channels, which kernels are fast at.
 
     Args:
+        y: the result for the other channels, (n, d, h, w).
         values: the channel's value in each image, (n,).
         weight: the convolution's weight for that channel, (d, 1, 3, 3).
-        side: of the feature map.
-
-    Returns:
-        (n, d, side, side)
     """
-    ones = torch.ones(1, 1, side, side, device=weight.device)
-    response = F.conv2d(ones, weight, padding=1)  # (1, d, side, side)
-    return values.to(response.dtype).view(-1, 1, 1, 1) * response
+    n, d, h, w = y.shape
+    # all as matrices, so that the gradients are products too
+    meets = F.unfold(torch.ones(1, 1, h, w, dtype=weight.dtype, device=weight.device), 3, padding=1)[0]  # (9, places)
+    response = (weight.flatten(1) @ meets).T.reshape(1, -1)  # (1, places of d)
+    whole = torch.addmm(y.permute(0, 2, 3, 1).reshape(n, -1), values[:, None].to(y.dtype), response.to(y.dtype))
+    return whole.view(n, h, w, d).permute(0, 3, 1, 2)
 
 
 def build_generator(recipe: ResolvedRecipe, n_classes: int) -> Generator:

@@ -110,6 +110,33 @@ def test_within_class_stddev_sees_collapse():
     assert stddev[0].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_minibatch_statistic_has_the_gradients_of_its_formula_once_and_twice(channels_last):
+    def formula(x):
+        return (
+            x.flatten(1)
+            .unflatten(0, (-1, 4))
+            .var(dim=1, correction=0)
+            .add(1e-8)
+            .sqrt()
+            .mean(dim=1)
+            .repeat_interleave(4)
+        )
+
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 3, 4, 5, generator=random)
+    x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
+    gradient = torch.randn(8, generator=random)
+    (once,) = torch.autograd.grad(networks.within_class_stddev(x), x, gradient)
+    torch.testing.assert_close(once, torch.autograd.grad(formula(x), x, gradient)[0])
+
+    def penalty(statistic):
+        (of_x,) = torch.autograd.grad((statistic(x.square()) * gradient).sum(), x, create_graph=True)
+        return torch.autograd.grad(of_x.square().sum(), x)[0]
+
+    torch.testing.assert_close(penalty(networks.within_class_stddev), penalty(formula), rtol=1e-4, atol=1e-6)
+
+
 def test_calibrated_statistics_are_those_of_the_batches():
     forger = generator()
     latents, labels = torch.randn(64, 5), torch.arange(64) % 3
@@ -125,7 +152,7 @@ def test_the_minibatch_statistic_enters_as_one_more_channel():
     stddev = networks.within_class_stddev(features)
     whole = torch.cat([features, stddev.view(8, 1, 1, 1).expand(8, 1, 6, 6)], dim=1)
     in_parts = torch.nn.functional.conv2d(features, weight[:, :3], padding=1)
-    in_parts = in_parts + networks._convolved_constant(stddev, weight[:, 3:], 6)
+    in_parts = networks._plus_convolved_constant(in_parts, stddev, weight[:, 3:])
     torch.testing.assert_close(in_parts, torch.nn.functional.conv2d(whole, weight, padding=1), atol=1e-4, rtol=1e-4)
 
 
