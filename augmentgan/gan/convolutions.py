@@ -1,13 +1,14 @@
-"""The 4x4 convolutions of stride 2 that halve and double a feature map, and the 3x3 one that keeps it, with gradients in their fastest form.
+"""The 4x4 convolutions of stride 2 that halve and double a feature map, and the 3x3 ones that keep it, with gradients in their fastest form.
 
-All are torch's own functions. On a CPU only the weight's gradient is computed otherwise: as one matrix product over the
+All are torch's own functions. On a CPU the weight's gradient is computed otherwise: as one matrix product over the
 patches of the larger map, which are copied out once. At the sizes of these networks that is faster than the
-convolution kernels' own gradient. Every step is differentiable, so that a gradient penalty
-can differentiate twice.
+convolution kernels' own gradient. Those kernels are slow too where a map has the one or three channels of an image, to which other forms are
+found here. Every step is differentiable, so that a gradient penalty can differentiate twice.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, cast
 
 import torch
@@ -20,6 +21,9 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 MOST_PATCH_VALUES = {KERNEL: 2**22, 3: 3 * 2**20}
 """More would be written to memory and read again more slowly than the convolution's own kernel takes. At stride 1 a value is in nine
 patches and not in four, so that there less is worth copying."""
+
+MOST_SHARES = 2**22
+"""Of pixels in their neighbours in `conv_transpose3x3_same`; with more, the kernel is as fast."""
 
 
 def halve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -37,6 +41,13 @@ def double(x: Tensor, weight: Tensor) -> Tensor:
     if not _by_patches(x, weight, x.shape[2] * x.shape[3]):
         return F.conv_transpose2d(x, weight, stride=STRIDE, padding=PADDING)
     return cast(Tensor, _Double.apply(*_cast(x, weight)))
+
+
+def conv_transpose3x3_same(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The same side, into an image's few channels: x (n, c, h, w), weight (c, d, 3, 3), bias (d,) to (n, d, h, w)."""
+    if not _learns(x, weight):
+        return F.conv_transpose2d(x, weight, bias, padding=PADDING)
+    return cast(Tensor, _ConvolveTransposed.apply(*_cast(x, weight, bias)))
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
@@ -82,6 +93,35 @@ class _Double(torch.autograd.Function):
         return grad_x, grad_weight
 
 
+class _ConvolveTransposed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        if len(x) * x.shape[2] * x.shape[3] * weight[0].numel() > MOST_SHARES:
+            return F.conv_transpose2d(x, weight, bias, padding=PADDING)
+        n, c, h, w = x.shape
+        d = weight.shape[1]
+        # what each pixel gives to each of its neighbours: one product, added up nine times shifted
+        places = x.permute(0, 2, 3, 1).reshape(n, h * w, c).transpose(1, 2)
+        shares = (weight.permute(2, 3, 1, 0).reshape(9 * d, c) @ places).view(n, 3, 3, d, h, w)
+        padded = torch.zeros(n, d, h + 2, w + 2, dtype=torch.promote_types(x.dtype, torch.float32))
+        for down, right in itertools.product(range(3), repeat=2):
+            padded[:, :, down : down + h, right : right + w] += shares[:, down, right]
+        return (padded[:, :, 1:-1, 1:-1] + bias[:, None, None]).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        x, weight = ctx.saved_tensors
+        sides, needed = (
+            [PADDING] * 2,
+            [*ctx.needs_input_grad[:2], False],
+        )  # the bias's takes the kernel as long as all others
+        grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, [1, 1], sides, [1, 1], True, [0, 0], 1, needed
+        )
+        return grad_x, grad_weight, gradient.sum(dim=(0, 2, 3))
+
+
 def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> Tensor:
     """Sum over images and places of small (n, d, h, w) times the patch of large (n, c, stride h, stride w) that it meets.
 
@@ -102,11 +142,14 @@ def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> 
 
 def _by_patches(x: Tensor, weight: Tensor, n_places: int) -> bool:
     """Whether patches are faster: on a CPU, while learning, with neither too few values for a product nor too many."""
-    learns = x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
     # first, for an exporter takes a batch's length for fixed once it is asked for it
-    if not learns or weight.shape[1] < 16:
+    if not _learns(x, weight) or weight.shape[1] < 16:
         return False
     return len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES[weight.shape[2]]
+
+
+def _learns(x: Tensor, weight: Tensor) -> bool:
+    return x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
 
 
 def _cast(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from augmentgan.gan.backbone import require_backbone
-from augmentgan.gan.convolutions import conv3x3_same, double, halve
+from augmentgan.gan.convolutions import conv3x3_same, conv_transpose3x3_same, double, halve
 from augmentgan.gan.distributed import SINGLE_PROCESS, World
 from augmentgan.gan.projected import MIXED_CHANNELS, PURPOSE, ProjectedDiscriminator
 from augmentgan.recipe import ResolvedRecipe
@@ -192,7 +192,7 @@ class Generator(nn.Module):
         x = self.norm[0](x, labels, world)
         for up, norm in zip(self.up, self.norm[1:], strict=True):
             x = norm(double(x, cast(Tensor, up.weight)), labels, world)
-        return torch.tanh(cast(Tensor, self.to_image(x)))
+        return torch.tanh(conv_transpose3x3_same(x, self.to_image.weight, cast(Tensor, self.to_image.bias)))
 
 
 class SpectralNorm(nn.Module):

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from augmentgan.gan.convolutions import conv3x3_same, double, halve
+from augmentgan.gan import convolutions
+from augmentgan.gan.convolutions import conv3x3_same, conv_transpose3x3_same, double, halve
 
 
 def operands(large_channels, small_channels, dtype=torch.float64):
@@ -55,6 +56,21 @@ def test_double_is_the_transposed_convolution(c, d):
         torch.autograd.grad(ours, (small, weight), large),
         torch.autograd.grad(theirs, (small, weight), large),
         strict=True,
+    ):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize("most_shares", [0, convolutions.MOST_SHARES])
+@pytest.mark.parametrize("d", [1, 3])
+def test_an_image_is_the_transposed_convolution_of_the_same_side(d, most_shares, monkeypatch):
+    monkeypatch.setattr(convolutions, "MOST_SHARES", most_shares)
+    random = torch.Generator().manual_seed(1)
+    shapes = ((3, 16, 4, 6), (16, d, 3, 3), (d,), (3, d, 4, 6))
+    *inputs, gradient = (torch.randn(shape, generator=random, dtype=torch.float64).requires_grad_() for shape in shapes)
+    ours, theirs = conv_transpose3x3_same(*inputs), F.conv_transpose2d(*inputs, padding=1)
+    torch.testing.assert_close(ours, theirs)
+    for mine, expected in zip(
+        torch.autograd.grad(ours, inputs, gradient), torch.autograd.grad(theirs, inputs, gradient), strict=True
     ):
         torch.testing.assert_close(mine, expected)
 
