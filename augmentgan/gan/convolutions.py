@@ -22,6 +22,9 @@ MOST_PATCH_VALUES = {KERNEL: 2**22, 3: 3 * 2**20}
 """More would be written to memory and read again more slowly than the convolution's own kernel takes. At stride 1 a value is in nine
 patches and not in four, so that there less is worth copying."""
 
+FEW_CHANNELS = 16
+"""With fewer, as images have, patches are small and kernels are slow."""
+
 MOST_SHARES = 2**22
 """Of pixels in their neighbours in `conv_transpose3x3_same`; with more, the kernel is as fast."""
 
@@ -44,14 +47,17 @@ def double(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv_transpose3x3_same(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The same side, into an image's few channels: x (n, c, h, w), weight (c, d, 3, 3), bias (d,) to (n, d, h, w)."""
+    """The same side, into an image's few channels: x (n, c, h, w), weight (c, d, 3, 3), bias (d,) to (n, d, h, w).
+
+    While it learns on a CPU the result lies channel by channel, as augmentation takes it.
+    """
     if not _learns(x, weight):
         return F.conv_transpose2d(x, weight, bias, padding=PADDING)
     return cast(Tensor, _ConvolveTransposed.apply(*_cast(x, weight, bias)))
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    if not _by_patches(x, weight, x.shape[2] * x.shape[3] // stride**2):
+    if not _by_phases(x, weight, stride) and not _by_patches(x, weight, x.shape[2] * x.shape[3] // stride**2):
         return F.conv2d(x, weight, bias, stride=stride, padding=PADDING)
     return cast(Tensor, _Convolve.apply(*_cast(x, weight), None if bias is None else _cast(bias)[0], stride))
 
@@ -68,7 +74,10 @@ class _Convolve(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = F.conv_transpose2d(gradient, weight, stride=ctx.stride, padding=PADDING)
+            if weight.shape[1] < FEW_CHANNELS:
+                grad_x = _double_into_few(gradient, weight)
+            else:
+                grad_x = F.conv_transpose2d(gradient, weight, stride=ctx.stride, padding=PADDING)
         if ctx.needs_input_grad[1]:
             grad_weight = _weight_gradient(x, gradient, weight.shape[2], ctx.stride)
         if ctx.needs_input_grad[2]:
@@ -98,7 +107,7 @@ class _ConvolveTransposed(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         if len(x) * x.shape[2] * x.shape[3] * weight[0].numel() > MOST_SHARES:
-            return F.conv_transpose2d(x, weight, bias, padding=PADDING)
+            return F.conv_transpose2d(x, weight, bias, padding=PADDING).contiguous()
         n, c, h, w = x.shape
         d = weight.shape[1]
         # what each pixel gives to each of its neighbours: one product, added up nine times shifted
@@ -140,10 +149,31 @@ def _weight_gradient(large: Tensor, small: Tensor, kernel: int, stride: int) -> 
     return product.view(d, kernel, kernel, c).permute(0, 3, 1, 2)  # channels last, as the weight lies
 
 
+def _double_into_few(small: Tensor, weight: Tensor) -> Tensor:
+    """What `double` gives, for few channels d: 3x3 convolutions of small (n, c, h, w) make its even and odd rows and columns.
+
+    Of a transposed kernel's rows, 1 and 3 meet even rows and 0 and 2 odd ones; so for columns.
+
+    Returns:
+        (n, d, 2h, 2w), channel by channel
+    """
+    n, c, h, w = small.shape
+    d = weight.shape[1]
+    pairs = F.pad(weight, (1,) * 4).view(c, d, 3, 2, 3, 2).flip(2, 4)
+    phases = F.conv2d(small, pairs.permute(1, 3, 5, 0, 2, 4).reshape(4 * d, c, 3, 3), padding=1)
+    return phases.view(n, d, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3).reshape(n, d, 2 * h, 2 * w)
+
+
+def _by_phases(x: Tensor, weight: Tensor, stride: int) -> bool:
+    """Whether an image's gradient is asked for and the weight's is not, as in a generator's turn."""
+    few = stride == STRIDE and weight.shape[1] < FEW_CHANNELS
+    return few and x.device.type == "cpu" and x.requires_grad and not weight.requires_grad
+
+
 def _by_patches(x: Tensor, weight: Tensor, n_places: int) -> bool:
     """Whether patches are faster: on a CPU, while learning, with neither too few values for a product nor too many."""
     # first, for an exporter takes a batch's length for fixed once it is asked for it
-    if not _learns(x, weight) or weight.shape[1] < 16:
+    if not _learns(x, weight) or weight.shape[1] < FEW_CHANNELS:
         return False
     return len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES[weight.shape[2]]
 

@@ -34,6 +34,18 @@ def test_halve_is_the_strided_convolution(c, d, channels_last):
         torch.testing.assert_close(mine, expected)
 
 
+@pytest.mark.parametrize("c", [1, 3])
+def test_an_images_gradient_through_frozen_weights(c):
+    large, small, weight, bias = operands(c, 8)
+    weight.requires_grad_(False)
+    bias.requires_grad_(False)
+    ours, theirs = (
+        torch.autograd.grad(convolved, large, small)[0]
+        for convolved in (halve(large, weight, bias), F.conv2d(large, weight, bias, stride=2, padding=1))
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize(("c", "d"), [(16, 24), (32, 16), (3, 8)])
 def test_keep_is_the_convolution_of_the_same_side(c, d):
     random = torch.Generator().manual_seed(1)
