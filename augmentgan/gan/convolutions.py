@@ -18,9 +18,8 @@ from torch import Tensor
 KERNEL, STRIDE, PADDING = 4, 2, 1
 """Of halving and doubling; the convolution that keeps the side has the same padding, kernel 3 and stride 1."""
 
-MOST_PATCH_VALUES = {KERNEL: 2**22, 3: 3 * 2**20}
-"""More would be written to memory and read again more slowly than the convolution's own kernel takes. At stride 1 a value is in nine
-patches and not in four, so that there less is worth copying."""
+MOST_PATCH_VALUES = 3 * 2**20
+"""More would be written to memory and read again more slowly than the convolution's own kernel takes."""
 
 FEW_CHANNELS = 16
 """With fewer, as images have, patches are small and kernels are slow."""
@@ -175,7 +174,7 @@ def _by_patches(x: Tensor, weight: Tensor, n_places: int) -> bool:
     # first, for an exporter takes a batch's length for fixed once it is asked for it
     if not _learns(x, weight) or weight.shape[1] < FEW_CHANNELS:
         return False
-    return len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES[weight.shape[2]]
+    return len(x) * n_places * weight[0].numel() <= MOST_PATCH_VALUES
 
 
 def _learns(x: Tensor, weight: Tensor) -> bool:
