@@ -120,10 +120,8 @@ class _ConvolveTransposed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
         x, weight = ctx.saved_tensors
-        sides, needed = (
-            [PADDING] * 2,
-            [*ctx.needs_input_grad[:2], False],
-        )  # the bias's takes the kernel as long as all others
+        sides = [PADDING] * 2
+        needed = [*ctx.needs_input_grad[:2], False]  # for the bias's the kernel takes as long as for all others
         grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
             gradient, x, weight, None, [1, 1], sides, [1, 1], True, [0, 0], 1, needed
         )

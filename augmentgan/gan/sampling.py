@@ -17,7 +17,8 @@ from torch import Tensor
 
 from augmentgan.gan.batches import classes_at
 from augmentgan.gan.distributed import SINGLE_PROCESS, World
-from augmentgan.gan.networks import Generator, calibrate, to_uint8
+from augmentgan.gan.networks import Generator, to_uint8
+from augmentgan.gan.normalisation import calibrate
 
 BATCH = 64
 """Every forward pass has exactly this many rows, the last one padded: kernels chosen for another batch size may round

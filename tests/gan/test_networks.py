@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from augmentgan.gan import networks
-from augmentgan.gan.networks import EPSILON, ConditionalBatchNorm, Discriminator, Generator, SpectralNorm
+from augmentgan.gan.networks import Discriminator, Generator, SpectralNorm
+from augmentgan.gan.normalisation import EPSILON, ConditionalBatchNorm, calibrate
 from augmentgan.sections import SIZES
 
 
@@ -141,7 +142,7 @@ def test_calibrated_statistics_are_those_of_the_batches():
     forger = generator()
     latents, labels = torch.randn(64, 5), torch.arange(64) % 3
     in_training = forger.train()(latents, labels)
-    networks.calibrate(forger, [(latents, labels)])
+    calibrate(forger, [(latents, labels)])
     assert not forger.training
     torch.testing.assert_close(forger(latents, labels), in_training, atol=2e-2, rtol=0)
 
