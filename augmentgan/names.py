@@ -39,11 +39,16 @@ def sheets_of(run_folder: Path) -> list[Path]:
 
 
 def run_folders(under: Path) -> list[Path]:
-    """The run folders below `under`, by name; the generators that a benchmark from scratch makes for itself are not among them."""
-    found = []
+    """The run folders below `under`, by name; the generators that a benchmark from scratch makes for itself are not among them.
+
+    Links to folders are looked at where they stand directly in `under`, and not followed deeper: they may form a loop.
+    """
+    found = {path.parent for path in under.glob(f"*/{RUN_FILE}")}
     for folder, inside, files in os.walk(under):
-        if RUN_FILE in files and Path(folder) != under:
-            found.append(Path(folder))
+        if Path(folder) == under:
+            continue
+        if RUN_FILE in files:
+            found.add(Path(folder))
         if RUN_FILE in files or PROTOCOL_FILE in files:
             inside.clear()
     return sorted(found)

@@ -164,7 +164,10 @@ class TrainingSection(Section):
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
     average_decay: float = Field(
-        0.999, ge=0, lt=1, description="Decay of the generator average that makes the samples."
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the generator's exponential moving average (EMA), which makes the samples.",
     )
     precision: Literal["float32", "bfloat16"] | Auto = Field(
         "auto",

@@ -159,7 +159,7 @@ def test_a_synthetic_set_as_a_folder(folder):
     for row in rows:
         holds(row, METADATA)
         assert row["file_name"] == f"{row['label']}/{row['sample_index']:06d}.png"
-    pictures = {str(path.relative_to(folder / "synthetic")) for path in folder.glob("synthetic/*/*.png")}
+    pictures = {path.relative_to(folder / "synthetic").as_posix() for path in folder.glob("synthetic/*/*.png")}
     assert pictures == {row["file_name"] for row in rows}
     assert len(rows) == 20
 

@@ -27,7 +27,7 @@ FACTS = DataFacts(side_px=28, channels=1, n_images=200, n_classes=10)
         (f"training.batch_images=0x{'f' * 5000}", ["training.batch_images", "thousands of digits"]),
     ],
 )
-def test_bad_settings_name_the_thing_the_value_and_the_mend(setting, words):
+def test_bad_settings_name_the_thing_the_value_and_what_to_do(setting, words):
     with pytest.raises(RecipeError) as caught:
         Recipe().with_settings([setting])
     message = str(caught.value)

@@ -150,6 +150,8 @@ def generate(
             hint = "; --no-copies leaves them out" if n_copies else ""
             say(f"near copies of training images: {100 * share:.1f} % (1 % is what held-out real images give){hint}")
         say(f"load them with {loading}")
-        if renamed := numbers_renamed(opened.class_names):
+        # torchvision's ImageFolder numbers the folders that are there by their names as text
+        names = [opened.class_names[label] for label in counts]
+        if renamed := numbers_renamed(sorted(names) if kind == "folder" else opened.class_names):
             say(renamed)
         say(f"next: augmentgan benchmark --run {quoted(opened.folder)}")

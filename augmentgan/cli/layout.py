@@ -42,9 +42,7 @@ def numbers_renamed(class_names: Sequence[str]) -> str | None:
     if not wrong or not all(re.fullmatch(r"-?\d+", name) for name in class_names):
         return None
     first = wrong[0]
-    return (
-        f"labels are places in class_names, not the classes' own numbers: label {first} is class {class_names[first]!r}"
-    )
+    return f"labels are not the classes' own numbers: label {first} is class {class_names[first]!r}"
 
 
 def first_of(names: Sequence[str], most: int = 5) -> str:

@@ -35,7 +35,7 @@ def recipe_completions(incomplete: str) -> list[tuple[str, str]]:
 
 
 def _runs(incomplete: str) -> list[str]:
-    return [str(path.parent) for path in sorted(Path("runs").glob("*/run.json")) if str(path).startswith(incomplete)]
+    return [str(run) for run in run_folders(Path("runs")) if str(run).startswith(incomplete)]
 
 
 def _devices(incomplete: str) -> list[str]:
@@ -109,7 +109,7 @@ TestFractionOption = Annotated[
 
 
 def open_run(folder: Path | None, device: str) -> Run:
-    """The named run, or the newest, which is then named on stderr; a run whose training failed is named too."""
+    """The named run, or the newest, which is then named on stderr; one that is unfinished, or whose training failed, is said to be."""
     from augmentgan.gan.checkpoint import has_checkpoint
     from augmentgan.gan.run import Run, newest_run
 

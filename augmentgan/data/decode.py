@@ -46,7 +46,7 @@ POLICIES: dict[str, str] = {
     "mixed sizes": "all to one: data.size_px, or else the smallest of "
     + ", ".join(str(size) for size in SIZES if size <= LARGEST_AUTOMATIC_SIZE)
     + " px that holds the median shorter side (the last for larger ones)",
-    "scaling": "Lanczos when larger than the working size, bicubic when smaller",
+    "scaling": "Lanczos when larger than the working size, bicubic when smaller; a JPEG many times as large first by its decoder",
     "metadata": "never copied",
 }
 

@@ -70,9 +70,9 @@ def validation_notices(n_images: Mapping[str, int]) -> tuple[str, ...]:
     if TEST in map(SPLIT_WORDS.get, n_images):
         return ()
     return tuple(
-        f"{word}/ ({n} images) counts as training data, for there is no test part; --test PATH holds a set out"
+        f"part {word!r} ({n} images) is used as 'train' is, for no part is called test; call it test to hold it out"
         for word, n in n_images.items()
-        if word not in ("train", "training")
+        if n and word not in ("train", "training")
     )
 
 

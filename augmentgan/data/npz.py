@@ -81,9 +81,9 @@ def _read(archive: zipfile.ZipFile, path: Path, tell: Callable[[str], None]) -> 
         parts.append((which, images, _array(archive, labels_name, path, n=len(images))))
         n_images[part] = len(images)
     data = joined_parts(parts, repr(str(path)))
-    for line in validation_notices(n_images):
-        tell(line)
     split, group = (_column(archive, name, data, path) if name in names else None for name in ("split", "group"))
+    for line in validation_notices(n_images) if split is None else ():
+        tell(line)
     class_names = _array(archive, "class_names", path) if "class_names" in names else None
     try:
         data = replace(data, split=data.split if split is None else split, group=group)

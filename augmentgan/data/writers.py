@@ -71,6 +71,7 @@ def refuse_place(
     if _checked(format) == "folder":
         refuse_folder(path, overwrite=overwrite, synthetic=synthetic, hint=hint)
     else:
+        _refuse_other_formats(path)
         refuse_existing(path, overwrite=overwrite, file=True, hint=hint)
 
 
@@ -137,13 +138,17 @@ def format_for(path: Path) -> Format:
     Raises:
         OutputError: the name is that of a file that is never written.
     """
+    _refuse_other_formats(path)
+    return "hdf5" if path.suffix.lower() in (".h5", ".hdf5") else "folder"
+
+
+def _refuse_other_formats(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix in _OTHER_FORMATS:
         name = path.with_suffix(".h5").name
         raise OutputError(
             f"output {str(path)!r}: {suffix} is not written; use {name!r}, or a name without it for a folder"
         )
-    return "hdf5" if suffix in (".h5", ".hdf5") else "folder"
 
 
 def how_to_load(path: Path, format: Format) -> str:

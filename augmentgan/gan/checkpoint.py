@@ -42,7 +42,7 @@ class Numbers:
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
-    """Write everything that training needs to go on: networks, average, optimisers, random states, counters."""
+    """Write everything that training needs to go on: networks, EMA, optimisers, random states, counters."""
     tensors = {
         **_prefixed("generator", trainer.generator.state_dict()),
         **_prefixed("average", trainer.ema.state_dict()),
@@ -186,7 +186,7 @@ def _read(folder: Path, *, with_tensors: bool) -> tuple[Numbers, dict[str, Tenso
 
 
 def chosen_of(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The part of a checkpoint that samples come from (the average at the chosen look), as a state dict."""
+    """The part of a checkpoint that samples come from (the EMA at the chosen look), as a state dict."""
     return _with_prefix(tensors, "chosen")
 
 

@@ -1,4 +1,4 @@
-"""Which look at the generator average becomes the generator: the last one, unless it has collapsed since an earlier one.
+"""Which look at the generator's EMA becomes the generator: the last one, unless it has collapsed since an earlier one.
 
 Later is better as a rule: samples go on getting sharper. What can still go wrong late is collapse inside a class,
 so a look is kept only while the least varied class keeps up with the best look so far. Noise is varied too, and lies far from every real

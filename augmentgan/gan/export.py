@@ -64,7 +64,7 @@ def write_onnx(run: Run, path: Path, pixels: Pixels = "uint8") -> float:
 
 
 def write_safetensors(run: Run, folder: Path) -> None:
-    """Write the calibrated generator average and `config.json` into a folder.
+    """Write the generator's calibrated EMA and `config.json` into a folder.
 
     `Generator(**config["generator"])` and `load_state_dict` make the network again.
     """

@@ -204,7 +204,7 @@ def _save(trainer: Trainer, folder: Path, watch: Watch, *, stops: bool) -> None:
 def _look(
     trainer: Trainer, train: LabelledImages, folder: Path, seed: int, status: Status, *, judges: bool, shows: bool
 ) -> Status:
-    """Sample the generator average: a sheet for people, diversity and nearness for the status."""
+    """Sample the EMA: a sheet for people, diversity and nearness for the status."""
     generator = sampler_of(trainer)
     calibrate_for_sampling(generator, trainer.batches.shares, seed)
     per_class = min(QUALITY_IMAGES, max(SHEET_COLUMNS, 4096 // train.n_classes)) if judges else SHEET_COLUMNS

@@ -99,7 +99,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor, world: World = SINGLE_PROCESS) -> Tensor:
         """Latents (n, latent_dim) and labels (n,) to images (n, c, size_px, size_px) in [-1, 1].
 
-        In training these are our rows of the batch of all processes, whose statistics normalise it.
+        In training these are this process's rows of the batch of all processes, whose statistics normalise it.
         """
         if not self.training and self.truncation != 1:
             latents = latents * self.truncation

@@ -83,12 +83,12 @@ class _NormaliseAndRectify(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         y, rectified, scale, inverse = ctx.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, rectified, 0)
-        of_shift = gradient.sum(dim=(2, 3)).to(scale.dtype)
+        grad_shift = gradient.sum(dim=(2, 3)).to(scale.dtype)
         grad_scale = (gradient * y).sum(dim=(2, 3)).to(scale.dtype)
         n_places = y.numel() / y.shape[1]
-        mean, slope = ((scale * each).sum(dim=0) / n_places for each in (of_shift, grad_scale))  # (c,)
+        mean, slope = ((scale * each).sum(dim=0) / n_places for each in (grad_shift, grad_scale))  # (c,)
         centred = torch.addcmul(_spread(-inverse * mean, y.dtype), y, _spread(-inverse * slope, y.dtype))
-        return torch.addcmul(centred, gradient, _spread(inverse * scale, y.dtype)), grad_scale, of_shift
+        return torch.addcmul(centred, gradient, _spread(inverse * scale, y.dtype)), grad_scale, grad_shift
 
 
 def _statistics(x: Tensor, world: World) -> tuple[Tensor, Tensor]:

@@ -105,7 +105,7 @@ class Run:
 
     @property
     def generator(self) -> Generator:
-        """The generator average at the chosen look (`augmentgan.gan.choice`), calibrated, in evaluation mode."""
+        """The generator's EMA at the chosen look (`augmentgan.gan.choice`), calibrated, in evaluation mode."""
         if self._sampler is None:
             numbers, tensors = read_checkpoint(self.folder)
             with random_state_kept(torch.device("cpu")):  # first weights are drawn, only to be replaced

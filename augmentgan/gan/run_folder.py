@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,12 @@ from augmentgan.gan.device import resolve_precision
 from augmentgan.gan.run_info import FORMAT, read_info
 from augmentgan.locks import only_process
 from augmentgan.names import (
+    BENCHMARK_FILE,
+    BENCHMARK_PLOT_FILE,
     DATA_FILE,
+    EVALUATE_FILE,
     LOCK_FILE,
+    NEAREST_FILE,
     OF_A_BENCHMARK,
     OF_A_RUN,
     PARTS_FOLDER,
@@ -43,6 +47,13 @@ from augmentgan.names import (
     SPLIT_FILE,
 )
 from augmentgan.recipe import ResolvedRecipe
+
+_OF_THE_LOCKS_HOLDER = (
+    *(f".{name}.*.part" for name in (RUN_FILE, PROTOCOL_FILE, EVALUATE_FILE, NEAREST_FILE)),
+    *(f".{name}.*.part" for name in (BENCHMARK_FILE, BENCHMARK_PLOT_FILE)),
+    f"{PARTS_FOLDER}/*/.*.part",
+)
+"""What commands leave unfinished that write under the lock; a page or an export may be under way without it."""
 
 
 @contextlib.contextmanager
@@ -103,8 +114,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(only_process(folder, busy))
-            for parts in folder.glob(f"{PARTS_FOLDER}/*"):
-                _remove_litter(parts)
+            _remove_litter(folder, _OF_THE_LOCKS_HOLDER)
         except OSError as error:
             raise OutputError(
                 f"cannot write in {what} folder {str(folder)!r}: {error.strerror or error}; check its permissions, or name another"
@@ -112,10 +122,12 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
-def _remove_litter(folder: Path) -> None:
-    """Remove unfinished files, which a killed process could not remove itself."""
-    for litter in folder.glob(".*.part"):
-        remove(litter)
+def _remove_litter(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove unfinished files, which a killed process could not remove itself; nothing beyond a link, where all belongs to others."""
+    for pattern in patterns:
+        for litter in folder.glob(pattern):
+            if not litter.parent.is_symlink():
+                remove(litter)
 
 
 def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, device: torch.device) -> None:
@@ -125,8 +137,7 @@ def prepare(folder: Path, plan: Plan, overwrite: bool, command: str | None, devi
         OutputError: it cannot be written.
         RunError: the folder holds a run of other data or another recipe, or a longer one.
     """
-    _remove_litter(folder)
-    _remove_litter(folder / SHEETS_FOLDER)
+    _remove_litter(folder, (".*.part", f"{SHEETS_FOLDER}/.*.part"))
     kept: dict[str, Any] = {}
     if (folder / RUN_FILE).exists():
         if overwrite:

@@ -43,7 +43,7 @@ class Status:
         loss_d, loss_g: the two adversarial losses.
         loss_coverage: the coverage term before its weight; None where it is off.
         d_real, d_fake: D(x) and D(G(z)) as probabilities; equal where the discriminator can only guess.
-        div, near: diversity and nearness of the average generator's samples, when they were looked at.
+        div, near: diversity and nearness of the EMA's samples, when they were looked at.
         div_worst_class, div_worst: the least varied class of those with ten training images or more, and its figure.
     """
 

@@ -129,7 +129,7 @@ def check_weights(trainer: Trainer) -> None:
     Raises:
         TrainingFailure: a weight or statistic is not finite.
     """
-    networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "average": trainer.ema}
+    networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "EMA": trainer.ema}
     for name, network in networks.items():
         tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.is_floating_point()]
         if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():

@@ -31,7 +31,7 @@ def read_benchmark(folder: Path) -> BenchmarkReport | None:
 
 
 def read_evaluation(run: Run) -> tuple[Evaluation, Any] | None:
-    """What `evaluate_run` wrote of a run, and of which moment (`Run.generator_version`); None where it did not.
+    """What `evaluate_run` wrote of a run, and of which generator (`Run.generator_version`); None where it did not.
 
     Raises:
         RunError: evaluate.json cannot be read, or is not what it writes.
@@ -57,6 +57,6 @@ def not_written_by(path: Path, command: str, cause: Exception) -> RunError:
     )
 
 
-def of_earlier_state(run: Run, moment: object) -> bool:
-    """Whether figures are of a generator that has since learned on; `moment` is what their file says of it, None where it says nothing."""
-    return moment is not None and moment != run.generator_version
+def of_earlier_state(run: Run, version: object) -> bool:
+    """Whether figures are of a generator that has been trained further since; `version` is what their file says of it, None where it says nothing."""
+    return version is not None and version != run.generator_version

@@ -132,11 +132,11 @@ def _data(run: Run) -> list[str]:
 def _figures(run: Run) -> list[str]:
     measured, benchmark = read_evaluation(run), read_benchmark(run.folder)
     lines: list[str] = []
-    moments = {
+    versions = {
         "evaluate": None if measured is None else measured[1],
         "benchmark": None if benchmark is None else benchmark.protocol.get("generator"),
     }
-    earlier = [command for command, moment in moments.items() if of_earlier_state(run, moment)]
+    earlier = [command for command, version in versions.items() if of_earlier_state(run, version)]
     if measured is not None and "evaluate" not in earlier:
         found = measured[0]
         div = [value for value in found.diversity_per_class if value is not None]

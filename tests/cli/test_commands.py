@@ -301,6 +301,7 @@ def test_a_run_can_be_made_longer(place):
         (["generate", "--per-class", "0"], ["--per-class 0"]),
         (["generate", "--classes", "class_9"], ["class 'class_9' is not known", "did you mean"]),
         (["data", "digits", "digits.npz"], [".npz is not written", "use 'digits.h5'"]),
+        (["generate", "--out", "samples.npz"], [".npz is not written", "use 'samples.h5'"]),
         (["generate", "--format", "zip"], ["--format 'zip'", "hdf5 or folder"]),
         (["benchmark", "--arms", "reel"], ["arm 'reel'"]),
         (["benchmark", "--arms", ","], ["',' names nothing"]),

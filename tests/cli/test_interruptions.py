@@ -50,7 +50,7 @@ def test_generate(folder, trained):
     pieces = sorted(kept.glob("rows-*"))
     assert len(pieces) >= 2
     assert not list(kept.glob("*.part"))
-    # the rest is left out here: the same set, continued, is compared in tests/gan/test_generating.py
+    # the rest is left out here: the same set, continued, is compared in tests/gan/test_write_samples.py
     shorter = ["generate", "--run", str(folder), "--per-class", "3", "--out", str(out), "--device", "cpu"]
     done = subprocess.run([sys.executable, "-m", "augmentgan", *shorter], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What people really have: each unusable input gets one line that names the thing, the value and the mend."""
+"""What people really have: each unusable input gets one line that names the thing, the value and what to do."""
 
 import contextlib
 import errno
@@ -262,8 +262,8 @@ def told_of_validation(path):
     """What `load` says of a validation part, which `inspect` says too."""
     told = []
     ag.load(path, on_notice=told.append)
-    found = [line for line in told if "counts as training data" in line]
-    assert [line for line in ag.inspect(path).notices if "counts as training data" in line] == found
+    found = [line for line in told if "is used as 'train' is" in line]
+    assert [line for line in ag.inspect(path).notices if "is used as 'train' is" in line] == found
     return found
 
 
@@ -272,7 +272,7 @@ def test_training_and_validation_folders_are_one_part(tree, tmp_path):
     data = ag.load(root)
     assert (data.class_names, data.split, len(data)) == (("class_0", "class_1"), None, 12)
     assert told_of_validation(root) == [
-        "val/ (6 images) counts as training data, for there is no test part; --test PATH holds a set out"
+        "part 'val' (6 images) is used as 'train' is, for no part is called test; call it test to hold it out"
     ]
 
 
@@ -313,7 +313,17 @@ def test_a_validation_part_is_told_of_whatever_the_kind(tmp_path, pixels, kind, 
         path.write_text("\n".join(map(",".join, rows)))
     word = "val" if path.suffix == ".npz" else "valid"
     found = told_of_validation(path)
-    assert [line.split(" counts")[0] for line in found] == ([] if test else [f"{word}/ (4 images)"])
+    assert [line.split(" is used")[0] for line in found] == ([] if test else [f"part {word!r} (4 images)"])
+
+
+def test_a_column_that_marks_test_images_outweighs_the_names_of_the_parts(tmp_path, pixels):
+    labels = np.arange(len(pixels)) % 2
+    arrays = {"x_train": pixels, "y_train": labels, "x_val": pixels[:0], "y_val": labels[:0]}
+    np.savez(tmp_path / "empty.npz", **arrays)
+    assert told_of_validation(tmp_path / "empty.npz") == []
+    arrays = {"x_train": pixels[4:], "y_train": labels[4:], "x_val": pixels[:4], "y_val": labels[:4]}
+    np.savez(tmp_path / "marked.npz", **arrays, split=(np.arange(len(pixels)) < 2).astype(np.int64))
+    assert told_of_validation(tmp_path / "marked.npz") == []
 
 
 @pytest.mark.parametrize(("names", "expected"), [(("train", "test"), [1, 0]), (("Train", "val", "Test"), [1, 0, 0])])

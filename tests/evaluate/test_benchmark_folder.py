@@ -1,5 +1,7 @@
 """The folder of a benchmark from scratch: whose it is, who may write in it, and what --overwrite removes."""
 
+import os
+
 import pytest
 from tests_support import PROTOCOL_RECIPE as RECIPE
 from tests_support import made_up_report, measure
@@ -71,6 +73,24 @@ def test_a_process_that_was_killed_at_its_start_is_in_nobodys_way(pool, quick, t
     (tmp_path / "b" / ".lock").touch()
     for overwrite in (False, True):
         measure(pool, tmp_path / "b", train_per_class=[4], arms=["real"], overwrite=overwrite)
+
+
+def test_what_a_killed_process_left_unfinished_goes_and_a_page_that_is_being_written_stays(pool, quick, tmp_path):
+    words = {"train_per_class": [4], "arms": ["real"]}
+    measure(pool, tmp_path / "b", **words)
+    (parts,) = (tmp_path / "b" / "benchmark.parts").iterdir()
+    for place in (parts, tmp_path / "b"):
+        for name in ("benchmark.json", "protocol.json"):
+            (place / f".{name}.0a1b2c3d.part").touch()
+    (tmp_path / "b" / ".report.html.0a1b2c3d.part").touch()
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / ".mine.part").touch()
+    if os.name != "nt":
+        (parts.parent / "linked").symlink_to(others, target_is_directory=True)
+    measure(pool, tmp_path / "b", **words)
+    assert [path.name for path in (tmp_path / "b").rglob("*.part")] == [".report.html.0a1b2c3d.part"]
+    assert (others / ".mine.part").exists()
 
 
 def test_a_folder_with_something_else_is_left_alone(pool, quick, tmp_path):

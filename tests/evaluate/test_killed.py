@@ -56,7 +56,7 @@ def logged(folder):
 
 def parts(folder):
     """Finished parts of the classifiers' choices and trainings."""
-    return len([file for file in folder.glob("benchmark.parts/**/*") if file.is_file()])
+    return len(list(folder.glob("benchmark.parts/**/*.json")))
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +69,15 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("count", [logged, parts])
 def test_killed_in_the_middle_it_ends_as_one_that_was_left_alone(whole, tmp_path, count):
-    folder = tmp_path / "b"
+    folder, most = tmp_path / "b", count(whole)
+    target = random.randrange(1, most - 2)  # unseeded, for any moment must do
     process = start(folder)
-    target = random.randrange(1, count(whole))  # unseeded, for any moment must do
-    while count(folder) < target and process.poll() is None:
+    deadline = time.monotonic() + 240
+    while count(folder) < target and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    assert process.returncode == -9, "it had ended before it was killed"
-    assert not (folder / "benchmark.json").exists() or rows(folder) != rows(whole)
+    assert process.returncode != 0, f"it had ended before it was killed, at {target} of {most}"
     finish(start(folder))
-    assert rows(folder) == rows(whole)
+    assert rows(folder) == rows(whole), f"killed at {target} of {most}"
     assert not list(folder.rglob("*.part"))

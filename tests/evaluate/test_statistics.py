@@ -144,7 +144,7 @@ def test_draws_with_images_in_common_are_not_taken_for_independent(pool, drawn):
     assert np.mean([each.low <= truth <= each.high for each in found]) >= 0.904  # 95 %, less three standard errors
 
 
-def test_shared_luck():
+def test_training_overlap_correlation():
     labels = np.repeat([0, 1], 50)
     one = np.array([0, 1, 2, 3, 50, 51])
     other = np.array([2, 3, 4, 5, 6, 7, 8, 9, 10, 60, 61])

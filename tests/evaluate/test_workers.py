@@ -243,7 +243,7 @@ def test_what_is_finished_is_not_measured_again(one_thread, trained, tmp_path, m
     assert given == [1, 2, 3]
 
 
-def test_a_team_has_no_workers_beside_itself(trained):
+def test_ranks_have_no_workers_beside_itself(trained):
     with pytest.raises(DataError, match="torchrun's 3 processes share the repeats already"):
         ag.run_benchmark(ag.Run(trained.folder, "cpu"), repeats=2, device="cpu", processes=2, world=World(0, 3))
 

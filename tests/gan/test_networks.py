@@ -135,7 +135,7 @@ def test_the_minibatch_statistic_has_the_gradients_of_its_formula_once_and_twice
         (of_x,) = torch.autograd.grad((statistic(x.square()) * gradient).sum(), x, create_graph=True)
         return torch.autograd.grad(of_x.square().sum(), x)[0]
 
-    torch.testing.assert_close(penalty(networks.within_class_stddev), penalty(formula), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(penalty(networks.within_class_stddev), penalty(formula), rtol=1e-3, atol=1e-5)
 
 
 def test_calibrated_statistics_are_those_of_the_batches():

@@ -1,4 +1,4 @@
-"""What a CUDA device uses_graphs and replays is what it would have done call by call; elsewhere functions are only called."""
+"""What a CUDA device records and replays is what it would have done call by call; elsewhere functions are only called."""
 
 import contextlib
 import functools

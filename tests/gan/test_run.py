@@ -83,6 +83,13 @@ def test_runs_are_found_at_any_depth_and_a_benchmarks_generators_are_not_among_t
     shutil.copytree(trained.folder, tmp_path / "runs" / "benchmark" / "fits" / "20-r0")
     shutil.copytree(trained.folder, tmp_path / "runs" / "first" / "small" / "inside")
     assert run_folders(tmp_path / "runs") == [tmp_path / "runs" / "first" / "small"]
+    (tmp_path / "runs" / "run.json").write_text("{}")  # of a fit --out runs, which hides none of the others
+    if os.name != "nt":
+        shutil.copytree(trained.folder, tmp_path / "elsewhere")
+        (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+        assert tmp_path / "runs" / "linked" in run_folders(tmp_path / "runs")
+        (tmp_path / "runs" / "linked").unlink()
+    assert run_folders(tmp_path / "runs") == [tmp_path / "runs" / "first" / "small"]
     assert newest_run(tmp_path / "runs") == tmp_path / "runs" / "first" / "small"
 
 
