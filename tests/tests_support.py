@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import augmentgan as ag
 from augmentgan.data.duplicates import near_duplicates
+from augmentgan.errors import DataError
 from augmentgan.evaluate.results import ArmInterval, BenchmarkReport, BenchmarkRow, Comparison, Equivalent, Verdict
 
 
@@ -115,3 +117,18 @@ PROTOCOL_RECIPE = ag.Recipe().with_settings(["benchmark.steps=20", "benchmark.re
 def measure(data, out, **words):
     """A benchmark from scratch on the processor, quick unless told otherwise."""
     return ag.run_benchmark(data, recipe=words.pop("recipe", PROTOCOL_RECIPE), out=out, device="cpu", **words)
+
+
+def refused_by(call, *words):
+    """Whether a call refuses its data in one line that has these words."""
+    with pytest.raises(DataError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def refused(path, *words, **options):
+    """Whether the data at a path are refused in one line that has these words."""
+    refused_by(lambda: ag.load(path, **options), *words)

@@ -9,20 +9,12 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from tests_support import refused
 
 import augmentgan as ag
 from augmentgan.data import hdf5_child
 from augmentgan.data.writers import open_writer
 from augmentgan.errors import DataError, OutputError
-
-
-def refused(path, *words):
-    with pytest.raises(DataError) as caught:
-        ag.load(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def png_header(width, height):

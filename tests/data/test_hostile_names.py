@@ -11,23 +11,14 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from tests_support import refused
 from typer.testing import CliRunner
 
 import augmentgan as ag
 from augmentgan.cli.app import app, main
 from augmentgan.data import load
 from augmentgan.data.folder import scan_folder
-from augmentgan.errors import DataError, OutputError, RunError, printable
-
-
-def refused(path, *words, **options):
-    with pytest.raises(DataError) as caught:
-        ag.load(path, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
-
+from augmentgan.errors import OutputError, RunError, printable
 
 needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 

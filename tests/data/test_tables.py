@@ -7,21 +7,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from tests_support import refused
 
 import augmentgan as ag
 from augmentgan.data import tables
 from augmentgan.data.plan import plan_fit
 from augmentgan.data.split import join_test
 from augmentgan.errors import DataError
-
-
-def refused(path, *words):
-    with pytest.raises(DataError) as caught:
-        ag.load(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def csv(tree, *rows, header="path,label", name="table.csv"):
